@@ -1,0 +1,1 @@
+"""Pytest plugin: scenario files are collected as test items."""
