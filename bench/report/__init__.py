@@ -1,0 +1,1 @@
+"""Reports of a run folder: for people (HTML), for build servers (JUnit), for programs (JSON)."""
