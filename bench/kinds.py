@@ -72,6 +72,8 @@ KINDS: Final[dict[str, str]] = {
     "generator.refused": "a command or exposure was refused: command, code, reason",
     "generator.exposure": "X-ray went off again: kvp, ma, ms, mas, set_ms, truncated, heat_units, dap_dgycm2",
     "generator.fault": "the device reports a fault of its own: code, what",
+    "generator.garbage": "bytes on the serial line were no frame: why, size, sample, total",
+    "generator.line": "a console opened or left the serial line: how, baud",
     "panel.contact": "a contact changed: prep, expose",
     # the system under test
     "sut.started": "the SUT was started: pid, command",

@@ -70,7 +70,8 @@ class Beam:
 class Signal:
     """Something changed.
 
-    ``xray_on`` and ``xray_off`` carry ``beam``, ``contact`` carries ``contact`` and ``closed``.  The beam of ``xray_on`` has ``end`` = the due end if the generator gave one, else = ``start``.
+    ``xray_on`` and ``xray_off`` carry ``beam``, ``contact`` carries ``contact`` and ``closed``.  The beam of
+    ``xray_on`` has ``end`` = the due end if the generator gave one, else = ``start``.
     """
 
     kind: Literal["xray_on", "xray_off", "contact"]
@@ -161,15 +162,16 @@ class World:
 
     # ---------------------------------------------------------------- photons
 
-    def xray_on(self, kvp: float, ma: float, ms: float | None = None) -> Beam:
-        """Begin a beam now; ``ms`` is when it is due to end by itself (the generator's timer), if known.
+    def xray_on(self, kvp: float, ma: float, ms: float | None = None, *, at: int | None = None) -> Beam:
+        """Begin a beam now, or at ``at`` (monotonic ns).
 
-        Raises :class:`RuntimeError` when a beam is on already: one tube, one beam.
+        ``ms`` is when it is due to end by itself (the generator's timer), if known.  Raises
+        :class:`RuntimeError` when a beam is on already: one tube, one beam.
         """
         with self._lock:
             if self._open is not None:
                 raise RuntimeError("X-ray is on already")
-            now = self.clock()
+            now = self.clock() if at is None else at
             self._count += 1
             due = None if ms is None else now + round(ms * 1e6)
             beam = Beam(
@@ -187,12 +189,13 @@ class World:
         self._deliver()
         return beam
 
-    def xray_off(self, *, truncated: bool = False) -> Beam | None:
-        """End the beam: now, or at its due end if that has passed.  Returns it; None if no beam was on."""
+    def xray_off(self, *, truncated: bool = False, at: int | None = None) -> Beam | None:
+        """End the beam: now (or at ``at``), or at its due end if that has passed.  Returns it; None if no
+        beam was on."""
         with self._lock:
             if self._open is None:
                 return None
-            now = self.clock()
+            now = self.clock() if at is None else at
             end = now if self._due is None else min(now, self._due)
             beam = replace(self._open, end=end)
             self._open = self._due = None
