@@ -1,0 +1,1 @@
+"""A DICOM server of threads and blocking sockets around :mod:`simulators.wire`, with faults on command."""
