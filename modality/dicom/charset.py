@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
+from pydicom import config as pydicom_config
 from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
@@ -22,6 +23,10 @@ from pydicom.multival import MultiValue
 from pydicom.valuerep import PersonName
 
 from .terms import EXTENSIONS, SINGLE, WHOLE, CodedSet, normal
+
+# What a peer sent is taken as it is; what cannot be used is left out where it is used, with a reason.
+pydicom_config.settings.reading_validation_mode = pydicom_config.IGNORE
+pydicom_config.settings.writing_validation_mode = pydicom_config.IGNORE
 
 TEXT_VRS: Final = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 _SINGLE_VALUED: Final = frozenset({"LT", "ST", "UT"})

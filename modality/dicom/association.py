@@ -1,0 +1,235 @@
+"""One association for one service: opened, used and released, and every way it can fail turned into a warning.
+
+Rules of this file:
+
+* A new association for every service (VX-ASC-010), Explicit VR Little Endian only (VX-PC-…), maximum PDU 16384
+  (VX-ASC-001), the statement's Implementation Class UID and no version name (VX-ASC-007, 008).
+* Success is only what an answer said: after a peer's abort pynetdicom returns an *empty* status while still calling the
+  association established (field issue M8), so :func:`answered` raises on every missing status.
+* Sending is pushed back by the network: at most :data:`_IN_FLIGHT` PDUs wait in memory, so the answer's timeout starts
+  when the request has left and not when it was queued.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRLittleEndian
+from pynetdicom import AE, _config, evt
+from pynetdicom.association import Association
+from pynetdicom.presentation import build_context
+
+from ..config import Config, Peer
+from ..notices import ServiceFailure
+from ..products import vxvue
+
+_config.STORE_SEND_CHUNKED_DATASET = True  # C-STORE reads the file piece by piece
+_config.LOG_HANDLER_LEVEL = "none"
+_config.LOG_RESPONSE_IDENTIFIERS = False
+_config.LOG_REQUEST_IDENTIFIERS = False
+logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)  # what matters becomes a warning with a peer's name
+
+_IN_FLIGHT: Final = 64
+_SEND_BUFFER: Final = 1 << 20
+
+_REJECTION: Final = {
+    (1, 1): "no reason given",
+    (1, 2): "application context not supported",
+    (1, 3): "calling AE title not recognized",
+    (1, 7): "called AE title not recognized",
+    (2, 1): "no reason given",
+    (2, 2): "protocol version not supported",
+    (3, 1): "temporary congestion",
+    (3, 2): "local limit exceeded",
+}
+
+
+class _Outbox(queue.Queue[Any]):
+    """pynetdicom's queue of outgoing primitives with a bound; never blocks for ever on a dead association."""
+
+    def __init__(self, alive: Any) -> None:
+        super().__init__(_IN_FLIGHT)
+        self._alive = alive
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        while True:
+            try:
+                super().put(item, True, 0.2)
+                return
+            except queue.Full:
+                if not self._alive():
+                    return
+
+
+@dataclass
+class Watch:
+    """What was seen of one association while it lived; filled by pynetdicom's events."""
+
+    connected: bool = False
+    abort: tuple[int, int] | None = None
+    started: float = field(default_factory=time.monotonic)
+    closed: threading.Event = field(default_factory=threading.Event)
+
+
+def make_ae(config: Config) -> AE:
+    """An application entity with the statement's identity and the configured timeouts (VX-D-05)."""
+    ae = AE(config.ae_title)
+    ae.maximum_pdu_size = vxvue.MAX_PDU
+    ae.implementation_class_uid = vxvue.IMPLEMENTATION_CLASS_UID
+    ae.implementation_version_name = None
+    ae.connection_timeout = config.timeouts.connect
+    ae.acse_timeout = config.timeouts.association
+    ae.dimse_timeout = config.timeouts.dimse
+    ae.network_timeout = config.timeouts.idle
+    return ae
+
+
+@contextmanager
+def associate(config: Config, peer: Peer, service: str, abstract_syntaxes: Sequence[str]) -> Iterator[Association]:
+    """Open an association for one service; release it at the end, abort it when the body raises.
+
+    Raises:
+        ServiceFailure: no connection, rejected, aborted, no answer, or no context accepted.  A release that fails
+            after the work was answered is no failure of the work (field issue AN-16).
+    """
+    watch = Watch()
+    ae = make_ae(config)
+    handlers = [
+        (evt.EVT_CONN_OPEN, _on_open, [watch, config.timeouts.idle]),
+        (evt.EVT_CONN_CLOSE, _on_close, [watch]),
+        (evt.EVT_PDU_RECV, _on_pdu, [watch]),
+    ]
+    contexts = [build_context(uid, [ExplicitVRLittleEndian]) for uid in abstract_syntaxes]
+    try:
+        association = ae.associate(
+            peer.host,
+            peer.port,
+            contexts=contexts,
+            ae_title=peer.ae_title,
+            max_pdu=vxvue.MAX_PDU,
+            evt_handlers=handlers,
+        )
+    except (OSError, RuntimeError, ValueError, TypeError) as error:
+        raise ServiceFailure(service, peer.name, f"{peer.name}: no association: {error}", abort=None) from error
+    association.watch = watch
+    if not association.is_established:
+        raise _not_established(config, peer, service, association, watch)
+    _check_peer_length(association)
+    try:
+        yield association
+    except BaseException:
+        if association.is_established:
+            association.abort()
+        raise
+    if association.is_established:
+        association.release()
+
+
+def _check_peer_length(association: Association) -> None:
+    """A peer without limit (0) gets PDUs of 16384 all the same (VX-D-04)."""
+    if not association.acceptor.maximum_length:
+        for item in association.acceptor.primitive.user_information:
+            if hasattr(item, "maximum_length_received"):
+                item.maximum_length_received = vxvue.MAX_PDU
+
+
+def _not_established(
+    config: Config, peer: Peer, service: str, association: Association, watch: Watch
+) -> ServiceFailure:
+    """Say why there is no association (VX-STO-007, VX-MWL-007 and sisters; VX-D-10)."""
+    name = peer.name
+    where = f"{peer.ae_title} at {peer.host}:{peer.port}"
+    if association.is_rejected:
+        answer = association.acceptor.primitive
+        result, source, reason = answer.result, answer.result_source, answer.diagnostic
+        why = _REJECTION.get((source, reason), f"reason {reason}")
+        kind = {1: "permanently", 2: "for now"}.get(result, "")
+        text = f"{name}: {where} rejected the association {kind}: {why} ({result}/{source}/{reason})"
+        return ServiceFailure(service, name, text, result=result, source=source, reason=reason)
+    if not watch.connected:
+        waited = time.monotonic() - watch.started
+        if waited >= config.timeouts.connect * 0.95:
+            text = f"{name}: no connection to {where} within {config.timeouts.connect:g} s"
+            return ServiceFailure(service, name, text, timeout="connect")
+        return ServiceFailure(service, name, f"{name}: no connection to {where}", connection="refused")
+    if watch.abort is not None:
+        return _aborted(service, name, watch, "during negotiation")
+    if association.rejected_contexts:
+        refused = ", ".join(f"{cx.abstract_syntax.name} ({cx.result})" for cx in association.rejected_contexts)
+        text = f"{name}: {where} does not serve {refused} in Explicit VR Little Endian"
+        results = [int(cx.result) for cx in association.rejected_contexts]
+        return ServiceFailure(service, name, text, contexts=results)
+    if time.monotonic() - watch.started >= config.timeouts.association * 0.95:
+        text = f"{name}: no answer to the association request within {config.timeouts.association:g} s"
+        return ServiceFailure(service, name, text, timeout="association")
+    text = f"{name}: the connection to {where} was lost during negotiation"
+    return ServiceFailure(service, name, text, connection="lost")
+
+
+def _aborted(service: str, name: str, watch: Watch, when: str) -> ServiceFailure:
+    source, reason = watch.abort or (0, 0)
+    text = f"{name}: the peer aborted the association {when} (source {source}, reason {reason})"
+    return ServiceFailure(service, name, text, abort={"source": source, "reason": reason})
+
+
+def lost(config: Config, peer: Peer, service: str, association: Association, when: str) -> ServiceFailure:
+    """The failure of a request that got no answer."""
+    watch: Watch = association.watch
+    watch.closed.wait(0.5)  # the reader thread may be a moment behind
+    if watch.abort is not None:
+        return _aborted(service, peer.name, watch, when)
+    if watch.closed.is_set() and not association._sent_abort:
+        text = f"{peer.name}: the connection was lost {when}"
+        return ServiceFailure(service, peer.name, text, connection="lost")
+    text = f"{peer.name}: no answer within {config.timeouts.dimse:g} s {when}"
+    return ServiceFailure(service, peer.name, text, timeout="dimse")
+
+
+def answered(
+    config: Config, peer: Peer, service: str, association: Association, status: Dataset, when: str
+) -> int:
+    """The status of an answer.
+
+    Raises:
+        ServiceFailure: there was none (abort, lost connection, timeout).
+    """
+    if "Status" not in status:
+        raise lost(config, peer, service, association, when)
+    return int(status.Status)
+
+
+def comment(status: Dataset) -> str:
+    """What a peer wrote beside its status, made fit for one line."""
+    text = str(status.get("ErrorComment", "") or "")
+    return f": {text[:200]!r}" if text else ""
+
+
+def _on_open(event: evt.Event, watch: Watch, idle: float) -> None:
+    """Socket options of every association; called by pynetdicom before the first PDU."""
+    watch.connected = True
+    transport = event.assoc.dul.socket
+    sock: socket.socket = transport.socket
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(idle * 1000))
+    sock.settimeout(idle)
+    event.assoc.dul.to_provider_queue = _Outbox(event.assoc.dul.is_alive)
+
+
+def _on_close(event: evt.Event, watch: Watch) -> None:
+    watch.closed.set()
+
+
+def _on_pdu(event: evt.Event, watch: Watch) -> None:
+    if event.pdu.pdu_type == 0x07:
+        watch.abort = (int(event.pdu.source or 0), int(event.pdu.reason_diagnostic or 0))

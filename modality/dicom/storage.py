@@ -1,0 +1,55 @@
+"""Storage SCU: one association for one set of images to one destination (VX-STO-001 … 007).
+
+Rules of this file:
+
+* 0000H and Bxxx count as sent, everything else as failed, and the set goes on (VX-D-11).
+* An image without an answer is *not sent*, whatever left this machine (field issues ST-02, M8); the rest of the set stays
+  queued with it.
+* Files are sent as they lie on the disk, piece by piece; nothing is decoded on the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ..config import Config, Peer
+from ..notices import ServiceFailure
+from ..products import vxvue
+from .association import answered, associate, comment
+
+SERVICE = "storage"
+
+Report = Callable[[str, int, str], None]
+"""Called for each answered image: SOP instance, status, the peer's comment."""
+
+
+def is_sent(status: int) -> bool:
+    """Tell whether a C-STORE status means that the peer keeps the image (VX-D-11)."""
+    return status == 0 or status & 0xF000 == 0xB000
+
+
+def send_set(config: Config, peer: Peer, images: Sequence[tuple[str, Path]], report: Report) -> None:
+    """Send a set of images over one association.
+
+    Args:
+        images: SOP instance UID and Part 10 file of each.
+        report: told of each answer at once, before the next request.
+
+    Raises:
+        ServiceFailure: the association could not be made or was lost; what was not reported is still to be sent.
+    """
+    with associate(config, peer, SERVICE, [vxvue.DX_PRESENTATION]) as association:
+        for number, (sop_instance, path) in enumerate(images, 1):
+            when = f"in image {number} of {len(images)}"
+            try:
+                status = association.send_c_store(path, msg_id=number)
+            except (OSError, ValueError, AttributeError, RuntimeError) as error:
+                if not association.is_established:
+                    raise ServiceFailure(
+                        SERVICE, peer.name, f"{peer.name}: the association was lost before image {number}",
+                        connection="lost",
+                    ) from error  # fmt: skip
+                raise ServiceFailure(SERVICE, peer.name, f"{peer.name}: image {number} cannot be sent: {error}") from error
+            code = answered(config, peer, SERVICE, association, status, when)
+            report(sop_instance, code, comment(status))

@@ -1,0 +1,31 @@
+"""Verification SCU (VX-VER-001 … 005): one association, one C-ECHO, release.
+
+Rules of this file: success is status 0000H and nothing else; every other end is a :class:`ServiceFailure`.
+"""
+
+from __future__ import annotations
+
+import time
+
+from ..config import Config, Peer
+from ..notices import ServiceFailure
+from ..products import vxvue
+from .association import answered, associate, comment
+
+SERVICE = "verification"
+
+
+def verify(config: Config, peer: Peer) -> float:
+    """Ask a peer for an echo; return the seconds it took.
+
+    Raises:
+        ServiceFailure: no association, no answer, or a status other than success.
+    """
+    started = time.monotonic()
+    with associate(config, peer, SERVICE, [vxvue.VERIFICATION]) as association:
+        status = association.send_c_echo()
+        code = answered(config, peer, SERVICE, association, status, "while waiting for the echo")
+    if code != 0:
+        text = f"{peer.name}: the echo was answered with status {code:04X}{comment(status)}"
+        raise ServiceFailure(SERVICE, peer.name, text, status=f"{code:04X}")
+    return time.monotonic() - started
