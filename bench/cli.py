@@ -1,0 +1,255 @@
+"""The command ``modbench``.
+
+Rules of this file:
+
+* It reads arguments, calls one function, prints, and returns an exit code: 2 the bench or its input is at fault,
+  else 1 an unexpected verdict, else 3 nothing was runnable here, else 0.
+* Imports are late, so that ``modbench report`` runs where the live bench cannot.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from bench import __version__
+
+EPILOG: Final = (
+    "exit codes: 0 as expected, 1 unexpected verdict, 2 bench or input at fault, 3 nothing runnable here"
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["simulate"]:
+        from simulators.cli import main as simulate
+
+        return simulate(arguments[1:])
+    options = _parser().parse_args(arguments)
+    options.command_line = "modbench " + " ".join(arguments)
+    try:
+        code: int = options.do(options)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        from bench.plan import PlanError
+        from bench.results import ResultsError
+        from bench.scenario import ScenarioErrors
+        from bench.select import SelectionError
+
+        if isinstance(error, ScenarioErrors | SelectionError | PlanError | ResultsError):
+            print(error, file=sys.stderr)
+            return 2
+        raise
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "modbench", description="A hardware-in-the-loop test bench for DICOM modalities.", epilog=EPILOG
+    )
+    parser.add_argument("--version", action="version", version=f"modbench {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    run = commands.add_parser("run", help="run scenarios and write a report", epilog=EPILOG)
+    _add_selection(run)
+    run.add_argument(
+        "--testbed", type=Path, metavar="FILE", help="what stands in the lab (default: virtual bench)"
+    )
+    run.add_argument("-n", dest="jobs", type=int, default=1, metavar="N", help="cells at a time")
+    run.add_argument(
+        "-x", dest="exit_first", action="store_true", help="stop after the first cell that is not green"
+    )
+    run.add_argument("--seed", type=int, default=1, help="seed of everything random (default 1)")
+    run.add_argument("--out", type=Path, default=Path("reports"), metavar="DIR", help="where run folders go")
+    run.add_argument(
+        "--tester", default="unattended", help="who is responsible for this run (stands in the report)"
+    )
+    run.add_argument("--backend", choices=("veth", "userns", "loopback"), help="instead of the best one")
+    run.add_argument(
+        "--hold-on-failure", action="store_true", help="keep a failed cell alive for 'modbench enter'"
+    )
+    run.set_defaults(do=_run)
+
+    enter = commands.add_parser("enter", help="a shell inside a held cell")
+    enter.add_argument("host", nargs="?", default="modality")
+    enter.add_argument("--out", type=Path, default=Path("reports"))
+    enter.set_defaults(do=_enter)
+
+    listing = commands.add_parser("list", help="the cells that would run")
+    _add_selection(listing)
+    listing.add_argument("--json", action="store_true")
+    listing.set_defaults(do=_list)
+
+    plan = commands.add_parser("plan", help="dry run: what would be built, started and done")
+    _add_selection(plan)
+    plan.add_argument("--testbed", type=Path, metavar="FILE")
+    plan.add_argument("--seed", type=int, default=1)
+    plan.add_argument("--backend", choices=("veth", "userns", "loopback"))
+    plan.set_defaults(do=_plan)
+
+    check = commands.add_parser("check", help="find every fault of scenario files, as file:line")
+    check.add_argument("paths", nargs="+", metavar="PATH")
+    check.set_defaults(do=_check)
+
+    report = commands.add_parser("report", help="write the reports of a run again")
+    report.add_argument("runs", nargs="+", type=Path, metavar="RUN")
+    report.add_argument("--format", dest="formats", action="append", choices=("html", "junit", "json"))
+    report.set_defaults(do=_report)
+
+    doctor = commands.add_parser("doctor", help="what this machine can prove, what is missing, how to get it")
+    doctor.add_argument("--json", action="store_true")
+    doctor.set_defaults(do=_doctor)
+
+    commands.add_parser(
+        "simulate", help="one simulator alone: pacs, ris, detector, generator", add_help=False
+    )
+    return parser
+
+
+def _add_selection(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("targets", nargs="*", metavar="PATH|ID", help="files, folders, scenarios or cells")
+    parser.add_argument("-k", dest="keyword", default="", metavar="EXPR", help="words with and, or, not")
+    parser.add_argument(
+        "--last-failed", action="store_true", help="only what was not green in the newest run"
+    )
+    parser.add_argument(
+        "--matrix", action="append", default=[], metavar="K=V", help="only this value of an axis"
+    )
+    parser.add_argument("--matrix-mode", choices=("smoke", "pairwise", "full"), default="smoke")
+
+
+def _selection(options: argparse.Namespace) -> list:  # type: ignore[type-arg]
+    from bench.select import Selection, SelectionError, last_failed, select
+
+    filters = {}
+    for text in options.matrix:
+        key, found, value = text.partition("=")
+        if not found:
+            raise SelectionError(f"--matrix {text!r} is not K=V")
+        filters[key] = value
+    mode = options.matrix_mode
+    only = None
+    if options.last_failed:
+        only, mode = last_failed(getattr(options, "out", Path("reports"))), "full"
+    return select(Selection(options.targets, options.keyword, mode, filters, only))
+
+
+def _run(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from bench.progress import observer
+    from bench.results import exit_code
+    from bench.session import Options, run
+
+    cells = _selection(options)
+    console = Console(highlight=False, markup=False)
+    if not cells:
+        console.print("nothing to run: no cell fits")
+        return 3
+    with observer(console, len(cells)) as watch:
+        run_dir, result = run(
+            cells,
+            Options(
+                out=options.out,
+                testbed=options.testbed,
+                backend=options.backend,
+                seed=options.seed,
+                jobs=max(1, options.jobs),
+                exit_first=options.exit_first,
+                hold_on_failure=options.hold_on_failure,
+                tester=options.tester,
+                command=options.command_line,
+            ),
+            watch,
+        )
+    counts = ", ".join(f"{n} {verdict}" for verdict, n in result.counts.items() if n)
+    console.print(f"\n{result.verdict.value}: {counts}")
+    worst = next((c for c in result.cells if c.verdict is result.verdict and not c.verdict.green), None)
+    if worst is not None:
+        console.print(f"worst: {worst.id}: {worst.reason}")
+    if any(not link.tested for link in result.links):
+        console.print("no link was tested: this machine offers loopback only (see modbench doctor)")
+    console.print(f"report: {run_dir / 'index.html'}")
+    return exit_code(result)
+
+
+def _enter(options: argparse.Namespace) -> int:
+    from bench.enter import enter
+
+    return enter(options.out, options.host)
+
+
+def _list(options: argparse.Namespace) -> int:
+    cells = _selection(options)
+    if options.json:
+        rows = [
+            {
+                "id": c.id,
+                "scenario": c.scenario.name,
+                "file": c.scenario.file,
+                "line": c.scenario.line,
+                "title": c.scenario.title,
+                "axes": dict(c.values),
+                "covers": list(c.scenario.covers),
+            }
+            for c in cells
+        ]
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+    else:
+        for cell in cells:
+            print(f"{cell.id:<60} {cell.scenario.file}:{cell.scenario.line}  {cell.scenario.title or ''}")
+    return 0
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from bench.plan import make_plan
+    from bench.session import choose_backend
+    from bench.testbed import VIRTUAL, load_testbed
+
+    testbed = load_testbed(options.testbed) if options.testbed else VIRTUAL
+    backend = choose_backend(testbed, options.backend)
+    cells = _selection(options)
+    for number, cell in enumerate(cells):
+        print(
+            ("\n" if number else "")
+            + make_plan(cell, testbed=testbed, backend=backend, seed=options.seed).describe()
+        )
+    return 0 if cells else 3
+
+
+def _check(options: argparse.Namespace) -> int:
+    from bench.select import Selection, select
+
+    cells = select(Selection(options.paths, mode="full"))
+    scenarios = len({c.scenario.name for c in cells})
+    print(f"{scenarios} scenarios, {len(cells)} cells: no fault found")
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from bench.report import render
+    from bench.results import collect, exit_code
+
+    code = 0
+    for run_dir in options.runs:
+        result = collect(run_dir)
+        for path in render(run_dir, tuple(options.formats or ("html", "junit", "json"))).values():
+            print(path)
+        code = max(code, exit_code(result))
+    return code
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from bench.doctor import main as doctor
+
+    return doctor(options.json)

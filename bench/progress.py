@@ -1,0 +1,171 @@
+"""What a person sees while a run goes on: live lines on a terminal, plain lines elsewhere.
+
+Rules of this file:
+
+* One line per cell with the step in progress and what is awaited, a bar for the whole, failures at once with
+  file and line.  Nothing that a peer sent is ever interpreted as markup.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Final
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from bench.results import CellResult
+from bench.scenario import Cell
+from bench.verdict import Verdict
+
+STYLES: Final[Mapping[Verdict, str]] = {
+    Verdict.PASS: "green",
+    Verdict.PASS_ERRATUM: "green",
+    Verdict.DEV_FROM_STD: "yellow",
+    Verdict.FAIL: "bold red",
+    Verdict.ERROR: "bold magenta",
+    Verdict.INCONCLUSIVE: "yellow",
+    Verdict.NOT_EXERCISED: "dim",
+    Verdict.NA: "dim",
+}
+
+
+@dataclass
+class _Row:
+    """One running cell."""
+
+    cell: Cell
+    began: float = field(default_factory=time.monotonic)
+    doing: str = "starting"
+    since: float = field(default_factory=time.monotonic)
+    within: float | None = None
+
+    def text(self) -> str:
+        waited = time.monotonic() - self.since
+        limit = f" of {self.within:.0f} s" if self.within else " s"
+        return f"{self.doing}  {waited:.1f}{limit}"
+
+
+def verdict_line(cell: Cell, result: CellResult) -> Text:
+    """Return the line that stays when a cell has ended."""
+    line = Text()
+    line.append(f"{result.verdict.value:<13}", STYLES[result.verdict])
+    line.append(f"{cell.id}  ")
+    line.append(f"{result.seconds:.1f} s", "dim")
+    if not result.verdict.green:
+        failed = next((s for s in result.steps if s.verdict is result.verdict), None)
+        where = f"{result.file}:{failed.line if failed else result.line}"
+        line.append(f"\n              {where}: {result.reason}", STYLES[result.verdict])
+        for expectation in result.expectations:
+            if expectation.verdict is result.verdict:
+                for near in expectation.nearest[:3]:
+                    line.append(f"\n              did arrive: {near.why}", "dim")
+    return line
+
+
+class PlainObserver:
+    """One line when a cell begins and one when it ends."""
+
+    def __init__(self, console: Console, total: int) -> None:
+        self._console = console
+        self._total = total
+        self._done = 0
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> PlainObserver:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    def started(self, cell: Cell) -> None:
+        """Say nothing: the line comes when there is a verdict."""
+
+    def progress(self, cell: Cell, news: Mapping[str, Any]) -> None:
+        """Say nothing."""
+
+    def finished(self, cell: Cell, result: CellResult) -> None:
+        """Print the verdict."""
+        with self._lock:
+            self._done += 1
+            self._console.print(
+                Text(f"[{self._done}/{self._total}] ") + verdict_line(cell, result), soft_wrap=True
+            )
+
+
+class LiveObserver:
+    """A live table of running cells above a bar for the whole."""
+
+    def __init__(self, console: Console, total: int) -> None:
+        self._console = console
+        self._total = total
+        self._done = 0
+        self._rows: dict[str, _Row] = {}
+        self._lock = threading.Lock()
+        self._live = Live(get_renderable=self._render, console=console, refresh_per_second=8, transient=True)
+
+    def __enter__(self) -> LiveObserver:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def _render(self) -> RenderableType:
+        table = Table.grid(padding=(0, 2))
+        with self._lock:
+            for row in self._rows.values():
+                table.add_row(
+                    Text(row.cell.id, "cyan"), Text(row.text(), "dim", overflow="ellipsis", no_wrap=True)
+                )
+            bar = Table.grid(padding=(0, 2))
+            bar.add_row(
+                ProgressBar(total=max(1, self._total), completed=self._done, width=40),
+                escape(f"{self._done} of {self._total} cells"),
+            )
+        return Group(table, bar)
+
+    def started(self, cell: Cell) -> None:
+        """Add a line."""
+        with self._lock:
+            self._rows[cell.id] = _Row(cell)
+
+    def progress(self, cell: Cell, news: Mapping[str, Any]) -> None:
+        """Show the step, and what is awaited for how long."""
+        with self._lock:
+            row = self._rows.get(cell.id)
+            if row is None:
+                return
+            row.since, row.within = time.monotonic(), news.get("within")
+            if "phase" in news:
+                row.doing = str(news["phase"])
+            elif "held" in news:
+                row.doing = "held: modbench enter HOST in another terminal; Ctrl-C ends it"
+            elif "await" in news:
+                row.doing = f"awaiting {news['await']}"
+            else:
+                row.doing = f"line {news.get('line', '?')}: {news.get('text', '')}"
+
+    def finished(self, cell: Cell, result: CellResult) -> None:
+        """Print the verdict above the table and remove the line."""
+        with self._lock:
+            self._rows.pop(cell.id, None)
+            self._done += 1
+        self._console.print(verdict_line(cell, result), soft_wrap=True)
+
+
+def observer(console: Console, total: int) -> LiveObserver | PlainObserver:
+    """Return what fits where the output goes."""
+    return LiveObserver(console, total) if console.is_terminal else PlainObserver(console, total)

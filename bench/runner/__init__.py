@@ -1,0 +1,1 @@
+"""Live part of the bench: from a plan to a run folder."""

@@ -1,0 +1,152 @@
+"""From what a cell did and saw to its verdict: one sentence, and everything behind it.
+
+Rules of this file:
+
+* Pure: it looks at results, never at live objects.
+* ERROR and FAIL are never mixed: an error of the bench stands beside a failure of the SUT, and both are shown.
+* A cell in which nothing was expected proves nothing: INCONCLUSIVE.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bench.expect import Engine, Outcome, Report, Status
+from bench.plan import Plan
+from bench.results import (
+    CellResult,
+    ClauseResult,
+    Evidence,
+    ExpectationResult,
+    FaultResult,
+    NearMiss,
+    StrictnessFinding,
+)
+from bench.runner.steps import VERDICTS, Walk
+from bench.scenario import Expect, Never
+from bench.verdict import Verdict, combine
+
+
+def judge(plan: Plan, walk: Walk | None, report: Report, errors: Sequence[str], engine: Engine) -> CellResult:
+    """Combine steps, expectations, strictness, faults and the bench's own troubles."""
+    scenario = plan.cell.scenario
+    expectations = tuple(_expectation(o) for o in report.outcomes)
+    strictness = tuple(
+        StrictnessFinding(
+            seq=e.seq, kind=e.kind, message=f"{e.kind}: no expectation matched it and no allow names it"
+        )
+        for e in report.unexpected
+    )
+    steps = tuple(walk.results) if walk is not None else ()
+    all_errors = [*errors, *report.errors]
+    verdicts = [s.verdict for s in steps if s.verdict is not Verdict.NOT_EXERCISED]
+    verdicts += [e.verdict for e in expectations]
+    verdicts += [Verdict.FAIL] * bool(strictness or report.failures)
+    verdicts += [Verdict.INCONCLUSIVE] * bool(report.unobserved)
+    verdicts += [Verdict.ERROR] * bool(all_errors)
+    if not expectations and not all_errors:
+        verdicts.append(Verdict.INCONCLUSIVE)
+    verdict = combine(verdicts)
+    return CellResult(
+        id=plan.cell.id,
+        scenario=scenario.name,
+        file=scenario.file,
+        line=scenario.line,
+        title=scenario.title or "",
+        axes={k: str(v) for k, v in plan.cell.values.items()},
+        seed=plan.seed,
+        verdict=verdict,
+        reason=_reason(verdict, steps, expectations, strictness, report, all_errors),
+        seconds=0.0,
+        steps=steps,
+        expectations=expectations,
+        strictness=strictness,
+        faults=tuple(_fault(f) for f in report.faults),
+        clauses=_clauses(plan, verdict, expectations),
+        repeat=plan.repeat,
+        errors=tuple(all_errors),
+    )
+
+
+def _expectation(outcome: Outcome) -> ExpectationResult:
+    step = outcome.step
+    within = outcome.within_s
+    what = "expect" if isinstance(step, Expect) else "never" if isinstance(step, Never) else "order"
+    return ExpectationResult(
+        line=step.line,
+        index=step.index,
+        text=step.head,
+        what=what,
+        verdict=VERDICTS[outcome.status],
+        within_s=within,
+        measured_s=outcome.measured_s,
+        margin_s=outcome.margin_s,
+        count_expected=getattr(step, "count", None),
+        count_seen=outcome.counted,
+        matched=tuple(outcome.events),
+        nearest=tuple(NearMiss(seq=n.seq, why=f"{n.kind}: {'; '.join(n.why)}") for n in outcome.near),
+        message=outcome.message or None,
+    )
+
+
+def _fault(fault: Any) -> FaultResult:
+    return FaultResult(
+        id=fault.id,
+        host=fault.host,
+        fault=fault.fault,
+        armed_seq=fault.armed_seq,
+        fired_seq=fault.fired[0] if isinstance(fault.fired, tuple) and fault.fired else None,
+        where=fault.where or None,
+    )
+
+
+def _reason(
+    verdict: Verdict,
+    steps: Sequence[Any],
+    expectations: Sequence[ExpectationResult],
+    strictness: Sequence[StrictnessFinding],
+    report: Report,
+    errors: Sequence[str],
+) -> str:
+    """One sentence for the engineer at seven in the morning: the first thing that went wrong."""
+    if verdict is Verdict.PASS:
+        margins = [e.margin_s / e.within_s for e in expectations if e.margin_s is not None and e.within_s]
+        tight = f"; the tightest kept {min(margins):.0%} of its time" if margins else ""
+        return f"All {len(expectations)} expectations held{tight}."
+    if verdict is Verdict.ERROR:
+        first = next((s.message for s in steps if s.verdict is Verdict.ERROR and s.message), None)
+        return f"The bench failed: {first or (errors[0] if errors else 'unknown')}"
+    for step in steps:
+        if step.verdict is verdict and step.message:
+            return f"Line {step.line}: {step.message}"
+    for expectation in expectations:
+        if expectation.verdict is verdict:
+            return f"Line {expectation.line}: {expectation.message or expectation.text}"
+    if strictness:
+        return f"{strictness[0].message} (event {strictness[0].seq})."
+    found = [*report.failures, *report.unobserved]
+    return found[0] if found else "Nothing was expected, so nothing is proven."
+
+
+def _clauses(
+    plan: Plan, verdict: Verdict, expectations: Sequence[ExpectationResult]
+) -> tuple[ClauseResult, ...]:
+    """Clauses that the scenario covers.
+
+    They are exercised, and share the cell's verdict, only as far as the scenario's expectations go; the wire's own
+    verdict per clause is the witness's work.  A cell that did not pass says nothing good about any of them.
+    """
+    evidence = tuple(Evidence(seq=seq) for e in expectations for seq in e.matched[:1])[:8]
+    if verdict is Verdict.PASS:
+        reason = "exercised by this scenario; every expectation of it held"
+    else:
+        verdict = Verdict.INCONCLUSIVE if verdict is not Verdict.ERROR else verdict
+        reason = "exercised by a cell that did not pass: see the cell"
+    return tuple(
+        ClauseResult(id=clause, verdict=verdict, reason=reason, evidence=evidence)
+        for clause in plan.cell.scenario.covers
+    )
+
+
+__all__ = ["Status", "judge"]

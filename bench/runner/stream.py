@@ -1,0 +1,142 @@
+"""The one stream of events of a cell: many sources in, one journal and one expectation engine at the end.
+
+Rules of this file:
+
+* One thread (the pump) writes the journal and feeds the engine; everybody else only puts events into its queue.
+* The engine is touched under :attr:`Stream.lock` only, and every change notifies :attr:`Stream.changed`.
+* Waiting is always bounded by a CLOCK_MONOTONIC deadline in ns; nothing polls.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from bench.expect import Engine
+from bench.journal import Event, JournalWriter, read_clock_pair
+
+CLOCK_EVERY_S: Final = 1.0
+"""Both clocks are journalled together this often (DESIGN, time)."""
+
+Listener = Callable[[Event], None]
+_Item = tuple[str, int | None, int, str, dict[str, Any]]
+
+
+class Stream:
+    """Journal, engine and listeners behind one queue."""
+
+    def __init__(self, journal: JournalWriter, engine: Engine) -> None:
+        self.journal = journal
+        self.engine = engine
+        self.lock = threading.RLock()
+        self.changed = threading.Condition(self.lock)
+        self.last_ns = time.monotonic_ns()
+        self.open_connections = 0
+        self.errors: list[str] = []
+        self._queue: queue.SimpleQueue[_Item | threading.Event | None] = queue.SimpleQueue()
+        self._numbers: dict[str, int] = {}
+        self._listeners: list[Listener] = []
+        self._thread = threading.Thread(target=self._pump, name="journal", daemon=True)
+        self._closed = False
+
+    def start(self) -> None:
+        """Begin to write; before this, published events wait in the queue."""
+        self._thread.start()
+
+    def publish(self, src: str, n: int | None, t: int, kind: str, data: dict[str, Any]) -> None:
+        """Hand over one event that its source stamped; without ``n`` the stream numbers it itself."""
+        self._queue.put((src, n, t, kind, data))
+
+    def say(self, src: str, kind: str, /, **data: Any) -> None:
+        """An event of the bench's own, stamped now."""
+        self.publish(src, None, time.monotonic_ns(), kind, data)
+
+    def listen(self, listener: Listener) -> None:
+        """Call ``listener`` in the pump's thread for every event from now on; it must not block."""
+        with self.lock:
+            self._listeners.append(listener)
+
+    def _pump(self) -> None:
+        next_clock = 0.0
+        while True:
+            now = time.monotonic()
+            if now >= next_clock:
+                next_clock = now + CLOCK_EVERY_S
+                self.say("bench", "clock.pair", **read_clock_pair().to_data())
+            try:
+                item = self._queue.get(timeout=max(0.0, next_clock - now))
+            except queue.Empty:
+                continue
+            if item is None:
+                return
+            if isinstance(item, threading.Event):
+                item.set()
+                continue
+            self._take(*item)
+
+    def _take(self, src: str, n: int | None, t: int, kind: str, data: dict[str, Any]) -> None:
+        with self.lock:
+            try:
+                if n is None:
+                    n = self._numbers[src] = self._numbers.get(src, 0) + 1
+                event = self.journal.append(src, n, t, kind, data)
+                self.engine.feed(event)
+            except Exception as error:
+                # The journal refuses what it does not know: the bench's fault, and it must be seen.
+                self.errors.append(f"{src} {kind}: {type(error).__name__}: {error}")
+                self.changed.notify_all()
+                return
+            if kind != "clock.pair":
+                self.last_ns = time.monotonic_ns()
+            if kind == "wire.open":
+                self.open_connections += 1
+            elif kind == "wire.close":
+                self.open_connections -= 1
+            for listener in self._listeners:
+                try:
+                    listener(event)
+                except Exception as error:
+                    self.errors.append(f"on {kind}: {type(error).__name__}: {error}")
+            self.changed.notify_all()
+
+    def drain(self, timeout_s: float = 10.0) -> None:
+        """Return when everything published before this call is in the journal."""
+        mark = threading.Event()
+        self._queue.put(mark)
+        if not mark.wait(timeout_s):
+            self.errors.append("the journal did not keep up with its sources")
+
+    def wait(self, predicate: Callable[[], bool], until_ns: int) -> bool:
+        """Wait (under the lock) until ``predicate`` holds or CLOCK_MONOTONIC passes ``until_ns``."""
+        with self.changed:
+            while not predicate():
+                left = (until_ns - time.monotonic_ns()) / 1e9
+                if left <= 0:
+                    return False
+                self.changed.wait(left)
+            return True
+
+    def quiesce(self, silence_s: float, timeout_s: float) -> bool:
+        """Wait until no connection is open and nothing was said for ``silence_s``; False if that never came."""
+        end = time.monotonic_ns() + int(timeout_s * 1e9)
+        silence = int(silence_s * 1e9)
+        while True:
+            with self.changed:
+                now = time.monotonic_ns()
+                quiet_at = self.last_ns + silence
+                if self.open_connections <= 0 and now >= quiet_at:
+                    return True
+                if now >= end:
+                    return False
+                wake = min(end, quiet_at) if self.open_connections <= 0 else end
+                self.changed.wait(max(0.001, (wake - now) / 1e9))
+
+    def close(self) -> None:
+        """Write what is left and end the pump; the journal itself is closed by its owner."""
+        if not self._closed:
+            self._closed = True
+            self._queue.put(None)
+            self._thread.join()

@@ -1,0 +1,8 @@
+"""The system under test behind one small adapter."""
+
+from __future__ import annotations
+
+from bench.sut.base import Answer, SutAdapter, SutError
+from bench.sut.reference import ReferenceSut
+
+__all__ = ["Answer", "ReferenceSut", "SutAdapter", "SutError"]
