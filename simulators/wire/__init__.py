@@ -3,18 +3,92 @@
 Start with :class:`Connection`; :mod:`simulators.wire.dimse` turns its data into messages.
 """
 
-from simulators.wire import dimse as dimse
+from simulators.wire import dimse
 from simulators.wire.codec import decode, encode
-from simulators.wire.connection import (
-    NEED_DATA,
-    AcceptedContext,
-    Connection,
-    ConnectionClosed,
-    Event,
-    Role,
-)
+from simulators.wire.connection import NEED_DATA, Connection, ConnectionClosed, Event, Role
 from simulators.wire.errors import LocalProtocolError, ProtocolError, RemoteProtocolError
 from simulators.wire.limits import DEFAULT_LIMITS, Limits
-from simulators.wire.negotiate import accept
-from simulators.wire.pdu import *  # noqa: F403
-from simulators.wire.states import State
+from simulators.wire.negotiate import AcceptedContext, accept, agreed_contexts
+from simulators.wire.pdu import (
+    APPLICATION_CONTEXT,
+    IMPLEMENTATION_CLASS_UID,
+    IMPLEMENTATION_VERSION,
+    PDU,
+    PDV,
+    Abort,
+    ApplicationContext,
+    AssociateAccept,
+    AssociateItem,
+    AssociateReject,
+    AssociateRequest,
+    AsyncOperationsWindow,
+    CommonExtendedNegotiation,
+    ExtendedNegotiation,
+    ImplementationClassUID,
+    ImplementationVersionName,
+    MaximumLength,
+    PresentationContextAC,
+    PresentationContextRQ,
+    PresentationData,
+    RawItem,
+    RawPDU,
+    ReleaseRequest,
+    ReleaseResponse,
+    RoleSelection,
+    UserIdentityAC,
+    UserIdentityRQ,
+    UserInformation,
+    UserItem,
+)
+from simulators.wire.states import Action, Evt, State
+
+__all__ = [
+    "APPLICATION_CONTEXT",
+    "DEFAULT_LIMITS",
+    "IMPLEMENTATION_CLASS_UID",
+    "IMPLEMENTATION_VERSION",
+    "NEED_DATA",
+    "PDU",
+    "PDV",
+    "Abort",
+    "AcceptedContext",
+    "Action",
+    "ApplicationContext",
+    "AssociateAccept",
+    "AssociateItem",
+    "AssociateReject",
+    "AssociateRequest",
+    "AsyncOperationsWindow",
+    "CommonExtendedNegotiation",
+    "Connection",
+    "ConnectionClosed",
+    "Event",
+    "Evt",
+    "ExtendedNegotiation",
+    "ImplementationClassUID",
+    "ImplementationVersionName",
+    "Limits",
+    "LocalProtocolError",
+    "MaximumLength",
+    "PresentationContextAC",
+    "PresentationContextRQ",
+    "PresentationData",
+    "ProtocolError",
+    "RawItem",
+    "RawPDU",
+    "ReleaseRequest",
+    "ReleaseResponse",
+    "RemoteProtocolError",
+    "Role",
+    "RoleSelection",
+    "State",
+    "UserIdentityAC",
+    "UserIdentityRQ",
+    "UserInformation",
+    "UserItem",
+    "accept",
+    "agreed_contexts",
+    "decode",
+    "dimse",
+    "encode",
+]

@@ -1,19 +1,29 @@
-"""DIMSE command sets: the codec and the table of what each message must carry (PS3.7 9.3, 10.3, E).
+"""DIMSE command sets: the codec and the table of what each message must carry (PS3.7 6.3, 9.3, 10.3, E).
 
-A :class:`Command` is a small mapping of command elements by keyword, e.g.
-``Command.new("C-ECHO-RQ", MessageID=1, AffectedSOPClassUID="1.2.840.10008.1.1")``.
+Rules of this file:
+
+* A :class:`Command` is a small dict of elements; :func:`encode_command` writes whatever is in it, so that a
+  scenario can leave out or forge anything.
+* :func:`decode_command` is strict: implicit VR little endian, group 0000 only, elements ascending and unique, the
+  group length right, every element of :data:`MESSAGES` there, a data set announced where one must follow and
+  not where none may.  Anything else is a :class:`RemoteProtocolError`.
+* Unknown and retired elements of group 0000 stay as bytes.
 """
 
 from __future__ import annotations
 
+import struct
+from dataclasses import dataclass
 from enum import IntEnum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
+from simulators.wire.errors import LocalProtocolError, RemoteProtocolError
 from simulators.wire.limits import DEFAULT_LIMITS, Limits
+from simulators.wire.useritems import encode_text, read_uid
 
 
 class Field(IntEnum):
-    """Command Field (0000,0100)."""
+    """Command Field (0000,0100), PS3.7 E.1."""
 
     C_STORE_RQ = 0x0001
     C_GET_RQ = 0x0010
@@ -43,42 +53,351 @@ class Field(IntEnum):
 Value: TypeAlias = int | str | tuple[int, ...] | bytes
 """US and UL: int; UI, AE, LO: str; AT: tuple of 32-bit tags; unknown elements: bytes."""
 
+NO_DATASET: Final = 0x0101
+"""Command Data Set Type that says: no data set follows.  Every other value says one does."""
+
+_ELEMENTS: Final[dict[int, tuple[str, str]]] = {
+    0x0002: ("AffectedSOPClassUID", "UI"),
+    0x0003: ("RequestedSOPClassUID", "UI"),
+    0x0100: ("CommandField", "US"),
+    0x0110: ("MessageID", "US"),
+    0x0120: ("MessageIDBeingRespondedTo", "US"),
+    0x0600: ("MoveDestination", "AE"),
+    0x0700: ("Priority", "US"),
+    0x0800: ("CommandDataSetType", "US"),
+    0x0900: ("Status", "US"),
+    0x0901: ("OffendingElement", "AT"),
+    0x0902: ("ErrorComment", "LO"),
+    0x0903: ("ErrorID", "US"),
+    0x1000: ("AffectedSOPInstanceUID", "UI"),
+    0x1001: ("RequestedSOPInstanceUID", "UI"),
+    0x1002: ("EventTypeID", "US"),
+    0x1005: ("AttributeIdentifierList", "AT"),
+    0x1008: ("ActionTypeID", "US"),
+    0x1020: ("NumberOfRemainingSuboperations", "US"),
+    0x1021: ("NumberOfCompletedSuboperations", "US"),
+    0x1022: ("NumberOfFailedSuboperations", "US"),
+    0x1023: ("NumberOfWarningSuboperations", "US"),
+    0x1030: ("MoveOriginatorApplicationEntityTitle", "AE"),
+    0x1031: ("MoveOriginatorMessageID", "US"),
+}
+ELEMENTS: Final[dict[str, int]] = {keyword: number for number, (keyword, _) in _ELEMENTS.items()}
+"""Keyword -> element number within group 0000 (PS3.7 E.1)."""
+
+
+class Dataset(IntEnum):
+    """Whether a data set follows the command set of a message."""
+
+    NEVER = 0
+    ALWAYS = 1
+    MAYBE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class MessageType:
+    """What PS3.7 says about one message: the elements that must be there, and whether a data set follows.
+
+    Elements that the services of PS3.7 9.1 and 10.1 call mandatory are required; conditional and user-option ones
+    are not.
+    """
+
+    required: frozenset[int]
+    dataset: Dataset
+
+
+def _message(dataset: Dataset, *keywords: str) -> MessageType:
+    return MessageType(
+        frozenset(ELEMENTS[k] for k in ("CommandField", "CommandDataSetType", *keywords)), dataset
+    )
+
+
+_CLASS, _INSTANCE = "AffectedSOPClassUID", "AffectedSOPInstanceUID"
+_REQUESTED: Final = ("MessageID", "RequestedSOPClassUID", "RequestedSOPInstanceUID")
+_RESPONSE: Final = ("MessageIDBeingRespondedTo", "Status")
+
+MESSAGES: Final[dict[int, MessageType]] = {
+    Field.C_STORE_RQ: _message(Dataset.ALWAYS, "MessageID", _CLASS, _INSTANCE, "Priority"),
+    Field.C_STORE_RSP: _message(Dataset.NEVER, *_RESPONSE),
+    Field.C_FIND_RQ: _message(Dataset.ALWAYS, "MessageID", _CLASS, "Priority"),
+    Field.C_FIND_RSP: _message(Dataset.MAYBE, *_RESPONSE),
+    Field.C_GET_RQ: _message(Dataset.ALWAYS, "MessageID", _CLASS, "Priority"),
+    Field.C_GET_RSP: _message(Dataset.MAYBE, *_RESPONSE),
+    Field.C_MOVE_RQ: _message(Dataset.ALWAYS, "MessageID", _CLASS, "Priority", "MoveDestination"),
+    Field.C_MOVE_RSP: _message(Dataset.MAYBE, *_RESPONSE),
+    Field.C_ECHO_RQ: _message(Dataset.NEVER, "MessageID", _CLASS),
+    Field.C_ECHO_RSP: _message(Dataset.NEVER, *_RESPONSE),
+    Field.C_CANCEL_RQ: _message(Dataset.NEVER, "MessageIDBeingRespondedTo"),
+    Field.N_EVENT_REPORT_RQ: _message(Dataset.MAYBE, "MessageID", _CLASS, _INSTANCE, "EventTypeID"),
+    Field.N_EVENT_REPORT_RSP: _message(Dataset.MAYBE, *_RESPONSE),
+    Field.N_GET_RQ: _message(Dataset.NEVER, *_REQUESTED),
+    Field.N_GET_RSP: _message(Dataset.MAYBE, *_RESPONSE),
+    Field.N_SET_RQ: _message(Dataset.ALWAYS, *_REQUESTED),
+    Field.N_SET_RSP: _message(Dataset.MAYBE, *_RESPONSE),
+    Field.N_ACTION_RQ: _message(Dataset.MAYBE, *_REQUESTED, "ActionTypeID"),
+    Field.N_ACTION_RSP: _message(Dataset.MAYBE, *_RESPONSE),
+    Field.N_CREATE_RQ: _message(Dataset.MAYBE, "MessageID", _CLASS),
+    Field.N_CREATE_RSP: _message(Dataset.MAYBE, *_RESPONSE),
+    Field.N_DELETE_RQ: _message(Dataset.NEVER, *_REQUESTED),
+    Field.N_DELETE_RSP: _message(Dataset.NEVER, *_RESPONSE),
+}
+"""Every message of PS3.7 by its command field."""
+
+_ELEMENT: Final = struct.Struct("<HHI")
+_US: Final = struct.Struct("<HHIH")
+_UL: Final = struct.Struct("<HHII")
+_NAMES: Final[dict[int, str]] = {field: field.name.replace("_", "-") for field in Field}
+_FIELDS: Final[dict[str, Field]] = {name: Field(field) for field, name in _NAMES.items()}
+
 
 class Command:
-    """A command set: elements by tag within group 0000, without the group length (which is computed).
+    """A command set: ``elements`` is a plain dict {element number in group 0000: value}, without the group length.
 
-    ``elements`` is a plain dict {element number: value}; two commands are equal when these are.
+    Two commands are equal when their elements are.  Properties give 0 or "" for what is not there.
     """
 
     __slots__ = ("elements",)
-    elements: dict[int, Value]
 
     def __init__(self, elements: dict[int, Value]) -> None:
         self.elements = elements
 
     @classmethod
-    def new(cls, name: str | Field, *, dataset: bool = False, **elements: Value) -> Command:
-        """A command by its name ("C-STORE-RQ") and keywords; ``dataset``: whether a data set follows."""
-        raise NotImplementedError
+    def new(cls, name: str | Field, *, dataset: bool | None = None, **elements: Value | None) -> Command:
+        """A command by its name ("C-STORE-RQ") and keywords, e.g. ``MessageID=1``.
 
-    def reply(self, status: int = 0, *, dataset: bool = False, **elements: Value) -> Command:
-        """The response to this request: its field, message id, SOP class and instance taken over."""
-        raise NotImplementedError
+        ``dataset``: whether a data set follows; by default as the message must have it, and not where it may.
+        Priority is 0 (medium) where the message needs one.  None leaves an element out.  Raises
+        :class:`LocalProtocolError` for an unknown name or keyword.
+        """
+        try:
+            field = _FIELDS[name] if isinstance(name, str) else Field(name)
+        except (KeyError, ValueError):
+            raise LocalProtocolError(f"no DIMSE message is called {name!r}") from None
+        kind = MESSAGES[field]
+        if dataset is None:
+            dataset = kind.dataset is Dataset.ALWAYS
+        values: dict[int, Value] = {0x0100: int(field), 0x0800: 0x0001 if dataset else NO_DATASET}
+        if 0x0700 in kind.required:
+            values[0x0700] = 0
+        for keyword, value in elements.items():
+            number = ELEMENTS.get(keyword)
+            if number is None:
+                raise LocalProtocolError(f"{keyword} is not a command element")
+            if value is None:
+                values.pop(number, None)
+            else:
+                values[number] = value
+        return cls(values)
+
+    def reply(self, status: int = 0, *, dataset: bool = False, **elements: Value | None) -> Command:
+        """The response to this request: its message id, SOP class and instance, event or action taken over."""
+        mine = self.elements
+        values: dict[int, Value] = {
+            0x0100: self.field | 0x8000,
+            0x0120: self.message_id,
+            0x0800: 0x0001 if dataset else NO_DATASET,
+            0x0900: status,
+        }
+        if sop_class := mine.get(0x0002) or mine.get(0x0003):
+            values[0x0002] = sop_class
+        if sop_instance := mine.get(0x1000) or mine.get(0x1001):
+            values[0x1000] = sop_instance
+        for number in (0x1002, 0x1008):
+            if number in mine:
+                values[number] = mine[number]
+        for keyword, value in elements.items():
+            if keyword not in ELEMENTS:
+                raise LocalProtocolError(f"{keyword} is not a command element")
+            if value is None:
+                values.pop(ELEMENTS[keyword], None)
+            else:
+                values[ELEMENTS[keyword]] = value
+        return Command(values)
 
     def get(self, keyword: str) -> Value | None:
-        """The value of an element by keyword ("MoveDestination"), or None."""
-        raise NotImplementedError
+        """The value of an element by keyword ("MoveDestination"), or None; ``KeyError`` for an unknown keyword."""
+        return self.elements.get(ELEMENTS[keyword])
 
-    # properties: field (int), name ("C-STORE-RQ"), is_request, message_id (int), responded_to (int),
-    # status (int), priority, has_dataset (bool), sop_class (Affected or Requested; "" if none),
-    # sop_instance (likewise)
+    def _number(self, element: int) -> int:
+        value = self.elements.get(element, 0)
+        return value if type(value) is int else 0
+
+    def _text(self, element: int, other: int) -> str:
+        value = self.elements.get(element) or self.elements.get(other)
+        return value if type(value) is str else ""
+
+    @property
+    def field(self) -> int:
+        """Command Field; one of :class:`Field` in every command that was received."""
+        return self._number(0x0100)
+
+    @property
+    def name(self) -> str:
+        """The message's name, "C-STORE-RQ"."""
+        return _NAMES.get(self.field, f"{self.field:04X}H")
+
+    @property
+    def is_request(self) -> bool:
+        """Whether this is a request (C-CANCEL-RQ too)."""
+        return not self.field & 0x8000
+
+    @property
+    def message_id(self) -> int:
+        """Message ID of a request."""
+        return self._number(0x0110)
+
+    @property
+    def responded_to(self) -> int:
+        """Message ID Being Responded To, of a response and of C-CANCEL-RQ."""
+        return self._number(0x0120)
+
+    @property
+    def status(self) -> int:
+        """Status of a response."""
+        return self._number(0x0900)
+
+    @property
+    def priority(self) -> int:
+        """Priority: 0 medium, 1 high, 2 low."""
+        return self._number(0x0700)
+
+    @property
+    def has_dataset(self) -> bool:
+        """Whether a data set follows."""
+        return self.elements.get(0x0800, NO_DATASET) != NO_DATASET
+
+    @property
+    def sop_class(self) -> str:
+        """Affected, else Requested SOP Class UID."""
+        return self._text(0x0002, 0x0003)
+
+    @property
+    def sop_instance(self) -> str:
+        """Affected, else Requested SOP Instance UID."""
+        return self._text(0x1000, 0x1001)
+
+    def __eq__(self, other: object) -> bool:
+        return self.elements == other.elements if isinstance(other, Command) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # elements may change
+
+    def __repr__(self) -> str:
+        parts = []
+        for number, value in sorted(self.elements.items()):
+            keyword = _ELEMENTS[number][0] if number in _ELEMENTS else f"{number:04X}"
+            if keyword not in ("CommandField", "CommandDataSetType"):
+                parts.append(f"{keyword}={value!r}")
+        return f"<{self.name} {', '.join(parts)}{' + data set' if self.has_dataset else ''}>"
+
+
+# -- writing ------------------------------------------------------------------------------------------------
 
 
 def encode_command(command: Command) -> bytes:
-    """Implicit VR little endian with group length, elements ascending.  Checks nothing."""
-    raise NotImplementedError
+    """Implicit VR little endian, group length first, elements ascending.  Checks nothing.
+
+    Raises :class:`LocalProtocolError` only for a number that has no place in its element.
+    """
+    parts = []
+    try:
+        for number, value in sorted(command.elements.items()):
+            if type(value) is int or isinstance(value, int):
+                if number in _ELEMENTS and _ELEMENTS[number][1] == "US":
+                    parts.append(_US.pack(0, number, 2, value))
+                else:
+                    parts.append(_UL.pack(0, number, 4, value))
+                continue
+            data = _value_bytes(number, value)
+            parts.append(_ELEMENT.pack(0, number, len(data)) + data)
+    except struct.error as error:
+        raise LocalProtocolError(f"{command!r} cannot be written: {error}") from None
+    body = b"".join(parts)
+    return _UL.pack(0, 0, 4, len(body)) + body
+
+
+def _value_bytes(number: int, value: str | bytes | tuple[int, ...]) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, tuple):
+        return b"".join(struct.pack("<HH", tag >> 16, tag & 0xFFFF) for tag in value)
+    data = encode_text(value)
+    if len(data) & 1:
+        data += b"\0" if number in _ELEMENTS and _ELEMENTS[number][1] == "UI" else b" "
+    return data
+
+
+# -- reading ------------------------------------------------------------------------------------------------
 
 
 def decode_command(data: bytes | bytearray | memoryview, limits: Limits = DEFAULT_LIMITS) -> Command:
-    """Read a whole command set strictly; raises ``RemoteProtocolError``."""
-    raise NotImplementedError
+    """Read a whole command set strictly; raises :class:`RemoteProtocolError`."""
+    data = bytes(data)
+    end = len(data)
+    if end > limits.command_length:
+        raise RemoteProtocolError(f"command set of {end} bytes, at most {limits.command_length} allowed")
+    if end < 12 or _ELEMENT.unpack_from(data) != (0, 0, 4):
+        raise RemoteProtocolError("a command set must begin with its group length")
+    if int.from_bytes(data[8:12], "little") != end - 12:
+        raise RemoteProtocolError(
+            f"command group length {int.from_bytes(data[8:12], 'little')}, the set has {end - 12} bytes after it"
+        )
+    elements: dict[int, Value] = {}
+    position, previous = 12, 0
+    while position < end:
+        if end - position < 8:
+            raise RemoteProtocolError("an element header ends beyond the command set")
+        group, number, length = _ELEMENT.unpack_from(data, position)
+        after = position + 8 + length
+        if group != 0 or number <= previous:
+            raise RemoteProtocolError(f"element ({group:04X},{number:04X}) after (0000,{previous:04X})")
+        if after > end or length & 1:
+            raise RemoteProtocolError(f"element (0000,{number:04X}) has length {length}")
+        if len(elements) == limits.command_elements:
+            raise RemoteProtocolError(f"more than {limits.command_elements} elements in a command set")
+        elements[number] = _read_value(number, data[position + 8 : after], limits)
+        position, previous = after, number
+    return _checked(Command(elements))
+
+
+def _read_value(number: int, data: bytes, limits: Limits) -> Value:
+    known = _ELEMENTS.get(number)
+    if known is None:
+        return data
+    keyword, vr = known
+    if vr == "US":
+        if len(data) != 2:
+            raise RemoteProtocolError(f"{keyword} has {len(data)} bytes instead of 2")
+        return data[0] | data[1] << 8
+    if vr == "UI":
+        # An empty UID is no UID, but only elements that must be there must have a value.
+        return read_uid(data[:-1] if data.endswith(b"\0") else data, limits.uid) if data else ""
+    if vr == "AT":
+        if len(data) % 4:
+            raise RemoteProtocolError(f"{keyword} has {len(data)} bytes, not a multiple of 4")
+        words = struct.unpack(f"<{len(data) // 2}H", data)
+        return tuple(group << 16 | element for group, element in zip(words[::2], words[1::2], strict=True))
+    limit = limits.ae_title if vr == "AE" else 64
+    text = data.decode("latin-1").strip(" ") if vr == "AE" else data.decode("latin-1").rstrip(" ")
+    if len(text) > limit or any(c < " " or c == "\\" for c in text):
+        raise RemoteProtocolError(f"{keyword} is not a text of at most {limit} characters: {data[:80]!r}")
+    if vr == "AE" and not text.isascii():
+        raise RemoteProtocolError(f"{keyword} is not ASCII: {data[:80]!r}")
+    return text
+
+
+def _checked(command: Command) -> Command:
+    elements = command.elements
+    kind = MESSAGES.get(command.field)
+    if kind is None:
+        raise RemoteProtocolError(f"unknown command field {elements.get(0x0100)!r}")
+    if not kind.required <= elements.keys():
+        missing = ", ".join(_ELEMENTS[number][0] for number in sorted(kind.required - elements.keys()))
+        raise RemoteProtocolError(f"{command.name} lacks {missing}")
+    for number in kind.required:
+        if elements[number] == "":
+            raise RemoteProtocolError(f"{command.name} has an empty {_ELEMENTS[number][0]}")
+    if kind.dataset is not Dataset.MAYBE and command.has_dataset is not bool(kind.dataset):
+        raise RemoteProtocolError(
+            f"{command.name} {'without' if kind.dataset else 'with'} a data set "
+            f"(Command Data Set Type {elements[0x0800]!r})"
+        )
+    return command

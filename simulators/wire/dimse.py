@@ -1,15 +1,49 @@
 """DIMSE on one page: commands, messages, and their way through presentation data values (PS3.7).
 
-Public names of :mod:`simulators.wire.commands` and :mod:`simulators.wire.messages`.
+Public names of :mod:`simulators.wire.commands`, :mod:`simulators.wire.messages` and :mod:`simulators.wire.status`.
 """
 
-from simulators.wire.commands import Command as Command
-from simulators.wire.commands import Field as Field
-from simulators.wire.commands import decode_command as decode_command
-from simulators.wire.commands import encode_command as encode_command
-from simulators.wire.messages import Assembler as Assembler
-from simulators.wire.messages import DatasetFragment as DatasetFragment
-from simulators.wire.messages import MessageComplete as MessageComplete
-from simulators.wire.messages import MessageEvent as MessageEvent
-from simulators.wire.messages import MessageStarted as MessageStarted
-from simulators.wire.messages import fragments as fragments
+from simulators.wire.commands import (
+    ELEMENTS,
+    MESSAGES,
+    NO_DATASET,
+    Command,
+    Dataset,
+    Field,
+    MessageType,
+    Value,
+    decode_command,
+    encode_command,
+)
+from simulators.wire.messages import (
+    Assembler,
+    DatasetFragment,
+    MessageComplete,
+    MessageEvent,
+    MessageStarted,
+    fragments,
+)
+from simulators.wire.status import STATUS_TEXT, Category, category, describe
+
+__all__ = [
+    "ELEMENTS",
+    "MESSAGES",
+    "NO_DATASET",
+    "STATUS_TEXT",
+    "Assembler",
+    "Category",
+    "Command",
+    "Dataset",
+    "DatasetFragment",
+    "Field",
+    "MessageComplete",
+    "MessageEvent",
+    "MessageStarted",
+    "MessageType",
+    "Value",
+    "category",
+    "decode_command",
+    "describe",
+    "encode_command",
+    "fragments",
+]

@@ -218,7 +218,9 @@ class _Associate:
     @property
     def roles(self) -> dict[str, tuple[int, int]]:
         """SOP class -> (SCU, SCP) of every role selection item."""
-        return {item.sop_class: (item.scu, item.scp) for item in self.user_items if type(item) is RoleSelection}
+        return {
+            item.sop_class: (item.scu, item.scp) for item in self.user_items if type(item) is RoleSelection
+        }
 
 
 @dataclass(frozen=True, slots=True)
