@@ -1,0 +1,90 @@
+"""``setup:``: how the modality and the simulators are configured before the first step.
+
+Rules of this file:
+
+* Keys without a device are settings of the modality; a device's name holds settings of that simulator.
+* Addresses and ports do not appear: they belong to the testbed.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bench.scenario.fields import DURATION, Bool, Enum, Field, ListOf, Number, Record, Text
+from bench.scenario.spec import CHARSET, PEER, PEERS
+
+_AE: Final = Text("an AE title (1 to 16 ASCII characters)", r"[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?")
+_TIMEOUTS: Final = Record(
+    tuple(
+        Field(name, DURATION, doc)
+        for name, doc in (
+            ("connect", "TCP connect"),
+            ("association", "answer to A-ASSOCIATE-RQ"),
+            ("dimse", "answer to a DIMSE request"),
+            ("idle", "silence on an association"),
+        )
+    )
+)
+
+MODALITY_FIELDS: Final = (
+    Field("auto_send", Bool(), "send images as soon as they are accepted"),
+    Field("auto_retry", Bool(), "send again by itself after a failure (off: VX-D-09)"),
+    Field("storage", ListOf(PEER), "destinations of images, in their order"),
+    Field("charset", CHARSET, "Specific Character Set of what is entered by hand"),
+    Field("bits_stored", Enum(("12", "14"), "bits stored", whole=True), "Bits Stored (0028,0101) of images"),
+    Field(
+        "laterality",
+        Enum(("L", "R", "B", "U"), "laterality"),
+        "Image Laterality unless the view says otherwise",
+    ),
+    Field("institution", Text("a name", longest=64), "Institution Name (0008,0080)"),
+    Field("station_name", Text("a name", longest=16), "Station Name (0008,1010)"),
+    Field("ae_title", _AE, "the modality's own AE title"),
+    Field("receiver", Bool(), "the modality's DICOM receiver is on"),
+    Field("timeouts", _TIMEOUTS, "the modality's timeouts"),
+)
+
+_PEER_SETUP: Final = Record(
+    (
+        Field("ae_title", _AE, "AE title of this peer"),
+        Field(
+            "max_pdu",
+            Number(whole=True, low=0, high=2**32 - 1, unit="bytes"),
+            "largest PDU it announces; 0: any",
+        ),
+        Field("accept_called", ListOf(_AE), "called AE titles that it accepts (else any)"),
+        Field("running", Bool(), "false: its service is down when the cell begins"),
+        Field("charset", CHARSET, "character set of what it answers"),
+    )
+)
+_DETECTOR_SETUP: Final = Record(
+    (
+        Field("width", Number(whole=True, low=16, high=8192, unit="pixels"), "columns of the sensor"),
+        Field("height", Number(whole=True, low=16, high=8192, unit="pixels"), "rows of the sensor"),
+        Field("bits", Enum(("14", "16"), "pixel format", whole=True), "Mono14 or Mono16"),
+        Field("pixel_pitch_mm", Number(low=0.01, high=1, unit="mm"), "distance of pixel centres"),
+        Field("rate_mbps", Number(low=1, high=10000, unit="Mbit/s"), "pace of the stream"),
+        Field("seed", Number(whole=True, low=0, high=2**31 - 1), "seed of this panel's defects"),
+    )
+)
+_GENERATOR_SETUP: Final = Record(
+    (
+        Field("prep", DURATION, "from the first stage of the hand switch to ready"),
+        Field("cooldown", DURATION, "pause after an exposure"),
+        Field("max_kw", Number(low=1, high=200, unit="kW"), "limit of the generator"),
+    )
+)
+_WORLD_SETUP: Final = Record(
+    (
+        Field("phantom", Text("a name of a phantom", r"[a-z][a-z0-9_-]{0,40}"), "what lies on the table"),
+        Field("sid_mm", Number(low=100, high=4000, unit="mm"), "distance from source to detector"),
+        Field("seed", Number(whole=True, low=0, high=2**31 - 1), "seed of the quantum noise"),
+    )
+)
+_DEVICES: Final = (
+    *(Field(peer, _PEER_SETUP, f"the simulated {peer}") for peer in PEERS),
+    Field("detector", _DETECTOR_SETUP, "the simulated detector"),
+    Field("generator", _GENERATOR_SETUP, "the simulated generator"),
+    Field("world", _WORLD_SETUP, "what the X-ray passes through"),
+)
+SETUP: Final = Record((*MODALITY_FIELDS, *_DEVICES))

@@ -1,0 +1,105 @@
+"""What one step of the scenario language is, as data.
+
+Rules of this file:
+
+* A step is declared once; loader, JSON Schema, documentation and runner read the same declaration.
+* Words that several steps share (hosts, requests, link modes, character sets) are declared here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from bench.scenario.fields import Enum, Field, KeyedType, Record, Text
+
+PEERS: Final = ("ris", "pacs", "pacs2", "printer")
+"""Hosts that answer DICOM to the SUT."""
+
+LINK_HOSTS: Final = ("modality", *PEERS, "detector")
+"""Hosts with a cable of their own; `detector` is the acquisition link."""
+
+SIMULATORS: Final = (*PEERS, "detector", "generator", "panel", "world")
+PRODUCTS: Final = ("vxvue", "mx1")
+LINK_MODES: Final = ("10BASE-T", "100BASE-T", "1000BASE-T")
+BENCH_NAMES: Final = ("modality", *PEERS)
+"""Names that ``${name.ae}``, ``.host`` and ``.port`` may use without a step; the plan fills them in."""
+
+_REQUESTS: Final = (
+    *("C-ECHO-RQ", "C-STORE-RQ", "C-FIND-RQ", "C-GET-RQ", "C-MOVE-RQ", "C-CANCEL-RQ"),
+    *("N-CREATE-RQ", "N-SET-RQ", "N-GET-RQ", "N-ACTION-RQ", "N-DELETE-RQ", "N-EVENT-REPORT-RQ"),
+)
+_SHORT: Final = {name.removesuffix("-RQ"): name for name in _REQUESTS}
+REQUEST: Final = Enum(_REQUESTS, "DIMSE request", _SHORT)
+OCCASION: Final = Enum(("associate", "release", *_REQUESTS), "occasion", _SHORT)
+PEER: Final = Enum(PEERS, "peer")
+LINK_HOST: Final = Enum(LINK_HOSTS, "host")
+LINK_MODE: Final = Enum(LINK_MODES, "link mode")
+PRODUCT: Final = Enum(PRODUCTS, "product")
+
+CHARSET_TERMS: Final = tuple(
+    sorted(
+        [f"ISO_IR {n}" for n in (6, 100, 101, 109, 110, 144, 127, 126, 138, 148, 13, 166, 192, 203)]
+        + [
+            f"ISO 2022 IR {n}"
+            for n in (6, 100, 101, 109, 110, 144, 127, 126, 138, 148, 13, 166, 87, 159, 149, 58, 203)
+        ]
+        + ["GB18030", "GBK"]
+    )
+)
+"""Defined terms of Specific Character Set (PS3.3 C.12.1.1.2)."""
+
+
+@dataclass(frozen=True)
+class Charset(Text):
+    """Specific Character Set: one defined term, or several with backslashes; the empty one is ISO_IR 6."""
+
+    say: str = "a DICOM character set like `ISO_IR 192`"
+    empty: bool = True
+
+    def convert(self, text: str) -> str:
+        """Check every defined term."""
+        terms = text.split("\\")
+        for number, term in enumerate(terms):
+            if term in CHARSET_TERMS or (term == "" and number == 0):
+                continue
+            from bench.scenario.problems import did_you_mean, shorten
+
+            hint = did_you_mean(term, CHARSET_TERMS)
+            raise ValueError(f"unknown character set '{shorten(term)}'" + (f" ({hint})" if hint else ""))
+        if len(terms) > 1 and any(term.startswith(("ISO_IR", "GB")) for term in terms):
+            raise ValueError("several character sets are all 'ISO 2022 IR …' (code extensions)")
+        return text
+
+
+CHARSET: Final = Charset()
+
+
+@dataclass(frozen=True)
+class StepSpec:
+    """One verb of the language."""
+
+    verb: str
+    summary: str
+    fields: tuple[Field, ...] = ()
+    keywords: KeyedType | None = None  # open DICOM keywords beside the fields
+    fault: bool = False  # may stand under `arm`
+    undone_by: str = ""
+    products: tuple[str, ...] = PRODUCTS
+    results: tuple[str, ...] | None = None  # fields that `as:` gives; None: not known before it runs
+    one_of: tuple[str, ...] = ()  # exactly one of these fields
+
+    @property
+    def family(self) -> str:
+        """Return the part before the dot: who does it (``wait`` is the bench's)."""
+        return self.verb.partition(".")[0] if "." in self.verb else "bench"
+
+    @property
+    def what(self) -> str:
+        """Return the part after the dot."""
+        return self.verb.rpartition(".")[2]
+
+    @property
+    def record(self) -> Record:
+        """Return the type of its arguments."""
+        return Record(self.fields, self.keywords)

@@ -1,0 +1,271 @@
+"""The words for everything that is not the operator: peers, cables, devices of the front end, the world.
+
+Rules of this file:
+
+* A fault says what happens, never how long: what undoes it is a step of its own (`undone_by`).
+* A fault without `arm` is armed at once and happens at the next occasion.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bench.scenario.fields import DURATION, PERCENT, SIZE, STATUS, Enum, Field, Number, Text
+from bench.scenario.keywords import Items
+from bench.scenario.refs import NAME
+from bench.scenario.spec import (
+    CHARSET,
+    LINK_HOST,
+    LINK_MODE,
+    OCCASION,
+    PEER,
+    PEERS,
+    REQUEST,
+    StepSpec,
+)
+
+_COUNT: Final = Field("count", Number(whole=True, low=1, high=100000), "how many times (1 unless said)")
+_ON: Final = Field("on", OCCASION, "at which occasion (`C-STORE` is `C-STORE-RQ`)")
+_AT_BYTES: Final = Field("at_bytes", SIZE, "after so many bytes received on the association")
+_FAULT_NAME: Final = Field(
+    "fault", Text("the name of an armed fault", NAME.pattern), "one fault only (else all)"
+)
+
+
+def _peer(host: str) -> tuple[StepSpec, ...]:
+    """Return what a DICOM peer can be told."""
+    return (
+        StepSpec(
+            f"{host}.reject",
+            "Reject an association (PS3.8 9.3.4).",
+            (
+                Field(
+                    "result",
+                    Enum(("1", "2"), "result", {"permanent": "1", "transient": "2"}, whole=True),
+                    "`permanent` (1, unless said) or `transient` (2)",
+                ),
+                Field(
+                    "source",
+                    Enum(
+                        ("1", "2", "3"), "source", {"user": "1", "acse": "2", "presentation": "3"}, whole=True
+                    ),
+                    "`user` (1, unless said), `acse` (2) or `presentation` (3)",
+                ),
+                Field("reason", Number(whole=True, low=1, high=255), "reason code (1 unless said)"),
+                _COUNT,
+            ),
+            fault=True,
+            undone_by=f"{host}.recover",
+        ),
+        StepSpec(
+            f"{host}.abort",
+            "Abort an association (A-ABORT, PS3.8 9.3.8).",
+            (
+                _ON,
+                _AT_BYTES,
+                Field(
+                    "source",
+                    Enum(("0", "2"), "source", {"user": "0", "provider": "2"}, whole=True),
+                    "`user` (0, unless said) or `provider` (2)",
+                ),
+                Field("reason", Number(whole=True, low=0, high=255), "reason code (0 unless said)"),
+                _COUNT,
+            ),
+            fault=True,
+            undone_by=f"{host}.recover",
+        ),
+        StepSpec(
+            f"{host}.status",
+            "Answer a DIMSE request with this status.",
+            (
+                Field("of", REQUEST, "which request (`C-STORE` is `C-STORE-RQ`)", required=True),
+                Field("status", STATUS, "the status, four hexadecimal digits", required=True),
+                Field("comment", Text("a comment", longest=64), "Error Comment (0000,0902)"),
+                _COUNT,
+            ),
+            fault=True,
+            undone_by=f"{host}.recover",
+        ),
+        StepSpec(
+            f"{host}.delay",
+            "Answer late.",
+            (
+                Field("on", OCCASION, "which request is answered late", required=True),
+                Field("by", DURATION, "how late", required=True),
+                _COUNT,
+            ),
+            fault=True,
+            undone_by=f"{host}.recover",
+        ),
+        StepSpec(
+            f"{host}.stall",
+            "Stop reading and answering, with the connection open.",
+            (_ON, _AT_BYTES, _COUNT),
+            fault=True,
+            undone_by=f"{host}.recover",
+        ),
+        StepSpec(
+            f"{host}.close",
+            "Close the TCP connection without a word.",
+            (
+                _ON,
+                _AT_BYTES,
+                Field("how", Enum(("fin", "rst"), "way to close"), "`fin` (unless said) or `rst`"),
+                _COUNT,
+            ),
+            fault=True,
+            undone_by=f"{host}.recover",
+        ),
+        StepSpec(f"{host}.recover", "Disarm faults; what stalls goes on.", (_FAULT_NAME,)),
+    )
+
+
+PEER_STEPS: Final = (
+    StepSpec(
+        "ris.worklist",
+        "Replace the worklist.",
+        (
+            Field("items", Items(), "the items, with their patients and procedures", required=True),
+            Field("charset", CHARSET, "Specific Character Set of the answers"),
+        ),
+    ),
+    StepSpec("pacs.clear", "Forget every stored object."),
+    *(spec for host in PEERS for spec in _peer(host)),
+)
+
+HOST_STEPS: Final = (
+    StepSpec(
+        "host.stop",
+        "Stop a peer's service: its address answers, its port refuses.",
+        (Field("host", PEER, "which peer", required=True),),
+        fault=True,
+        undone_by="host.start",
+    ),
+    StepSpec(
+        "host.start", "Start a peer's service again.", (Field("host", PEER, "which peer", required=True),)
+    ),
+)
+
+_LINK_HOST: Final = Field("host", LINK_HOST, "whose cable (`detector`: the acquisition link)", required=True)
+LINK_STEPS: Final = (
+    StepSpec("link.pull", "Pull a cable.", (_LINK_HOST,), fault=True, undone_by="link.plug"),
+    StepSpec("link.plug", "Plug the cable in again.", (_LINK_HOST,)),
+    StepSpec(
+        "link.mode",
+        "Let a link come up in another mode.",
+        (_LINK_HOST, Field("mode", LINK_MODE, "the mode", required=True)),
+        fault=True,
+        undone_by="link.mode",
+    ),
+)
+
+
+def _detector(what: str, summary: str, *fields: Field, one_of: tuple[str, ...] = ()) -> StepSpec:
+    return StepSpec(
+        f"detector.{what}",
+        summary,
+        fields,
+        fault=True,
+        undone_by="detector.recover",
+        products=("vxvue",),
+        one_of=one_of,
+    )
+
+
+_PACKETS: Final = Field(
+    "packets", Number(whole=True, low=1, high=1000000), "how many packets of the next frame"
+)
+_SHARE: Final = Field("percent", PERCENT, "which share of the packets")
+DETECTOR_STEPS: Final = (
+    _detector("drop", "Lose image packets.", _PACKETS, _SHARE, _COUNT, one_of=("packets", "percent")),
+    _detector(
+        "late",
+        "Send image packets late.",
+        _PACKETS,
+        _SHARE,
+        Field("by", DURATION, "how late", required=True),
+        _COUNT,
+        one_of=("packets", "percent"),
+    ),
+    _detector("reorder", "Swap image packets.", _PACKETS, _SHARE, _COUNT, one_of=("packets", "percent")),
+    _detector("missing_trailer", "Leave out the trailer of a frame.", _COUNT),
+    _detector("missed_trigger", "Do not see the beginning of X-ray.", _COUNT),
+    _detector("control_loss", "Take control away from the client, as after a heartbeat timeout."),
+    _detector(
+        "over_temperature",
+        "Become too hot.",
+        Field("celsius", Number(low=40, high=120, unit="°C"), "how hot it is"),
+    ),
+    _detector("link_fallback", "Come up with 100 Mbit/s.", Field("mode", LINK_MODE, "100BASE-T unless said")),
+    _detector("resend_refused", "Refuse PACKETRESEND.", _COUNT),
+    StepSpec(
+        "detector.recover", "Disarm faults, cool down, answer again.", (_FAULT_NAME,), products=("vxvue",)
+    ),
+)
+
+
+def _generator(what: str, summary: str, *fields: Field) -> StepSpec:
+    return StepSpec(
+        f"generator.{what}", summary, fields, fault=True, undone_by="generator.recover", products=("vxvue",)
+    )
+
+
+_COMMAND: Final = Field("command", Text("a command number", r"\d{2}"), "only for this command")
+GENERATOR_STEPS: Final = (
+    _generator("interlock", "The door is open."),
+    _generator("rotor", "The rotor does not come up to speed.", _COUNT),
+    _generator("filament", "The filament is open.", _COUNT),
+    _generator(
+        "arc",
+        "An arc in the tube cuts the exposure short.",
+        Field("fraction", Number(low=0.01, high=0.99), "the part of the exposure that was done"),
+        _COUNT,
+    ),
+    _generator(
+        "over_dose",
+        "The exposure does not end by itself; the back-up timer ends it.",
+        Field("factor", Number(low=1.01, high=10), "how many times the set time"),
+        _COUNT,
+    ),
+    _generator(
+        "kv_drift",
+        "The voltage is off.",
+        Field("percent", Number(low=-50, high=50, unit="percent"), "by how much"),
+    ),
+    _generator("stuck_busy", "Stay busy."),
+    _generator("no_answer", "Do not answer commands.", _COMMAND, _COUNT),
+    _generator("garbled", "Answer with spoiled bytes.", _COMMAND, _COUNT),
+    _generator("bad_checksum", "Answer with a wrong checksum.", _COMMAND, _COUNT),
+    StepSpec("generator.recover", "Disarm faults and reset.", (_FAULT_NAME,), products=("vxvue",)),
+)
+
+PANEL_STEPS: Final = tuple(
+    StepSpec(f"panel.{what}", summary, fields, products=("vxvue",))
+    for what, summary, fields in (
+        ("press_prep", "Press the hand switch to its first stage.", ()),
+        ("press_expose", "Press it to its second stage.", ()),
+        ("release", "Let it go.", ()),
+        (
+            "expose",
+            "Press both stages, hold until X-ray is off, let go.",
+            (Field("timeout", DURATION, "let go at the latest then"),),
+        ),
+        (
+            "release_early",
+            "Press both stages and let go before the exposure ends.",
+            (Field("hold", DURATION, "how long the second stage is held"),),
+        ),
+        ("bounce", "Press with bouncing contacts.", ()),
+    )
+)
+
+OTHER_STEPS: Final = (
+    StepSpec(
+        "world.phantom",
+        "Put something else on the table.",
+        (Field("name", Text("a name of a phantom", r"[a-z][a-z0-9_-]{0,40}"), "what", required=True),),
+        products=("vxvue",),
+    ),
+    StepSpec("sut.kill", "Cut the modality's power (SIGKILL).", fault=True, undone_by="operator.restart"),
+    StepSpec("wait", "Let time pass.", (Field("for", DURATION, "how long", required=True),)),
+)

@@ -1,0 +1,161 @@
+"""The operator's words: one vocabulary for every way to drive a system under test (DESIGN, Operator actions)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bench.scenario.fields import DURATION, Bool, Enum, Field, Number, Text
+from bench.scenario.keywords import Keywords
+from bench.scenario.setup import MODALITY_FIELDS
+from bench.scenario.spec import PEER, StepSpec
+
+TIMEOUT: Final = Field(
+    "timeout", DURATION, "how long the answer may take (else the scenario's or the bench's limit)"
+)
+_PATIENT: Final = Keywords()
+_KEYS: Final = Keywords(matching=True)
+VIEWS: Final = ("PA", "AP", "LL", "RL", "LLO", "RLO", "RAO", "LAO", "RPO", "LPO")
+LATERALITY: Final = ("L", "R", "B", "U")
+
+_TECHNIQUE: Final = (
+    Field("view", Enum(VIEWS, "view"), "View Position (0018,5101)"),
+    Field(
+        "body_part", Text("a body part like `CHEST`", r"[A-Z0-9 _]{1,16}"), "Body Part Examined (0018,0015)"
+    ),
+    Field("laterality", Enum(LATERALITY, "laterality"), "Image Laterality (0020,0062)"),
+    Field("kvp", Number(low=20, high=150, unit="kV"), "tube voltage"),
+    Field("ma", Number(low=0.1, high=1000, unit="mA"), "tube current"),
+    Field("ms", Number(low=0.1, high=12000, unit="ms"), "exposure time"),
+)
+_IMAGE: Final = Field(
+    "image", Text("a SOP Instance UID"), "which image (else the last one): `${shot.sop_instance}`"
+)
+_DESTINATION: Final = Field("destination", PEER, "one destination only (else every configured one)")
+_IMAGE_RESULTS: Final = (
+    *("sop_instance", "sha256", "raw_sha256", "ei", "target_ei", "di", "kvp", "ma", "ms", "mas"),
+    *("rows", "columns"),
+)
+_VX: Final = ("vxvue",)
+_MX: Final = ("mx1",)
+
+OPERATOR_STEPS: Final = (
+    StepSpec(
+        "operator.verify",
+        "Press the button that sends C-ECHO to a peer.",
+        (Field("peer", PEER, "whom to ask", required=True), TIMEOUT),
+    ),
+    StepSpec(
+        "operator.query_worklist",
+        "Query the worklist; keywords are matching keys (wildcards and ranges allowed).",
+        (TIMEOUT,),
+        _KEYS,
+    ),
+    StepSpec("operator.select", "Select a worklist item by its attributes.", (TIMEOUT,), _PATIENT),
+    StepSpec(
+        "operator.start_exam",
+        "Start an exam: keywords name the worklist item, or are the patient's data of an unscheduled exam.",
+        (
+            Field(
+                "kind",
+                Enum(("scheduled", "unscheduled", "emergency"), "kind of exam"),
+                "scheduled unless said",
+            ),
+            TIMEOUT,
+        ),
+        _PATIENT,
+    ),
+    StepSpec(
+        "operator.prepare",
+        "Choose a view and technique, arm the detector and set the generator: ready for the hand switch.",
+        (*_TECHNIQUE, TIMEOUT),
+        products=_VX,
+    ),
+    StepSpec(
+        "operator.expose",
+        "Prepare, press the hand switch through both stages, and wait until the image is on the screen.",
+        (*_TECHNIQUE, TIMEOUT),
+        products=_VX,
+        results=_IMAGE_RESULTS,
+    ),
+    StepSpec(
+        "operator.wait_image",
+        "Wait for the image of an exposure that `panel.*` made after `operator.prepare`.",
+        (TIMEOUT,),
+        products=_VX,
+        results=_IMAGE_RESULTS,
+    ),
+    StepSpec("operator.freeze", "Freeze the live image.", (TIMEOUT,), products=_MX),
+    StepSpec("operator.capture_still", "Keep the frozen image.", (TIMEOUT,), products=_MX),
+    StepSpec(
+        "operator.capture_clip",
+        "Record a clip.",
+        (Field("frames", Number(whole=True, low=1, high=10000), "how many frames"), TIMEOUT),
+        products=_MX,
+    ),
+    StepSpec(
+        "operator.accept", "Accept an image: it becomes part of the exam.", (_IMAGE, TIMEOUT), products=_VX
+    ),
+    StepSpec(
+        "operator.reject",
+        "Reject an image: it is kept, and not sent.",
+        (_IMAGE, Field("reason", Text("a reason"), "what the operator chooses or types"), TIMEOUT),
+        products=_VX,
+    ),
+    StepSpec("operator.complete", "Close the exam as completed.", (TIMEOUT,)),
+    StepSpec(
+        "operator.discontinue",
+        "Close the exam as discontinued.",
+        (Field("reason", Text("a reason"), "what the operator chooses or types"), TIMEOUT),
+    ),
+    StepSpec("operator.append", "Open the closed exam again for further images.", (TIMEOUT,), products=_VX),
+    StepSpec("operator.send", "Send what waits in the queue (again).", (_DESTINATION, TIMEOUT)),
+    StepSpec(
+        "operator.commit",
+        "Ask for storage commitment of the exam's images.",
+        (_DESTINATION, TIMEOUT),
+        products=_VX,
+    ),
+    StepSpec(
+        "operator.print",
+        "Print the exam's images on film.",
+        (
+            Field("copies", Number(whole=True, low=1, high=99), "how many copies"),
+            Field(
+                "layout", Text("an Image Display Format like `STANDARD\\1,1`"), "how images lie on the film"
+            ),
+            TIMEOUT,
+        ),
+        products=_VX,
+    ),
+    StepSpec(
+        "operator.query_archive",
+        "Query the archive; with `retrieve` fetch what was found.",
+        (Field("retrieve", Bool(), "fetch it too"), TIMEOUT),
+        _KEYS,
+        products=_VX,
+    ),
+    StepSpec(
+        "operator.send_dose", "Send the dose report of the exam.", (_DESTINATION, TIMEOUT), products=_VX
+    ),
+    StepSpec(
+        "operator.export",
+        "Write the exam to a medium as a DICOM file-set.",
+        (Field("medium", Enum(("usb", "sd"), "medium"), "where to", required=True), TIMEOUT),
+        products=_MX,
+    ),
+    StepSpec(
+        "operator.add",
+        "Add the exam to the file-set that a medium already has.",
+        (Field("medium", Enum(("usb", "sd"), "medium"), "where to", required=True), TIMEOUT),
+        products=_MX,
+    ),
+    StepSpec("operator.configure", "Change settings of the modality.", (*MODALITY_FIELDS, TIMEOUT)),
+    StepSpec("operator.restart", "Switch the modality off (if it runs) and on again.", (TIMEOUT,)),
+    StepSpec(
+        "operator.warnings", "Question: which warnings are on the screen? Judge it with `answer`.", (TIMEOUT,)
+    ),
+    StepSpec("operator.queue", "Question: what waits to be sent? Judge it with `answer`.", (TIMEOUT,)),
+    StepSpec(
+        "operator.exam_state", "Question: in which state is the exam? Judge it with `answer`.", (TIMEOUT,)
+    ),
+)
