@@ -49,8 +49,11 @@ INVALID_PARAMETER: Final = 6
 
 HEADER: Final = struct.Struct(">BxI")
 PDV_HEADER: Final = struct.Struct(">IBB")
+# The header of a P-DATA-TF PDU and of its first PDV in one go.
+DATA_HEADER: Final = struct.Struct(">BxIIBB")
 _ASSOCIATE: Final = struct.Struct(">H2x16s16s32x")
 _ITEM: Final = struct.Struct(">BxH")
+_CONTEXT_AC: Final = struct.Struct(">BxHBxBxBxH")
 
 _AE_FORBIDDEN: Final = re.compile(rb"[^\x20-\x7e]|\\")
 
@@ -113,8 +116,11 @@ def _encode_item(value: AssociateItem) -> bytes:
             ),
         )
     if isinstance(value, PresentationContextAC):
-        transfer = b"" if value.transfer_syntax is None else item(0x40, encode_text(value.transfer_syntax))
-        return item(0x21, struct.pack(">BxBx", value.context_id, value.result) + transfer)
+        if value.transfer_syntax is None:
+            return item(0x21, struct.pack(">BxBx", value.context_id, value.result))
+        uid = encode_text(value.transfer_syntax)
+        length = len(uid)
+        return _CONTEXT_AC.pack(0x21, length + 8, value.context_id, value.result, 0x40, length) + uid
     if isinstance(value, ApplicationContext):
         return item(0x10, encode_text(value.uid))
     if isinstance(value, UserInformation):
@@ -295,27 +301,39 @@ def _context_id(data: bytes) -> int:
     return context_id
 
 
+# A peer proposes the same contexts with every association; contexts are immutable, so one reading serves all.
+_SHORT_CONTEXT: Final = 1024
+
+
 def _context_rq(data: bytes, limits: Limits) -> PresentationContextRQ:
+    if len(data) <= _SHORT_CONTEXT:
+        return _read_context_rq_cached(data, limits.transfer_syntaxes, limits.uid)
+    return _read_context_rq(data, limits.transfer_syntaxes, limits.uid)
+
+
+def _read_context_rq(data: bytes, syntaxes: int, uid: int) -> PresentationContextRQ:
     context_id = _context_id(data)
     abstract: str | None = None
     transfers: list[str] = []
     for item_type, value in _split_items(data, 4, f"presentation context {context_id}"):
         if item_type == 0x40:
-            if len(transfers) == limits.transfer_syntaxes:
+            if len(transfers) == syntaxes:
                 raise RemoteProtocolError(
-                    f"more than {limits.transfer_syntaxes} transfer syntaxes in context {context_id}",
-                    INVALID_PARAMETER,
+                    f"more than {syntaxes} transfer syntaxes in context {context_id}", INVALID_PARAMETER
                 )
-            transfers.append(read_uid(value, limits.uid))
+            transfers.append(read_uid(value, uid))
         elif item_type == 0x30:
             if abstract is not None:
                 raise RemoteProtocolError(f"two abstract syntaxes in context {context_id}", INVALID_PARAMETER)
-            abstract = read_uid(value, limits.uid)
+            abstract = read_uid(value, uid)
     if abstract is None or not transfers:
         raise RemoteProtocolError(
             f"context {context_id} lacks its abstract syntax or any transfer syntax", INVALID_PARAMETER
         )
     return PresentationContextRQ(context_id, abstract, tuple(transfers))
+
+
+_read_context_rq_cached = lru_cache(maxsize=512)(_read_context_rq)
 
 
 def _context_ac(data: bytes, limits: Limits) -> PresentationContextAC:

@@ -83,6 +83,7 @@ _ELEMENTS: Final[dict[int, tuple[str, str]]] = {
 }
 ELEMENTS: Final[dict[str, int]] = {keyword: number for number, (keyword, _) in _ELEMENTS.items()}
 """Keyword -> element number within group 0000 (PS3.7 E.1)."""
+_SHORTS: Final = frozenset(number for number, (_, vr) in _ELEMENTS.items() if vr == "US")
 
 
 class Dataset(IntEnum):
@@ -145,6 +146,7 @@ MESSAGES: Final[dict[int, MessageType]] = {
 _ELEMENT: Final = struct.Struct("<HHI")
 _US: Final = struct.Struct("<HHIH")
 _UL: Final = struct.Struct("<HHII")
+_AT: Final = struct.Struct("<HH")
 _NAMES: Final[dict[int, str]] = {field: field.name.replace("_", "-") for field in Field}
 _FIELDS: Final[dict[str, Field]] = {name: Field(field) for field, name in _NAMES.items()}
 
@@ -297,28 +299,31 @@ def encode_command(command: Command) -> bytes:
 
     Raises :class:`LocalProtocolError` only for a number that has no place in its element.
     """
-    parts = []
+    parts = [b""]
+    elements = command.elements
     try:
-        for number, value in sorted(command.elements.items()):
-            if type(value) is int or isinstance(value, int):
-                if number in _ELEMENTS and _ELEMENTS[number][1] == "US":
+        for number in sorted(elements):
+            value = elements[number]
+            if isinstance(value, int):
+                if number in _SHORTS:
                     parts.append(_US.pack(0, number, 2, value))
                 else:
                     parts.append(_UL.pack(0, number, 4, value))
-                continue
-            data = _value_bytes(number, value)
-            parts.append(_ELEMENT.pack(0, number, len(data)) + data)
+            else:
+                data = _value_bytes(number, value)
+                parts.append(_ELEMENT.pack(0, number, len(data)))
+                parts.append(data)
     except struct.error as error:
         raise LocalProtocolError(f"{command!r} cannot be written: {error}") from None
-    body = b"".join(parts)
-    return _UL.pack(0, 0, 4, len(body)) + body
+    parts[0] = _UL.pack(0, 0, 4, sum(map(len, parts)))
+    return b"".join(parts)
 
 
 def _value_bytes(number: int, value: str | bytes | tuple[int, ...]) -> bytes:
     if isinstance(value, bytes):
         return value
     if isinstance(value, tuple):
-        return b"".join(struct.pack("<HH", tag >> 16, tag & 0xFFFF) for tag in value)
+        return b"".join(_AT.pack(tag >> 16, tag & 0xFFFF) for tag in value)
     data = encode_text(value)
     if len(data) & 1:
         data += b"\0" if number in _ELEMENTS and _ELEMENTS[number][1] == "UI" else b" "
@@ -342,19 +347,24 @@ def decode_command(data: bytes | bytearray | memoryview, limits: Limits = DEFAUL
         )
     elements: dict[int, Value] = {}
     position, previous = 12, 0
+    unpack = _ELEMENT.unpack_from
     while position < end:
         if end - position < 8:
             raise RemoteProtocolError("an element header ends beyond the command set")
-        group, number, length = _ELEMENT.unpack_from(data, position)
-        after = position + 8 + length
+        group, number, length = unpack(data, position)
+        position += 8
+        after = position + length
         if group != 0 or number <= previous:
             raise RemoteProtocolError(f"element ({group:04X},{number:04X}) after (0000,{previous:04X})")
         if after > end or length & 1:
             raise RemoteProtocolError(f"element (0000,{number:04X}) has length {length}")
-        if len(elements) == limits.command_elements:
-            raise RemoteProtocolError(f"more than {limits.command_elements} elements in a command set")
-        elements[number] = _read_value(number, data[position + 8 : after], limits)
+        if number in _SHORTS and length == 2:
+            elements[number] = data[position] | data[position + 1] << 8
+        else:
+            elements[number] = _read_value(number, data[position:after], limits)
         position, previous = after, number
+    if len(elements) > limits.command_elements:
+        raise RemoteProtocolError(f"more than {limits.command_elements} elements in a command set")
     return _checked(Command(elements))
 
 
@@ -363,24 +373,25 @@ def _read_value(number: int, data: bytes, limits: Limits) -> Value:
     if known is None:
         return data
     keyword, vr = known
-    if vr == "US":
-        if len(data) != 2:
-            raise RemoteProtocolError(f"{keyword} has {len(data)} bytes instead of 2")
-        return data[0] | data[1] << 8
     if vr == "UI":
         # An empty UID is no UID, but only elements that must be there must have a value.
         return read_uid(data[:-1] if data.endswith(b"\0") else data, limits.uid) if data else ""
+    if vr == "US":
+        raise RemoteProtocolError(f"{keyword} has {len(data)} bytes instead of 2")
     if vr == "AT":
         if len(data) % 4:
             raise RemoteProtocolError(f"{keyword} has {len(data)} bytes, not a multiple of 4")
         words = struct.unpack(f"<{len(data) // 2}H", data)
         return tuple(group << 16 | element for group, element in zip(words[::2], words[1::2], strict=True))
-    limit = limits.ae_title if vr == "AE" else 64
-    text = data.decode("latin-1").strip(" ") if vr == "AE" else data.decode("latin-1").rstrip(" ")
-    if len(text) > limit or any(c < " " or c == "\\" for c in text):
+    return _read_text(keyword, data, limits.ae_title if vr == "AE" else 64, title=vr == "AE")
+
+
+def _read_text(keyword: str, data: bytes, limit: int, *, title: bool) -> str:
+    text = data.decode("latin-1").rstrip(" ")
+    if title:
+        text = text.lstrip(" ")
+    if len(text) > limit or any(c < " " or c == "\\" for c in text) or (title and not text.isascii()):
         raise RemoteProtocolError(f"{keyword} is not a text of at most {limit} characters: {data[:80]!r}")
-    if vr == "AE" and not text.isascii():
-        raise RemoteProtocolError(f"{keyword} is not ASCII: {data[:80]!r}")
     return text
 
 
@@ -392,9 +403,10 @@ def _checked(command: Command) -> Command:
     if not kind.required <= elements.keys():
         missing = ", ".join(_ELEMENTS[number][0] for number in sorted(kind.required - elements.keys()))
         raise RemoteProtocolError(f"{command.name} lacks {missing}")
-    for number in kind.required:
-        if elements[number] == "":
-            raise RemoteProtocolError(f"{command.name} has an empty {_ELEMENTS[number][0]}")
+    if "" in elements.values():
+        for number in kind.required:
+            if elements[number] == "":
+                raise RemoteProtocolError(f"{command.name} has an empty {_ELEMENTS[number][0]}")
     if kind.dataset is not Dataset.MAYBE and command.has_dataset is not bool(kind.dataset):
         raise RemoteProtocolError(
             f"{command.name} {'without' if kind.dataset else 'with'} a data set "

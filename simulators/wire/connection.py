@@ -22,13 +22,13 @@ The loop of an acceptor::
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Literal, TypeAlias
 
 from simulators.wire.codec import (
+    DATA_HEADER,
     HEADER,
     INVALID_PARAMETER,
     UNEXPECTED_PDU,
@@ -120,8 +120,6 @@ _DATA_STATES: Final = frozenset(
     if TABLE[state][Evt.EVT10] in (Action.DT_2, Action.AR_6)
     and EFFECTS[TABLE[state][Evt.EVT10]].next_state is state
 )
-# The header of a P-DATA-TF PDU and of its first PDV in one go.
-_DATA_HEADER: Final = struct.Struct(">BxIIBB")
 _IDLE_BUFFER: Final = 4096
 
 
@@ -304,7 +302,7 @@ class Connection:
         other PDU, which :meth:`next_event` then returns.  Raises :class:`RemoteProtocolError` as that does.  The
         caller may :meth:`send` between two fragments; when that ends the association, so does the iteration.
         """
-        unpack = _DATA_HEADER.unpack_from
+        unpack = DATA_HEADER.unpack_from
         view, data, end = self._view, self._bytes, self._end
         while self._receiving:
             start = self._start

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple, TypeAlias
 
-from simulators.wire.codec import PDV_HEADER
+from simulators.wire.codec import DATA_HEADER
 from simulators.wire.commands import Command, decode_command, encode_command
 from simulators.wire.errors import LocalProtocolError, RemoteProtocolError
 from simulators.wire.limits import DEFAULT_LIMITS, Limits
@@ -179,6 +179,4 @@ def _split(context_id: int, control: int, data: Bytes, room: int) -> Iterator[by
 
 def _pdu(context_id: int, control: int, data: Bytes) -> bytes:
     length = len(data)
-    return b"".join(
-        (b"\x04\0", (length + 6).to_bytes(4, "big"), PDV_HEADER.pack(length + 2, context_id, control), data)
-    )
+    return b"".join((DATA_HEADER.pack(4, length + 6, length + 2, context_id, control), data))

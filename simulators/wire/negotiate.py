@@ -6,7 +6,7 @@ Rules of this file: pure functions of the two PDUs; what is inconsistent between
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from simulators.wire.errors import RemoteProtocolError
 from simulators.wire.pdu import (
@@ -25,8 +25,7 @@ from simulators.wire.pdu import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class AcceptedContext:
+class AcceptedContext(NamedTuple):
     """A presentation context that both sides agreed on."""
 
     context_id: int
