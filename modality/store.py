@@ -118,6 +118,11 @@ class Store:
         found = self.rows(sql, *args)
         return found[0] if found else None
 
+    def execute(self, sql: str, *args: Any) -> None:
+        """Change rows; the statement comes from this package only."""
+        with self._lock:
+            self._db.execute(sql, args)
+
     def insert(self, table: str, **values: Any) -> int:
         """Insert one row and return its id.  ``table`` and columns come from this package only."""
         columns = ", ".join(values)

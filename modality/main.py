@@ -1,0 +1,71 @@
+"""Start a product: ``python -m modality vxvue --config FILE``.
+
+Rules of this file: exit 0 after ``shutdown`` or SIGTERM, 2 for a bad command line or configuration (with every fault and
+its line), 1 when the console cannot start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from .config import ConfigError, load
+
+PRODUCTS = ("vxvue",)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one product until it is told to end; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m modality", description="Reference modality software")
+    parser.add_argument("product", choices=PRODUCTS, help="which product to be")
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="YAML settings")
+    parser.add_argument("--check", action="store_true", help="only check the settings")
+    options = parser.parse_args(argv)
+    try:
+        config = load(options.config)
+        from .devices import driver_class, settings
+
+        settings(config)
+        if options.check:
+            driver_class(config.acquisition.driver)
+            return 0
+    except ConfigError as error:
+        for problem in error.problems:
+            print(problem, file=sys.stderr)
+        return 2
+    return _run(options.config, config)
+
+
+def _run(path: Path, config: object) -> int:
+    from .config import Config
+    from .console import Console
+    from .control import ControlServer
+    from .store import StoreError
+
+    assert isinstance(config, Config)
+    stop: list[Console] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: [console.stop_requested.set() for console in stop] or sys.exit(0))
+    try:
+        console = Console(path, config)
+        stop.append(console)
+        server = ControlServer(config.control, console.do, console.notices)
+    except ConfigError as error:
+        for problem in error.problems:
+            print(problem, file=sys.stderr)
+        return 2
+    except (StoreError, OSError) as error:
+        print(f"modality: {error}", file=sys.stderr)
+        return 1
+    console.start()
+    try:
+        while not console.stop_requested.wait(3600):
+            pass
+    finally:
+        server.close()
+        console.close()
+        console.store.close()
+    return 0
