@@ -78,6 +78,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--hold-on-failure", action="store_true", help="keep a failed cell alive for 'modbench enter'"
     )
+    run.add_argument(
+        "--second-witness",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="let tshark count the messages of every capture (default: if it is installed)",
+    )
     run.set_defaults(do=_run)
 
     enter = commands.add_parser("enter", help="a shell inside a held cell")
@@ -147,6 +153,7 @@ def _selection(options: argparse.Namespace) -> list:  # type: ignore[type-arg]
 def _run(options: argparse.Namespace) -> int:
     from rich.console import Console
 
+    from bench.checks.second_witness import available
     from bench.progress import observer
     from bench.results import exit_code
     from bench.session import Options, run
@@ -169,6 +176,7 @@ def _run(options: argparse.Namespace) -> int:
                 hold_on_failure=options.hold_on_failure,
                 tester=options.tester,
                 command=options.command_line,
+                second_witness=available() if options.second_witness is None else options.second_witness,
             ),
             watch,
         )

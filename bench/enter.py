@@ -11,9 +11,32 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 HELD = "held.json"
+
+
+def outer_pids(root: int, inner: Mapping[str, int]) -> dict[str, int]:
+    """Return the pids of processes of a sandbox as seen from here.
+
+    ``root`` is the sandbox's first process as seen from here; ``inner`` are pids as the sandbox sees them.
+    """
+    found = {}
+    try:
+        wanted = os.readlink(f"/proc/{root}/ns/pid")
+    except OSError:
+        return {}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.readlink(process / "ns/pid") != wanted:
+                continue
+            status = (process / "status").read_text()
+        except OSError:
+            continue
+        numbers = next(line for line in status.splitlines() if line.startswith("NSpid:")).split()[1:]
+        found[int(numbers[-1])] = int(process.name)
+    return {name: found[pid] for name, pid in inner.items() if pid in found}
 
 
 def enter(out: Path, host: str) -> int:

@@ -72,6 +72,8 @@ class Plan:
     seed: int
     base_seed: int
     timeout_s: float
+    down: tuple[str, ...] = field(default=())
+    """Peers whose service is not running when the cell begins."""
     notes: tuple[str, ...] = field(default=())
 
     @property
@@ -135,6 +137,7 @@ def make_plan(
     overrides = {
         n: dict(setup.pop(n, {})) for n in ("ris", "pacs", "pacs2", "detector", "generator", "world", "panel")
     }
+    down = tuple(name for name, values in overrides.items() if not values.pop("running", True))
     storage = tuple(setup.pop("storage", ("pacs",)))
     unknown = [name for name in storage if name not in ("pacs", "pacs2")]
     if unknown:
@@ -171,6 +174,7 @@ def make_plan(
         seed=own_seed,
         base_seed=seed,
         timeout_s=scenario.timeout_s or DEFAULT_TIMEOUT_S,
+        down=down,
         notes=("no link is tested: loopback has neither line rates nor cables",) if loopback else (),
     )
 
@@ -214,12 +218,14 @@ def _front_end(
         "cache_dir": str(cache) if cache else None,
         **overrides["detector"],
     }
+    seconds = dict(overrides["generator"])
     generator = {
         "transport": "socket" if loopback else "rfc2217",
         "host": address,
         "port": 0 if loopback else GENERATOR_PORT,
-        "prep_ms": 300,
-        **overrides["generator"],
+        "prep_ms": round(seconds.pop("prep", 0.3) * 1000),
+        "cooldown_ms": round(seconds.pop("cooldown", 0.1) * 1000),
+        **seconds,
     }
     actors = (
         ActorPlan("world", "world", world),

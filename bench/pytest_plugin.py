@@ -131,6 +131,7 @@ class _BenchSession:
     """The run folder of a pytest session, and this process's worker."""
 
     def __init__(self, config: pytest.Config) -> None:
+        from bench.checks.second_witness import available
         from bench.session import Options, new_run_dir
 
         self._config = config
@@ -141,6 +142,7 @@ class _BenchSession:
             backend=config.getoption("--bench-backend"),
             seed=config.getoption("--bench-seed"),
             command="pytest " + " ".join(config.invocation_params.args),
+            second_witness=available(),
         )
         given = os.environ.get(RUN_DIR)
         self.run_dir = Path(given) if given else new_run_dir(self.options.out)

@@ -11,6 +11,7 @@ Rules of this file:
 from __future__ import annotations
 
 import contextlib
+import json
 import queue
 import secrets
 import shutil
@@ -23,6 +24,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from bench.enter import HELD, outer_pids
 from bench.plan import DEFAULT_SEED, DEFAULT_TIMEOUT_S
 from bench.report import render
 from bench.results import (
@@ -43,7 +45,7 @@ from bench.results import (
 )
 from bench.scenario import Cell
 from bench.testbed import VIRTUAL, Testbed, load_testbed
-from bench.verdict import Verdict
+from bench.verdict import Verdict, combine
 from bench.zygote import SandboxError, Zygote
 
 EXTRA_S: Final = 60.0
@@ -72,6 +74,7 @@ class Options:
     hold_on_failure: bool = False
     tester: str = "unattended"
     command: str | None = None
+    second_witness: bool = False
 
 
 class Observer(Protocol):
@@ -143,7 +146,7 @@ class Worker:
                 handle = self._running = self._zygote.run(
                     "bench.runner.cell:main", argument, stdio=log.fileno()
                 )
-                trouble = self._follow(handle, began + limit, progress)
+                trouble = self._follow(handle, folder, began + limit, progress)
         except SandboxError as error:
             trouble = f"no sandbox: {error}"
         finally:
@@ -152,7 +155,11 @@ class Worker:
         if path.exists():
             result = read_cell(path)
             if trouble:
-                result = replace(result, errors=(*result.errors, trouble))
+                result = _at_fault(result, trouble)
+            if self._options.second_witness:
+                progress({"phase": "second witness"})
+                result = second_opinion(result, folder)
+            write_cell(self._run_dir, result)
         else:
             lines = (folder / "bench.log").read_text(errors="replace").strip().splitlines()
             why = trouble or (lines[-1] if lines else "its sandbox ended before it could write a result")
@@ -172,9 +179,14 @@ class Worker:
 
         try:
             while True:
-                message = handle.channel.recv(timeout_s=max(0.0, deadline - time.monotonic()))
+                left = None if deadline == float("inf") else max(0.0, deadline - time.monotonic())
+                message = handle.channel.recv(timeout_s=left)
                 if "progress" in message:
-                    progress(message["progress"])
+                    news = message["progress"]
+                    if "held" in news:
+                        deadline = float("inf")
+                        (folder / HELD).write_text(json.dumps(outer_pids(handle.pid, news["held"])))
+                    progress(news)
                 elif "result" in message:
                     self._calibrations = message["calibrations"]
         except ChannelClosed:
@@ -197,6 +209,33 @@ class Worker:
         """End the warm process and delete what was kept."""
         self._zygote.close()
         shutil.rmtree(self._cache, ignore_errors=True)
+
+
+def _at_fault(result: CellResult, why: str) -> CellResult:
+    """Add an error of the bench; a FAIL of the SUT stays visible beside it."""
+    verdict = combine([result.verdict, Verdict.ERROR])
+    reason = result.reason if verdict is not Verdict.ERROR else f"The bench failed: {why}"
+    return replace(result, verdict=verdict, reason=reason, errors=(*result.errors, why))
+
+
+def second_opinion(result: CellResult, folder: Path) -> CellResult:
+    """Let tshark count the messages of the capture; a disagreement is an error of the bench."""
+    from bench.checks import second_witness
+    from bench.journal import read
+
+    capture = folder / "wire.pcapng"
+    if not capture.exists():
+        return replace(
+            result, remarks=(*result.remarks, "There is no capture, so there is no second witness.")
+        )
+    try:
+        found = second_witness.compare(list(read(folder / "journal.jsonl", lenient=True)), capture)
+    except second_witness.WitnessError as error:
+        return _at_fault(result, str(error))
+    if found.disagreements:
+        return _at_fault(result, "; ".join(found.disagreements))
+    note = f"Second witness: tshark and the journal agree on {found.messages} DICOM messages"
+    return replace(result, remarks=(*result.remarks, f"{note} on {len(found.journal)} connections."))
 
 
 def new_run_dir(out: Path) -> Path:

@@ -15,7 +15,7 @@ import contextlib
 import hashlib
 import json
 import os
-import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -211,8 +211,6 @@ def _build(
             )
         # The last fork is done: threads may start.
         stream.start()
-        import threading
-
         for host in live.hosts.values():
             threading.Thread(target=host.listen, args=(stream.publish,), name=host.name, daemon=True).start()
     with phases.phase("calibration"):
@@ -234,6 +232,8 @@ def _build(
                             "port": endpoint.get("port", 0),
                         },
                     )
+        for name in plan.down:
+            live.hosts[name].command(name, "@stop", {})
     progress({"phase": "modality"})
     with phases.phase("modality start"):
         _start_sut(live, cache)
@@ -416,10 +416,12 @@ def _settle(live: Live, progress: Progress) -> None:
 
 
 def _hold(live: Live, progress: Progress) -> None:
-    """Keep everything alive for a person to look at, until the worker closes the channel (or asks to go on)."""
+    """Keep everything alive for a person to look at, until Ctrl-C ends the run."""
     pids = {name: host.pid for name, host in live.hosts.items()}
-    progress({"held": True, "pids": pids})
-    sys.stdin.read()
+    if live.sut is not None and live.sut.pid is not None:
+        pids["modality"] = live.sut.pid
+    progress({"held": pids})
+    threading.Event().wait()
 
 
 def _end(live: Live) -> None:

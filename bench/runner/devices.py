@@ -16,7 +16,10 @@ from bench.runner.actors import ActorSpec
 from simulators.base import CommandError, Emit, Simulator
 
 if TYPE_CHECKING:
+    from simulators.generator import Generator
     from simulators.world import World
+
+Build = Callable[[Emit, Mapping[str, Any]], Simulator]
 
 PRELOAD = (
     "numpy",
@@ -56,10 +59,11 @@ class _WorldActor:
 
 
 class _FrontEnd:
-    """Builders of one front end; the world is made by the first and used by the others."""
+    """Builders of one front end; each device is given what it is wired to."""
 
     def __init__(self) -> None:
         self.world: World | None = None
+        self.generator: Generator | None = None
 
     def build_world(self, emit: Emit, config: Mapping[str, Any]) -> Simulator:
         from simulators.world import World
@@ -67,37 +71,47 @@ class _FrontEnd:
         self.world = World(**config, emit=emit)
         return _WorldActor(self.world)
 
-    def build(self, package: str) -> Callable[[Emit, Mapping[str, Any]], Simulator]:
-        def device(emit: Emit, config: Mapping[str, Any]) -> Simulator:
-            import importlib
+    def build_detector(self, emit: Emit, config: Mapping[str, Any]) -> Simulator:
+        from simulators.detector import Config, create
 
-            create = importlib.import_module(f"simulators.{package}").create
-            simulator: Simulator = create(config, emit, self.world)
-            return simulator
+        assert self.world is not None
+        return create(Config.from_dict(config), emit, self.world)
 
-        return device
+    def build_generator(self, emit: Emit, config: Mapping[str, Any]) -> Simulator:
+        from simulators.generator import Config, create
+
+        self.generator = create(Config.from_dict(config), emit, self.world)
+        return self.generator
+
+    def build_panel(self, emit: Emit, config: Mapping[str, Any]) -> Simulator:
+        from simulators.panel import Config, create
+
+        assert self.world is not None
+        assert self.generator is not None
+        return create(Config.from_dict(config), emit, self.world, self.generator)
 
 
-def _peer(package: str) -> Callable[[Emit, Mapping[str, Any]], Simulator]:
-    def build(emit: Emit, config: Mapping[str, Any]) -> Simulator:
-        import importlib
+def _build_ris(emit: Emit, config: Mapping[str, Any]) -> Simulator:
+    from simulators.ris import Config, create
 
-        simulator: Simulator = importlib.import_module(f"simulators.{package}").create(config, emit)
-        return simulator
+    return create(Config.from_dict(config), emit)
 
-    return build
+
+def _build_pacs(emit: Emit, config: Mapping[str, Any]) -> Simulator:
+    from simulators.pacs import Config, create
+
+    return create(Config.from_dict(config), emit)
 
 
 def specs(host: HostPlan) -> list[ActorSpec]:
     """Return what a host process has to build, in the order of building."""
     front_end = _FrontEnd()
-    found = []
-    for actor in host.actors:
-        if actor.package == "world":
-            build = front_end.build_world
-        elif host.name == "frontend":
-            build = front_end.build(actor.package)
-        else:
-            build = _peer(actor.package)
-        found.append(ActorSpec(actor.name, build, actor.config))
-    return found
+    builders: Mapping[str, Build] = {
+        "world": front_end.build_world,
+        "detector": front_end.build_detector,
+        "generator": front_end.build_generator,
+        "panel": front_end.build_panel,
+        "ris": _build_ris,
+        "pacs": _build_pacs,
+    }
+    return [ActorSpec(actor.name, builders[actor.package], actor.config) for actor in host.actors]

@@ -100,6 +100,11 @@ class ReferenceSut:
         self._gone = False
         self._expected_end = False
 
+    @property
+    def pid(self) -> int | None:
+        """Process id while it runs."""
+        return self._process.pid if self._process is not None else None
+
     def start(self) -> None:
         """Start the process and wait until it answers on its control socket.
 

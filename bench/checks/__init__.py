@@ -1,0 +1,1 @@
+"""Checks: pure functions from journal, capture and objects to findings; nothing live is imported here."""
