@@ -1,1 +1,50 @@
-"""Reports of a run folder: for people (HTML), for build servers (JUnit), for programs (JSON)."""
+"""Reports of a run folder: for people (HTML), for build servers (JUnit), for programs (JSON).
+
+:func:`render` needs no bench: it reads the run folder, old or new, and writes beside it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from bench.results import collect
+
+FORMATS: Final = {"json": "results.json", "junit": "junit.xml", "html": "index.html"}
+"""Formats that can be rendered and the files that they become."""
+
+
+def render(run_dir: str | os.PathLike[str], formats: Iterable[str] = tuple(FORMATS)) -> dict[str, Path]:
+    """Render reports into a run folder from what lies in it; return the files by format.
+
+    Raises:
+        bench.results.ResultsError: there is no readable run.json in the folder.
+        ValueError: a format is unknown.
+    """
+    folder, wanted = Path(run_dir), list(dict.fromkeys(formats))
+    for name in wanted:
+        if name not in FORMATS:
+            raise ValueError(f"unknown report format {name!r}; there are {', '.join(FORMATS)}")
+    run = collect(folder, write="json" in wanted)
+    written = {}
+    for name in wanted:
+        path = folder / FORMATS[name]
+        if name == "junit":
+            from bench.report.junit import junit
+
+            _replace(path, junit(run))
+        elif name == "html":
+            from bench.report.html import html
+
+            _replace(path, html(run, folder).encode("utf-8", errors="backslashreplace"))
+        written[name] = path
+    return written
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file so that a reader sees the old or the new one, never half of one."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
+    partial.write_bytes(content)
+    partial.replace(path)

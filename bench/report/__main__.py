@@ -1,0 +1,42 @@
+"""``python -m bench.report RUN_DIR``: make the reports of a run folder again."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.report import FORMATS, render
+from bench.results import ResultsError, results_schema
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Render the reports of one or more run folders; return 0, or 2 when a folder cannot be read."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.report", description="Make the reports of a run again."
+    )
+    parser.add_argument("run", nargs="*", type=Path, help="run folder (holds run.json)")
+    parser.add_argument(
+        "--format", action="append", choices=[*FORMATS], help="only this one; may be repeated"
+    )
+    parser.add_argument("--schema", action="store_true", help="print the JSON Schema of results.json")
+    options = parser.parse_args(argv)
+    if options.schema:
+        print(json.dumps(results_schema(), indent=1))
+        return 0
+    if not options.run:
+        parser.error("name a run folder")
+    for folder in options.run:
+        try:
+            for path in render(folder, options.format or tuple(FORMATS)).values():
+                print(path)
+        except (ResultsError, OSError) as error:
+            print(f"{folder}: {error}", file=sys.stderr)
+            return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,136 @@
+"""JUnit XML of a run, for build servers.
+
+Rules of this file:
+
+* One test case per cell.  FAIL (and an INCONCLUSIVE that nobody declared) is a ``failure``, ERROR an
+  ``error``, what could not run, does not apply or fails as declared is ``skipped``; a declared deviation that
+  passes is a ``failure``.
+* The sums in the heads are counted from the cases that were written, never computed beside them.
+* What XML 1.0 cannot carry is shown by :func:`bench.report.text.visible`; the rest is escaped by the standard
+  library.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET  # written, never parsed here
+from typing import Final
+
+from bench.report.text import visible
+from bench.results import CellResult, RunResult
+from bench.verdict import Verdict
+
+_SKIPPED: Final = (Verdict.NOT_EXERCISED, Verdict.NA)
+
+
+def _outcome(cell: CellResult) -> tuple[str | None, str, str]:
+    """Return (tag or None for passed, type, message) of a cell."""
+    verdict = cell.verdict
+    if verdict is Verdict.ERROR:
+        return "error", verdict.value, cell.reason
+    if cell.bench_at_fault and verdict is not Verdict.FAIL:
+        return "error", Verdict.ERROR.value, (cell.errors or (cell.reason,))[0]
+    if cell.not_runnable is not None:
+        return "skipped", "not runnable here", cell.not_runnable
+    if verdict in _SKIPPED:
+        return "skipped", verdict.value, cell.reason
+    if cell.expected is not None and not cell.unexpected:
+        return (
+            "skipped",
+            "known deviation",
+            f"{cell.expected.reason} (since {cell.expected.date}): {cell.reason}",
+        )
+    if cell.unexpected:
+        kind = verdict.value if verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE) else "unexpected"
+        declared = f"declared {cell.expected.verdict}, found {verdict}: " if cell.expected else ""
+        return "failure", kind, declared + cell.reason
+    return None, "", ""
+
+
+def _details(cell: CellResult) -> str:
+    """Return what a person wants to read in the log of a build server."""
+    lines = [f"{cell.file}:{cell.line}: {cell.reason}"]
+    for step in cell.steps:
+        if not step.verdict.green and step.verdict not in _SKIPPED:
+            lines.append(
+                f"{cell.file}:{step.line}: {step.verdict}: {step.text}: {step.message or ''}".rstrip(": ")
+            )
+    for expectation in cell.expectations:
+        if not expectation.verdict.green and expectation.verdict not in _SKIPPED:
+            place = f"{cell.file}:{expectation.line}"
+            lines.append(f"{place}: {expectation.verdict}: {expectation.what} {expectation.text}")
+            lines += [f"    {expectation.message}"] if expectation.message else []
+            lines += [f"    nearest: event {miss.seq}: {miss.why}" for miss in expectation.nearest]
+    lines += [f"strictness: event {found.seq} {found.kind}: {found.message}" for found in cell.strictness]
+    if cell.repeat:
+        lines.append(f"repeat: {cell.repeat}")
+    return "\n".join(lines)
+
+
+def _properties(parent: ET.Element, values: dict[str, str | None]) -> None:
+    box = ET.SubElement(parent, "properties")
+    for name, value in values.items():
+        if value not in (None, ""):
+            ET.SubElement(box, "property", name=visible(name), value=visible(value))
+
+
+def junit(run: RunResult) -> bytes:
+    """Return junit.xml of a run, UTF-8 with its declaration."""
+    info = run.run
+    top = ET.Element("testsuites", name="modality-bench")
+    suite = ET.SubElement(
+        top, "testsuite", name=visible(info.product.name), timestamp=visible(info.start[:19])
+    )
+    _properties(
+        suite,
+        {
+            "run": info.run_id,
+            "product": info.product.name,
+            "product.version": info.product.version,
+            "product.serial": info.product.serial,
+            "statement": info.product.statement,
+            "tester": info.tester,
+            "sut.adapter": info.sut.adapter,
+            "seed": str(info.seed),
+            "verdict": run.verdict.value,
+            "exit_code": str(run.exit_code),
+        },
+    )
+    for cell in run.cells:
+        case = ET.SubElement(
+            suite,
+            "testcase",
+            classname=visible(cell.scenario),
+            name=visible(cell.id),
+            file=visible(cell.file),
+            line=str(cell.line),
+            time=f"{cell.seconds:.3f}",
+        )
+        links = ", ".join(f"{link.name} {link.backend} {link.mode or ''}".strip() for link in cell.links)
+        axes = {f"axis.{name}": value for name, value in cell.axes.items()}
+        _properties(
+            case,
+            {
+                "verdict": cell.verdict.value,
+                "seed": str(cell.seed),
+                "links": links,
+                "repeat": cell.repeat,
+                **axes,
+            },
+        )
+        tag, kind, message = _outcome(cell)
+        if tag:
+            found = ET.SubElement(case, tag, type=kind, message=visible(message))
+            if tag != "skipped":
+                found.text = visible(_details(cell), lines=True)
+        if cell.remarks:
+            ET.SubElement(case, "system-out").text = visible("\n".join(cell.remarks), lines=True)
+        if cell.errors:
+            ET.SubElement(case, "system-err").text = visible("\n".join(cell.errors), lines=True)
+    for head in (suite, top):
+        head.set("tests", str(len(list(suite.iter("testcase")))))
+        for name, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+            head.set(name, str(len(list(suite.iter(tag)))))
+        head.set("time", f"{sum(cell.seconds for cell in run.cells):.3f}")
+    ET.indent(top)
+    content: bytes = ET.tostring(top, encoding="utf-8", xml_declaration=True)
+    return content + b"\n"
