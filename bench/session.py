@@ -173,7 +173,9 @@ class Worker:
             write_cell(self._run_dir, result)
         return result
 
-    def _follow(self, handle: Any, deadline: float, progress: Callable[[Mapping[str, Any]], None]) -> str:
+    def _follow(
+        self, handle: Any, folder: Path, deadline: float, progress: Callable[[Mapping[str, Any]], None]
+    ) -> str:
         """Pass on what the cell says until it ends; return a sentence if it had to be ended."""
         from bench.sandbox import ChannelClosed
 
