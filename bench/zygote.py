@@ -3,7 +3,8 @@
 Rules of this file:
 
 * Nothing here enters a namespace or forks; the worker may have threads, the zygote has not.
-* A sandbox lives no longer than its :class:`SandboxHandle`'s death pipe: whatever ends the worker ends the sandbox.
+* A sandbox lives no longer than its :class:`SandboxHandle`'s death pipe: whatever ends the worker ends the
+  sandbox.
 * Set-up errors arrive as :class:`SandboxError` with the sentence that the failing step gave.
 """
 
@@ -156,8 +157,8 @@ class Zygote:
 
     Args:
         preload: modules to import before the first sandbox, so that its hosts need not.
-        backend: ``veth`` (namespaces, as root), ``userns`` (namespaces inside a user namespace), ``loopback`` (none),
-            or ``auto`` for the best one that this machine offers.
+        backend: ``veth`` (namespaces, as root), ``userns`` (namespaces inside a user namespace),
+            ``loopback`` (none), or ``auto`` for the best one that this machine offers.
         path: directories to put before ``sys.path`` in the zygote.
 
     The process starts at once and imports in the background; the first :meth:`run` waits for it.

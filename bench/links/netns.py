@@ -2,8 +2,8 @@
 
 Rules of this file:
 
-* A namespace is an open file descriptor, never a name under ``/run/netns``: names survive a crash, descriptors do
-  not.
+* A namespace is an open file descriptor, never a name under ``/run/netns``: names survive a crash,
+  descriptors do not.
 * ``setns`` and ``unshare`` act on the *calling thread*.  :func:`create` and :func:`inside` therefore give the
   thread back in the namespace it came from, also when something fails.
 * Nothing may be changed in the namespace of the launcher.  The sandbox calls :func:`remember_host` before it
@@ -91,8 +91,8 @@ def host_inode() -> frozenset[int]:
 def refuse_host(sock: HasFileno | None = None) -> None:
     """Raise unless a change made now, by this thread or through *sock*, spares the launcher's network.
 
-    A socket belongs to the namespace it was made in, wherever the thread has gone since: for a socket the kernel is
-    asked (``SIOCGSKNS``), for a thread ``/proc/thread-self``.
+    A socket belongs to the namespace it was made in, wherever the thread has gone since: for a socket the
+    kernel is asked (``SIOCGSKNS``), for a thread ``/proc/thread-self``.
 
     Raises:
         HostNamespaceError: the namespace is the launcher's, or nobody said which one that is.
@@ -123,8 +123,8 @@ def current() -> int:
 def create(*, ipv6: bool = False) -> int:
     """Make an empty network namespace and return its descriptor; the calling thread stays where it is.
 
-    Its loopback interface is down.  Without *ipv6* no interface of it will ever speak IPv6 by itself, so that a capture
-    holds no neighbour or router discovery that nobody asked for.
+    Its loopback interface is down.  Without *ipv6* no interface of it will ever speak IPv6 by itself, so
+    that a capture holds no neighbour or router discovery that nobody asked for.
 
     Raises:
         OSError: the kernel refuses.
@@ -146,7 +146,8 @@ def disable_ipv6() -> bool:
     """Switch IPv6 off for all present and future interfaces of the current namespace.
 
     Returns:
-        False when ``/proc/sys`` is read-only here (some containers): interfaces then get link-local addresses.
+        False when ``/proc/sys`` is read-only here (some containers): interfaces then get link-local
+        addresses.
     """
     if current_inode() in _host:
         raise HostNamespaceError("refused: this would change the network of the machine itself")
@@ -169,7 +170,8 @@ def enter(fd: int) -> None:
 def inside(fd: int) -> Iterator[None]:
     """Move the calling thread into *fd* for the length of the block.
 
-    Sockets and child processes made inside belong there for good.  Threads started inside stay there for good, too.
+    Sockets and child processes made inside belong there for good.  Threads started inside stay there for
+    good, too.
     """
     old = current()
     try:

@@ -3,7 +3,8 @@
 Rules of this file:
 
 * All counters are given as the *host* at the end of the cable sees them: ``sent`` left the host.
-* What a backend cannot do raises :class:`NotSupportedError` with a sentence for people; it is never a silent no-op.
+* What a backend cannot do raises :class:`NotSupportedError` with a sentence for people; it is never a silent
+  no-op.
 """
 
 from __future__ import annotations
@@ -104,6 +105,12 @@ class Network(Protocol):
     def address(self, host: str, link: str | None = None) -> str:
         """The IPv4 address of a host: on its only cable, or on the named one."""
 
+    def port(self, host: str, service: str, preferred: int, *, udp: bool = False) -> int:
+        """The port where a service of a host is to listen; the same answer each time it is asked.
+
+        It is the preferred one where every host has a network of its own, else one that is free now.
+        """
+
     def namespace(self, host: str) -> int | None:
         """Descriptor of the host's network namespace; None where hosts have none of their own."""
 
@@ -126,6 +133,9 @@ class Network(Protocol):
         self, link: str, bytes: int, direction: Direction, on_fired: Callable[[PullReport], None]
     ) -> Trigger:
         """Pull the cable once it carried *bytes* more than now; *on_fired* is called from another thread."""
+
+    def verify(self) -> None:
+        """Read back from the system that the cables are as they should be.  Raises NetworkError."""
 
     def capture_points(self) -> tuple[CapturePoint, ...]:
         """Where to capture what; raises NotSupportedError."""

@@ -1,7 +1,7 @@
 """Interface features that would make a virtual cable carry what no real one can.
 
-A veth passes 64 KB "frames" and leaves checksums empty unless told otherwise.  With these features off every frame is
-at most 1514 bytes and its checksums are true, in the capture as on the receiver.
+A veth passes 64 KB "frames" and leaves checksums empty unless told otherwise.  With these features off every
+frame is at most 1514 bytes and its checksums are true, in the capture as on the receiver.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
 Rules of this file:
 
-* A return code of ``unshare`` proves nothing: user namespaces may exist and have no rights.  The probe builds two hosts,
-  a shaped cable with a capture socket on it, private mounts and a pid namespace, in a process of its own.
+* A return code of ``unshare`` proves nothing: user namespaces may exist and have no rights.  The probe
+  builds two hosts, a shaped cable with a capture socket on it, private mounts and a pid namespace, in a
+  process of its own.
 * Nothing of it remains: everything is in namespaces of that process.
 * It runs on every system; elsewhere than on Linux the answer is loopback, with the reason.
 

@@ -2,9 +2,9 @@
 
 Rules of this file:
 
-* A connection belongs to the namespace that the calling thread is in when it is made, for good, whichever thread uses it
-  later.  (pyroute2's own ``IPRoute`` acts in the namespace of whoever calls it.)  Making one in the launcher's
-  namespace is refused, so nothing can be changed there by accident.
+* A connection belongs to the namespace that the calling thread is in when it is made, for good, whichever
+  thread uses it later.  (pyroute2's own ``IPRoute`` acts in the namespace of whoever calls it.)  Making one
+  in the launcher's namespace is refused, so nothing can be changed there by accident.
 * Requests are sent as one batch, each asking for its acknowledgement: one round trip however many there are.
 * One batch at a time: a lock makes a connection usable from several threads.
 """

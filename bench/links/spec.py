@@ -2,8 +2,9 @@
 
 Rules of this file:
 
-* A *link* is one cable.  On the hospital LAN it runs from a host to a port of the switch and is named after the host;
-  the acquisition cable runs from the modality's second interface to the front end and is named ``detector``.
+* A *link* is one cable.  On the hospital LAN it runs from a host to a port of the switch and is named after
+  the host; the acquisition cable runs from the modality's second interface to the front end and is named
+  ``detector``.
 * Rates are those of the line in bit/s; what a payload can get of them is said by :data:`TCP_SHARE`.
 """
 
@@ -124,7 +125,8 @@ def standard(
     """The network of the virtual bench.
 
     Args:
-        lan: mode of the modality's LAN cable (the one that scenarios vary); the other LAN cables are 1000BASE-T.
+        lan: mode of the modality's LAN cable (the one that scenarios vary); the other LAN cables are
+            1000BASE-T.
         detector: mode of the acquisition cable.
         modes: modes of single cables by link name; wins over the other two.
         hosts: which hosts exist; the acquisition cable exists if the front end does.

@@ -3,13 +3,14 @@
 Rules of this file:
 
 * It is built in the calling thread's namespace, which becomes the switch, and refuses to be the launcher's.
-* A cable is a veth pair: one end is the host's NIC, the other a port of a switch; both are shaped (the NIC's queue and
-  the switch's buffer).  The acquisition cable joins two NICs through a switch of its own with nothing else on it,
-  because that is where it can be captured and pulled; both of its ports count as one cable.
-* The kernel hands TCP to the NIC's queue in big pieces and cuts them into frames behind it; the port's queue sees true
-  frames and makes the rate exact.
-* The token bucket counts what the wire carries: 24 bytes of preamble, FCS and gap per frame, 84 bytes at least, so
-  its rate is the line rate itself, for every frame size.
+* A cable is a veth pair: one end is the host's NIC, the other a port of a switch; both are shaped (the NIC's
+  queue and the switch's buffer).  The acquisition cable joins two NICs through a switch of its own with
+  nothing else on it, because that is where it can be captured and pulled; both of its ports count as one
+  cable.
+* The kernel hands TCP to the NIC's queue in big pieces and cuts them into frames behind it; the port's queue
+  sees true frames and makes the rate exact.
+* The token bucket counts what the wire carries: 24 bytes of preamble, FCS and gap per frame, 84 bytes at
+  least, so its rate is the line rate itself, for every frame size.
 * A NIC queues as much as a Linux NIC does (1000 full frames, so local senders are held back instead of losing
   datagrams); a switch port queues 20 ms or 64 KB, whichever is more, and drops the rest, as switches do.
 * Nothing here outlives the namespaces.
@@ -75,7 +76,8 @@ class VethNetwork:
     Args:
         spec: hosts and cables.
         namespaces: host -> descriptor of its network namespace; stays the caller's.
-        backend: ``veth`` (as root) or ``userns`` (inside a user namespace); only told, it changes nothing here.
+        backend: ``veth`` (as root) or ``userns`` (inside a user namespace); only told, it changes nothing
+            here.
     """
 
     def __init__(self, spec: NetworkSpec, namespaces: Mapping[str, int], backend: str = "veth") -> None:
@@ -211,6 +213,10 @@ class VethNetwork:
                     return port.end.address
         raise NetworkError(f"{host} has no {'cable' if link is None else link + ' cable'} here")
 
+    def port(self, host: str, service: str, preferred: int, *, udp: bool = False) -> int:
+        """The preferred port: every host has all ports for itself."""
+        return preferred
+
     def namespace(self, host: str) -> int:
         """Descriptor of the host's network namespace."""
         return self._namespaces[host]
@@ -260,7 +266,8 @@ class VethNetwork:
                     )
 
     def capture_points(self) -> tuple[CapturePoint, ...]:
-        """The modality's port of each network (without modality: the first host's): all it sends and receives."""
+        """The modality's port of each network (without modality: the first host's): all it sends and
+        receives."""
         points = {}
         for cable in self._cables.values():
             kind = "lan" if len(cable.ports) == 1 else "detector"
@@ -336,8 +343,8 @@ class VethNetwork:
 class PullAtBytes:
     """Watches a counter in a thread of its own and pulls the cable when it passed a mark.
 
-    It sleeps for as long as the line needs at most half of what is missing, and at most a millisecond, so that the pull
-    comes as close behind the byte as the scheduler allows.
+    It sleeps for as long as the line needs at most half of what is missing, and at most a millisecond, so
+    that the pull comes as close behind the byte as the scheduler allows.
     """
 
     def __init__(

@@ -3,11 +3,11 @@
 Rules of this file:
 
 * Single-threaded, and it opens nothing after its set-up.
-* It ends when the cell runner ends, when the launcher's end of the death pipe closes, or when the launcher or the zygote
-  dies (their pidfds).  Where it is pid 1 of a pid namespace the kernel then ends everything below it; elsewhere it is
-  a subreaper and kills its descendants itself.
-* What happened is written to the status pipe as JSON lines: ``{"ready": …}``, ``{"failed": text}``, ``{"error": text}``,
-  ``{"status": n}``.
+* It ends when the cell runner ends, when the launcher's end of the death pipe closes, or when the launcher
+  or the zygote dies (their pidfds).  Where it is pid 1 of a pid namespace the kernel then ends everything
+  below it; elsewhere it is a subreaper and kills its descendants itself.
+* What happened is written to the status pipe as JSON lines: ``{"ready": …}``, ``{"failed": text}``,
+  ``{"error": text}``, ``{"status": n}``.
 """
 
 from __future__ import annotations

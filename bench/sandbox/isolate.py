@@ -3,8 +3,8 @@
 Rules of this file:
 
 * Linux only at run time; importing works everywhere.
-* Each step either does what it says or raises :class:`IsolationError` with a sentence for people; a step that may be
-  missing without harm returns a note instead.
+* Each step either does what it says or raises :class:`IsolationError` with a sentence for people; a step
+  that may be missing without harm returns a note instead.
 """
 
 from __future__ import annotations
@@ -89,7 +89,8 @@ def new_network_and_mounts() -> list[str]:
 
 
 def become_subreaper() -> bool:
-    """Let orphaned descendants become the caller's children, so that it can end them; False if unsupported."""
+    """Let orphaned descendants become the caller's children, so that it can end them; False if
+    unsupported."""
     try:
         return bool(ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
     except (OSError, AttributeError):
@@ -119,3 +120,13 @@ def _children_by_scan() -> list[int]:
         if int(fields[1]) == me:
             found.append(int(name))
     return found
+
+
+def close_all_but(kept: set[int]) -> None:
+    """Close every other descriptor; those of other sandboxes would keep them (or us) alive."""
+    previous = -1
+    for fd in sorted(kept):
+        if fd > previous + 1:  # an empty range would mean "all" to some versions of Python
+            os.closerange(previous + 1, fd)
+        previous = fd
+    os.closerange(previous + 1, max(previous + 1, os.sysconf("SC_OPEN_MAX")))

@@ -4,8 +4,8 @@ Started as ``python -m bench.sandbox.server FD`` with a stream socket to its wor
 
 Rules of this file:
 
-* It stays single-threaded for ever (threads do not survive a fork, their locks do): checked after the imports, by the
-  kernel's count, because libraries such as BLAS start threads that Python does not know.
+* It stays single-threaded for ever (threads do not survive a fork, their locks do): checked after the
+  imports, by the kernel's count, because libraries such as BLAS start threads that Python does not know.
 * It ends when its worker goes away, and its sandboxes end with it.
 * It answers one request after the other; the sandboxes themselves run side by side.
 """
@@ -148,8 +148,8 @@ class _Server:
             if pid == 0:
                 self._be_init(job, stdio)
             return pid
-        # Children in a new pid namespace can only be had by a process that gives up its own; it hands the first of them
-        # over to us by ending (we are a subreaper).
+        # Children in a new pid namespace can only be had by a process that gives up its own; it hands the
+        # first of them over to us by ending (we are a subreaper).
         read, write = os.pipe()
         between = os.fork()
         if between == 0:
@@ -180,21 +180,11 @@ class _Server:
             if stdio:
                 os.dup2(stdio[0], 1)
                 os.dup2(stdio[0], 2)
-            _close_all_but({0, 1, 2, job.channel, job.status, job.death, *job.watched})
+            isolate.close_all_but({0, 1, 2, job.channel, job.status, job.death, *job.watched})
         except BaseException as error:
             say(job.status, failed=f"{type(error).__name__}: {error}")
             os._exit(1)
         run_init(job)
-
-
-def _close_all_but(kept: set[int]) -> None:
-    """Close every other descriptor: those of other sandboxes would keep them (or us) alive."""
-    previous = -1
-    for fd in sorted(kept):
-        if fd > previous + 1:  # an empty range would mean "all" to some versions of Python
-            os.closerange(previous + 1, fd)
-        previous = fd
-    os.closerange(previous + 1, max(previous + 1, os.sysconf("SC_OPEN_MAX")))
 
 
 def _one_thread() -> None:
