@@ -3,9 +3,10 @@
 Rules of this file:
 
 * Every fault is reported as ``FILE:LINE: message``, all of them at once; nothing is started on a bad file.
-* Scalars are read as the *expected* type, never as the type YAML would guess: an AE title ``0123`` or ``NO`` stays text.
+* Scalars are read as the *expected* type, never as the type YAML would guess: an AE title ``0123`` or ``NO``
+  stays text.
 * An unknown key is an error with a suggestion.
-* What :func:`merge` adds is what an operator changed in the preference dialog; it passes the same checks.
+* What an operator changed in the preference dialog is laid over the file and passes the same checks.
 """
 
 from __future__ import annotations
@@ -167,7 +168,9 @@ class _Section:
         node = self.node(key)
         good = value.strip() and len(value) <= 16 and "\\" not in value
         if node is not None and not (good and all(" " <= c <= "~" for c in value)):
-            self._fault(node, f"{self._full(key)}: {value!r} is no AE title (1 to 16 ASCII characters, no \\)")
+            self._fault(
+                node, f"{self._full(key)}: {value!r} is no AE title (1 to 16 ASCII characters, no \\)"
+            )
         return value
 
     def integer(self, key: str, default: int, low: int, high: int, *, required: bool = False) -> int:
@@ -218,7 +221,9 @@ class _Section:
         """One of the given words."""
         value = self.text(key, default)
         if value not in choices:
-            self._fault(self.node(key), f"{self._full(key)} must be one of {', '.join(choices)}, not {value!r}")
+            self._fault(
+                self.node(key), f"{self._full(key)} must be one of {', '.join(choices)}, not {value!r}"
+            )
             return default
         return value
 
@@ -273,7 +278,7 @@ class _Section:
     def __contains__(self, key: str) -> bool:
         return self.node(key) is not None
 
-    def keys(self) -> list[str]:
+    def given(self) -> list[str]:
         """The keys that were given."""
         return list(self._entries)
 
@@ -300,32 +305,36 @@ def load(path: Path, changes: Mapping[str, Any] | None = None) -> Config:
         source = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([f"{path}: cannot be read: {error}"]) from None
-    config = parse(source, str(path))
-    if changes:
-        config = parse(json.dumps(merge(source, changes)), f"{path} with the operator's changes")
-    return config
+    return parse(source, str(path), changes)
 
 
-def merge(source: str, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The file's settings with ``changes`` laid over them (mappings merge, everything else replaces)."""
-    base = yaml.load(source, Loader=yaml.BaseLoader) or {}  # noqa: S506 (BaseLoader builds texts only)
-
-    def lay(below: Any, above: Any) -> Any:
-        if isinstance(below, dict) and isinstance(above, Mapping):
-            return {**below, **{k: lay(below.get(k), v) for k, v in above.items()}}
+def _lay(below: yaml.Node | None, above: yaml.Node) -> yaml.Node:
+    """The settings of ``above`` over those of ``below`` (mappings merge, everything else replaces)."""
+    if not isinstance(below, yaml.MappingNode) or not isinstance(above, yaml.MappingNode):
         return above
+    entries = {key.value: (key, value) for key, value in below.value}
+    for key, value in above.value:
+        known = entries.get(key.value)
+        entries[key.value] = (known[0] if known else key, _lay(known[1] if known else None, value))
+    return yaml.MappingNode(below.tag, list(entries.values()), below.start_mark, below.end_mark)
 
-    return dict(lay(base, changes))
 
+def parse(source: str, name: str, changes: Mapping[str, Any] | None = None) -> Config:
+    """Check YAML text and build the configuration; ``name`` stands in error messages.
 
-def parse(source: str, name: str) -> Config:
-    """Check YAML text and build the configuration; ``name`` stands in error messages."""
+    Raises:
+        ConfigError: with every fault found.
+    """
     try:
         node = yaml.compose(source, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
         raise ConfigError([f"{name}:{line}: no valid YAML: {getattr(error, 'problem', error)}"]) from None
+    if changes and node is not None:
+        above = yaml.compose(json.dumps(changes), Loader=yaml.SafeLoader)
+        assert above is not None
+        node = _lay(node, above)
     problems: list[str] = []
     top = _Section(name, "", node, problems)
     config = _config(top)
@@ -336,20 +345,19 @@ def parse(source: str, name: str) -> Config:
 
 
 def _peer(section: _Section, name: str) -> Peer:
-    peer = Peer(
+    return Peer(
         name=name,
         ae_title=section.ae("ae_title", required=True),
         host=section.text("host", required=True, limit=253),
         port=section.integer("port", 104, 1, 65535),
     )
-    return peer
 
 
 def _worklist(section: _Section) -> WorklistPeer:
     peer = _peer(section, "worklist")
     keys = section.section("keys")
     added = keys.section("add")
-    extra = {key: added.text(key) for key in added.keys()}
+    extra = {key: added.text(key) for key in added.given()}
     removed = keys.texts("remove", ())
     keys.done()
     section.done()
@@ -390,7 +398,7 @@ def _config(top: _Section) -> Config:
         ae_title=top.ae("ae_title", "VXVUE"),
         station_name=top.text("station_name", "VXVUE", limit=16),
         receiver=Receiver(
-            enabled=receiver.boolean("enabled", bool(receiver.keys())),
+            enabled=receiver.boolean("enabled", bool(receiver.given())),
             host=receiver.text("host", "0.0.0.0", limit=253),
             port=receiver.integer("port", 11112, 1, 65535),
         ),

@@ -11,6 +11,7 @@ Rules of this file:
 from __future__ import annotations
 
 import json
+import sqlite3
 import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -33,6 +34,7 @@ _CHANGEABLE: Final = frozenset(
         "operator", "laterality", "modality",
     }
 )  # fmt: skip
+_UNSENT_STEPS: Final = "SELECT * FROM steps WHERE create_state IN ('pending', 'failed') OR set_state IN ('pending', 'failed') ORDER BY id"
 _ORDER_KEYS: Final = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex")
 
 
@@ -53,6 +55,7 @@ class Console:
         self._receiver: Any = None
         self._selected: str | None = None
         self._view: View | None = None
+        self._unsaved: tuple[View, Any] | None = None
         self._mpps_lock = threading.Lock()
         self._exam_lock = threading.RLock()
         self.recovered = self.store.recover()
@@ -80,7 +83,9 @@ class Console:
         finally:
             self._dicom_ready.set()
         if any(self.recovered.values()):
-            text = "after the last end: " + ", ".join(f"{count} {what}" for what, count in self.recovered.items())
+            text = "after the last end: " + ", ".join(
+                f"{count} {what}" for what, count in self.recovered.items()
+            )
             self.notices.state(what="recovered", text=text, **self.recovered)
         self.notices.state(what="console", state="ready")
         self.queue.wake()
@@ -209,7 +214,8 @@ class Console:
             self._view = None
             self._selected = None
         self.notices.state(what="exam", state="open", exam=exam["id"], kind=kind)
-        return {**self._exam_claim(exam), "mpps": self._send_mpps(exam)}
+        mpps = self._send_mpps(exam)
+        return {**self._exam_claim(exam), "mpps": mpps}
 
     def _likely_kind(self, keys: Mapping[str, Any], patient: Any) -> str:
         """What the operator means without saying: a typed patient is unscheduled, keys or a selection are scheduled."""
@@ -246,7 +252,8 @@ class Console:
         with self._exam_lock:
             exam = self.exams.append(mpps=self.config.mpps is not None, now=datetime.now())
         self.notices.state(what="exam", state="open", exam=exam["id"], kind="append")
-        return {**self._exam_claim(exam), "mpps": self._send_mpps(exam)}
+        mpps = self._send_mpps(exam)
+        return {**self._exam_claim(exam), "mpps": mpps}
 
     def _do_prepare(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         self.exams.open()
@@ -255,16 +262,28 @@ class Console:
 
     def _do_wait_image(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         self.exams.open()
-        if self._view is None:
+        if self._view is None and self._unsaved is None:
             raise Refused("nothing is prepared")
-        view = self._view
-        shot = self.devices.wait(_number(args, "timeout", 30.0))
+        if self._unsaved is None:
+            view = self._view
+            assert view is not None
+            self._unsaved = view, self.devices.wait(_number(args, "timeout", 30.0))
+        view, shot = self._unsaved
         with self._exam_lock:
             try:
                 row = self.exams.keep(self.config, view, shot, mpps=self.config.mpps is not None)
             except ValueError as error:
+                self._unsaved = None
                 self.notices.warn("acquisition", "detector", f"the exposure cannot become an image: {error}")
                 raise Refused(f"the exposure cannot become an image: {error}") from error
+            except (
+                OSError,
+                sqlite3.Error,
+            ) as error:  # a full disk must not cost the patient a second exposure
+                text = f"the image cannot be stored ({error}); it is kept in memory: wait_image tries again"
+                self.notices.warn("acquisition", "disk", text)
+                raise Refused(text) from error
+            self._unsaved = None
         claim = {**json.loads(row["claim"]), "state": row["state"]}
         self.notices.emit("modality.image", claim)
         return claim
@@ -281,7 +300,9 @@ class Console:
     def _do_reject(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         with self._exam_lock:
             row = self.exams.decide(args.get("image"), "rejected", _text(args, "reason", ""))
-        self.notices.state(what="image", state="rejected", sop_instance=row["sop_instance"], reason=row["reason"])
+        self.notices.state(
+            what="image", state="rejected", sop_instance=row["sop_instance"], reason=row["reason"]
+        )
         return {"sop_instance": row["sop_instance"], "state": "rejected"}
 
     def _do_complete(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -295,12 +316,15 @@ class Console:
         self.devices.cancel()
         with self._exam_lock:
             exam, _ = self.exams.close(state, reason, datetime.now())
-            self._view = None
+            self._view = self._unsaved = None
         self.notices.state(what="exam", state=exam["state"], exam=exam["id"], reason=reason)
         jobs = self._queue_images(exam) if self.config.auto_send != "off" else []
-        if jobs:  # the first C-STORE goes before the final N-SET (ruling D5), but no archive may delay it for long
+        if (
+            jobs
+        ):  # the first C-STORE goes before the final N-SET (ruling D5), but no archive may delay it for long
             self.queue.wait(lambda: self.queue.begun(jobs), 2.0)
-        return {**self._exam_claim(exam), "mpps": self._send_mpps(exam), "jobs": jobs}
+        mpps = self._send_mpps(exam)
+        return {**self._exam_claim(exam), "mpps": mpps, "jobs": jobs}
 
     def _queue_images(self, exam: Row, destination: str | None = None) -> list[int]:
         images = [row["id"] for row in self.exams.images(exam, "accepted")]
@@ -324,7 +348,7 @@ class Console:
             jobs = sorted({*jobs, *self.queue.resend(destination)})
         done = True
         if args.get("wait"):
-            done = self.queue.wait(lambda: self.queue.idle(jobs), _number(args, "wait", 0.0))
+            done = self.queue.wait(lambda: self.queue.idle(jobs or None), _number(args, "wait", 0.0))
         return {"jobs": jobs, "mpps": steps, "done": done and (bool(args.get("wait")) or not jobs)}
 
     def _do_configure(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -346,10 +370,13 @@ class Console:
         return {"warnings": self.store.warnings()}
 
     def _do_queue(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
-        steps = self.store.rows("SELECT * FROM steps WHERE create_state='failed' OR set_state='failed' ORDER BY id")
+        steps = self.store.rows(_UNSENT_STEPS)
         return {
             "jobs": self.queue.list(),
-            "mpps": [{"sop_instance": s["sop_instance"], "create": s["create_state"], "set": s["set_state"]} for s in steps],
+            "mpps": [
+                {"sop_instance": s["sop_instance"], "create": s["create_state"], "set": s["set_state"]}
+                for s in steps
+            ],
             "idle": self.queue.idle(),
         }
 
@@ -451,13 +478,14 @@ class Console:
         if status:
             text = f"{peer.name}: the procedure step was taken with a warning, status {status:04X}"
             self.notices.warn("mpps", peer.name, text, status=f"{status:04X}")
-        self.notices.state(what="mpps", sop_instance=step["sop_instance"], message=column.split("_")[0], state="sent")
+        self.notices.state(
+            what="mpps", sop_instance=step["sop_instance"], message=column.split("_")[0], state="sent"
+        )
 
     def _resend_mpps(self) -> list[str]:
         """Send every MPPS message that did not go; return the instances concerned."""
-        sql = "SELECT * FROM steps WHERE create_state='failed' OR set_state='failed' ORDER BY id"
         touched = []
-        for step in self.store.rows(sql):
+        for step in self.store.rows(_UNSENT_STEPS):
             exam = self.store.row("SELECT * FROM exams WHERE id=?", step["exam"])
             if exam is not None and self._send_mpps(exam, step) == "failed":
                 touched.append(step["sop_instance"])
@@ -494,5 +522,3 @@ def _overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, An
         known = merged.get(key)
         merged[key] = _overlay(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
     return merged
-
-

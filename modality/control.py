@@ -2,9 +2,10 @@
 
 Rules of this file:
 
-* A request ``{"id", "do", "args"}`` gets exactly one answer ``{"id", "ok", "result" | "error"}``; every connection also
-  gets every event.  Lines never mix.
-* Garbage is answered and survived: no JSON, no object, a line longer than :data:`LINE_LIMIT`, a peer that stops reading.
+* A request ``{"id", "do", "args"}`` gets exactly one answer ``{"id", "ok", "result" | "error"}``; every
+  connection also gets every event.  Lines never mix.
+* Garbage is answered and survived: no JSON, no object, a line longer than :data:`LINE_LIMIT`, a peer that
+  stops reading.
 * Each request runs in a thread of its own, so that ``exam_state`` is answered while an exposure is awaited.
 * The socket belongs to the user that runs the console (mode 0600).
 """
@@ -175,7 +176,10 @@ class _Client:
             self._answer(None, error="not a line of JSON")
             return
         if not isinstance(request, dict) or not isinstance(request.get("do"), str):
-            self._answer(request.get("id") if isinstance(request, dict) else None, error='expected {"id", "do", "args"}')
+            self._answer(
+                request.get("id") if isinstance(request, dict) else None,
+                error='expected {"id", "do", "args"}',
+            )
             return
         args = request.get("args") or {}
         if not isinstance(args, dict):
@@ -185,7 +189,10 @@ class _Client:
             self._answer(request.get("id"), error=f"more than {_REQUESTS} requests at a time")
             return
         threading.Thread(
-            target=self._do, args=(request.get("id"), request["do"], args), name=f"do-{request['do'][:20]}", daemon=True
+            target=self._do,
+            args=(request.get("id"), request["do"], args),
+            name=f"do-{request['do'][:20]}",
+            daemon=True,
         ).start()
 
     def _do(self, number: Any, verb: str, args: Mapping[str, Any]) -> None:
@@ -200,7 +207,9 @@ class _Client:
         finally:
             self._slots.release()
 
-    def _answer(self, number: Any, *, result: Mapping[str, Any] | None = None, error: str | None = None) -> None:
+    def _answer(
+        self, number: Any, *, result: Mapping[str, Any] | None = None, error: str | None = None
+    ) -> None:
         if error is not None:
             self.put(_line({"id": number, "ok": False, "error": error}))
         else:

@@ -2,8 +2,8 @@
 
 Rules of this file:
 
-* The driver is a class ``(AcquisitionConfig, on_event)`` with ``open, prepare, wait, cancel, close`` named by the setting
-  ``acquisition.driver``; the default drives detector and generator.
+* The driver is a class ``(AcquisitionConfig, on_event)`` with ``open, prepare, wait, cancel, close`` named by
+  the setting ``acquisition.driver``; the default drives detector and generator.
 * A fault of a device is a warning of service ``acquisition`` with the driver's code; what the operator did too early is
   only refused.
 * A device that was absent at start is looked for again at the next ``prepare``.
@@ -39,7 +39,9 @@ def settings(config: Config) -> Any:
 
     given = config.acquisition
     try:
-        return AcquisitionConfig.from_settings(given.detector, given.generator, given.options, config.bits_stored)
+        return AcquisitionConfig.from_settings(
+            given.detector, given.generator, given.options, config.bits_stored
+        )
     except (ValueError, TypeError) as error:
         raise ConfigError([str(error)]) from None
 
@@ -110,7 +112,11 @@ class Devices:
         self._notices.state(what="acquisition", state="ready")
 
     def _on_event(self, kind: str, data: Mapping[str, Any]) -> None:
-        rest = {key: value for key, value in data.items() if key not in ("service", "peer", "text", "what", "kind")}
+        rest = {
+            key: value
+            for key, value in data.items()
+            if key not in ("service", "peer", "text", "what", "kind")
+        }
         if kind.rpartition(".")[2] == "warning":
             peer, text = str(data.get("peer", "detector")), str(data.get("text", kind))
             self._notices.warn("acquisition", peer, text, **rest)
@@ -124,7 +130,10 @@ class Devices:
         if isinstance(error, AcquisitionError):
             code, text = error.code, error.text
         else:
-            code, text = "internal", str(error) if isinstance(error, ConfigError) else f"internal error: {error!r}"
+            code, text = (
+                "internal",
+                str(error) if isinstance(error, ConfigError) else f"internal error: {error!r}",
+            )
         if code.split("-")[0] in ("detector", "generator") and code.endswith(("absent", "lost")):
             self.state = "failed"
         if code not in _QUIET:

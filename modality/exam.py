@@ -124,7 +124,8 @@ class Exams:
         found = []
         for series in self._store.rows("SELECT * FROM series WHERE step=? ORDER BY id", step["id"]):
             images = self._store.rows(
-                "SELECT sop_instance FROM images WHERE series=? AND state='accepted' ORDER BY id", series["id"]
+                "SELECT sop_instance FROM images WHERE series=? AND state='accepted' ORDER BY id",
+                series["id"],
             )
             if images:
                 instances = tuple(str(image["sop_instance"]) for image in images)
@@ -185,7 +186,7 @@ class Exams:
             pps_id=f"P{now:%y%m%d}{number % 10**9:04d}",
             state="IN PROGRESS",
             started=now.isoformat(),
-            create_state="failed" if mpps else "off",
+            create_state="pending" if mpps else "off",
         )
 
     def plan_view(self, config: Config, args: Mapping[str, Any], previous: View | None) -> View:
@@ -194,9 +195,13 @@ class Exams:
         Raises:
             ExamError: a word that DICOM cannot carry.
         """
-        given = {key: str(args[key]) for key in ("view", "body_part", "laterality", "protocol") if args.get(key)}
+        given = {
+            key: str(args[key]) for key in ("view", "body_part", "laterality", "protocol") if args.get(key)
+        }
         view = code_string("view", given.get("view") or (previous.view if previous else "PA"))
-        body_part = code_string("body part", given.get("body_part") or (previous.body_part if previous else "CHEST"))
+        body_part = code_string(
+            "body part", given.get("body_part") or (previous.body_part if previous else "CHEST")
+        )
         laterality = given.get("laterality", config.laterality).upper()
         if laterality not in LATERALITIES:
             raise ExamError(f"laterality {laterality!r}: one of {', '.join(LATERALITIES)}")
@@ -332,7 +337,7 @@ class Exams:
             self._store.update(
                 "steps", step["id"],
                 state=state, reason=reason, ended=now.isoformat(),
-                set_state="off" if step["create_state"] == "off" else "failed",
+                set_state="off" if step["create_state"] == "off" else "pending",
             )  # fmt: skip
             self._store.update("exams", exam["id"], state=state.lower())
         for row in waiting:

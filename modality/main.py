@@ -1,7 +1,7 @@
 """Start a product: ``python -m modality vxvue --config FILE``.
 
-Rules of this file: exit 0 after ``shutdown`` or SIGTERM, 2 for a bad command line or configuration (with every fault and
-its line), 1 when the console cannot start.
+Rules of this file: exit 0 after ``shutdown`` or SIGTERM, 2 for a bad command line or configuration (with every
+fault and its line), 1 when the console cannot start.
 """
 
 from __future__ import annotations

@@ -23,7 +23,9 @@ from .store import Row, Store
 Sender = Callable[[Config, Peer, list[tuple[str, Path]], Callable[[str, int, str], None]], None]
 
 
-def _send_set(config: Config, peer: Peer, images: list[tuple[str, Path]], report: Callable[[str, int, str], None]) -> None:
+def _send_set(
+    config: Config, peer: Peer, images: list[tuple[str, Path]], report: Callable[[str, int, str], None]
+) -> None:
     from .dicom.storage import send_set
 
     send_set(config, peer, images, report)
@@ -36,7 +38,9 @@ def _is_sent(status: int) -> bool:
 class SendQueue:
     """The jobs of one console and the threads that work on them."""
 
-    def __init__(self, store: Store, notices: Notices, config: Callable[[], Config], sender: Sender = _send_set) -> None:
+    def __init__(
+        self, store: Store, notices: Notices, config: Callable[[], Config], sender: Sender = _send_set
+    ) -> None:
         self._store, self._notices, self._config, self._send = store, notices, config, sender
         self._changed = threading.Condition()
         self._workers: dict[str, threading.Thread] = {}
@@ -82,7 +86,9 @@ class SendQueue:
             self._mark(job, row["image"], after, None)
 
     def _mark(self, job: int, image: int, state: str, status: int | None) -> None:
-        self._store.execute("UPDATE job_images SET state=?, status=? WHERE job=? AND image=?", state, status, job, image)
+        self._store.execute(
+            "UPDATE job_images SET state=?, status=? WHERE job=? AND image=?", state, status, job, image
+        )
 
     def list(self) -> list[dict[str, Any]]:
         """Every job with its images, for the operator."""
@@ -156,11 +162,14 @@ class SendQueue:
                         worker.start()
             self._changed.notify_all()
 
-    def stop(self) -> None:
-        """Begin no further job; what is on its way is cut off when the process ends and resent later."""
+    def stop(self, grace: float = 3.0) -> None:
+        """Begin no further job and give what is on its way ``grace`` seconds; the rest waits for the next start."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
+            deadline = time.monotonic() + grace
+            while self._store.row("SELECT 1 FROM jobs WHERE state='sending'") and time.monotonic() < deadline:
+                self._changed.wait(0.1)
 
     def _work(self, destination: str) -> None:
         while True:
@@ -194,17 +203,26 @@ class SendQueue:
                 due = retry and row["retry_at"] is not None and row["retry_at"] <= time.time()
                 if not row["hold"] or due:
                     self._store.update(
-                        "jobs", row["id"], state="sending", hold=0, retry_at=None, attempts=row["attempts"] + 1
+                        "jobs",
+                        row["id"],
+                        state="sending",
+                        hold=0,
+                        retry_at=None,
+                        attempts=row["attempts"] + 1,
                     )
                     self._set_images(row["id"], "failed", "queued")
                     return row
         return None
 
     def _run(self, job: Row, peer: Peer) -> None:
-        by_uid = {row["sop_instance"]: row["image"] for row in self._images(job["id"]) if row["state"] != "sent"}
+        by_uid = {
+            row["sop_instance"]: row["image"] for row in self._images(job["id"]) if row["state"] != "sent"
+        }
         images = [(uid, self._store.object_path(uid)) for uid in by_uid]
         refused: list[str] = []
-        self._notices.state(what="job", job=job["id"], destination=peer.name, state="sending", images=len(images))
+        self._notices.state(
+            what="job", job=job["id"], destination=peer.name, state="sending", images=len(images)
+        )
         with self._changed:
             self._changed.notify_all()
 
@@ -214,7 +232,9 @@ class SendQueue:
             if status != 0:
                 verb = "kept with a warning" if sent else "refused"
                 text = f"{peer.name}: an image was {verb}, status {status:04X}{comment}"
-                self._notices.warn("storage", peer.name, text, status=f"{status:04X}", sop_instance=sop_instance)
+                self._notices.warn(
+                    "storage", peer.name, text, status=f"{status:04X}", sop_instance=sop_instance
+                )
             if not sent:
                 refused.append(f"status {status:04X}{comment}")
 
@@ -225,7 +245,9 @@ class SendQueue:
             self._notices.failure(failure)
         except Exception as error:  # a fault of ours must not end the thread or lose the job
             self._finish(job, "queued", f"internal error: {error!r}", hold=True)
-            self._notices.warn("storage", peer.name, f"{peer.name}: sending failed: {error!r}", error=repr(error))
+            self._notices.warn(
+                "storage", peer.name, f"{peer.name}: sending failed: {error!r}", error=repr(error)
+            )
         else:
             self._finish(job, "failed" if refused else "sent", refused[-1] if refused else "")
 

@@ -229,7 +229,9 @@ class Store:
 
     def warnings(self) -> list[dict[str, Any]]:
         """The operator's log, oldest first."""
-        return [{"at": r["at"], **json.loads(r["data"])} for r in self.rows("SELECT * FROM warnings ORDER BY id")]
+        return [
+            {"at": r["at"], **json.loads(r["data"])} for r in self.rows("SELECT * FROM warnings ORDER BY id")
+        ]
 
     # -- start
 
@@ -247,7 +249,10 @@ class Store:
                 found["interrupted"] += 1
             self._db.execute("UPDATE steps SET create_state='failed' WHERE create_state='sending'")
             self._db.execute("UPDATE steps SET set_state='failed' WHERE set_state='sending'")
-            known = {r["sop_instance"] for r in self.rows("SELECT sop_instance FROM images WHERE state<>'rejected'")}
+            known = {
+                r["sop_instance"]
+                for r in self.rows("SELECT sop_instance FROM images WHERE state<>'rejected'")
+            }
             for image in sorted(known):
                 if not self.object_path(image).exists():
                     self._db.execute("UPDATE images SET state='missing' WHERE sop_instance=?", (image,))

@@ -36,7 +36,9 @@ _config.STORE_SEND_CHUNKED_DATASET = True  # C-STORE reads the file piece by pie
 _config.LOG_HANDLER_LEVEL = "none"
 _config.LOG_RESPONSE_IDENTIFIERS = False
 _config.LOG_REQUEST_IDENTIFIERS = False
-logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)  # what matters becomes a warning with a peer's name
+logging.getLogger("pynetdicom").setLevel(
+    logging.CRITICAL
+)  # what matters becomes a warning with a peer's name
 
 _IN_FLIGHT: Final = 64
 _SEND_BUFFER: Final = 1 << 20
@@ -94,7 +96,9 @@ def make_ae(config: Config) -> AE:
 
 
 @contextmanager
-def associate(config: Config, peer: Peer, service: str, abstract_syntaxes: Sequence[str]) -> Iterator[Association]:
+def associate(
+    config: Config, peer: Peer, service: str, abstract_syntaxes: Sequence[str]
+) -> Iterator[Association]:
     """Open an association for one service; release it at the end, abort it when the body raises.
 
     Raises:
@@ -119,7 +123,9 @@ def associate(config: Config, peer: Peer, service: str, abstract_syntaxes: Seque
             evt_handlers=handlers,
         )
     except (OSError, RuntimeError, ValueError, TypeError) as error:
-        raise ServiceFailure(service, peer.name, f"{peer.name}: no association: {error}", abort=None) from error
+        raise ServiceFailure(
+            service, peer.name, f"{peer.name}: no association: {error}", abort=None
+        ) from error
     association.watch = watch
     if not association.is_established:
         raise _not_established(config, peer, service, association, watch)
@@ -164,7 +170,9 @@ def _not_established(
     if watch.abort is not None:
         return _aborted(service, name, watch, "during negotiation")
     if association.rejected_contexts:
-        refused = ", ".join(f"{cx.abstract_syntax.name} ({cx.result})" for cx in association.rejected_contexts)
+        refused = ", ".join(
+            f"{cx.abstract_syntax.name} ({cx.result})" for cx in association.rejected_contexts
+        )
         text = f"{name}: {where} does not serve {refused} in Explicit VR Little Endian"
         results = [int(cx.result) for cx in association.rejected_contexts]
         return ServiceFailure(service, name, text, contexts=results)

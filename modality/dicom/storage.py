@@ -3,8 +3,8 @@
 Rules of this file:
 
 * 0000H and Bxxx count as sent, everything else as failed, and the set goes on (VX-D-11).
-* An image without an answer is *not sent*, whatever left this machine (field issues ST-02, M8); the rest of the set stays
-  queued with it.
+* An image without an answer is *not sent*, whatever left this machine (field issues ST-02, M8); the rest of the
+  set stays queued with it.
 * Files are sent as they lie on the disk, piece by piece; nothing is decoded on the way.
 """
 
@@ -50,6 +50,8 @@ def send_set(config: Config, peer: Peer, images: Sequence[tuple[str, Path]], rep
                         SERVICE, peer.name, f"{peer.name}: the association was lost before image {number}",
                         connection="lost",
                     ) from error  # fmt: skip
-                raise ServiceFailure(SERVICE, peer.name, f"{peer.name}: image {number} cannot be sent: {error}") from error
+                raise ServiceFailure(
+                    SERVICE, peer.name, f"{peer.name}: image {number} cannot be sent: {error}"
+                ) from error
             code = answered(config, peer, SERVICE, association, status, when)
             report(sop_instance, code, comment(status))

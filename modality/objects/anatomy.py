@@ -1,7 +1,8 @@
 """Body parts and views: CS words of the console with the codes of PS3.16 that say the same.
 
-Rules of this file: codes are SCT (CID 4031 Common Anatomic Region, CID 4010 DX View); a word without an entry is sent as
-word alone, never with a guessed code.  Patient orientation is row\\column for an upright projection (PS3.3 C.7.6.1.1.1).
+Rules of this file: codes are SCT (CID 4031 Common Anatomic Region, CID 4010 DX View); a word without an entry is
+sent as word alone, never with a guessed code.  Patient orientation is row\\column for an upright projection (PS3.3
+C.7.6.1.1.1).
 """
 
 from __future__ import annotations

@@ -85,7 +85,10 @@ def reference(sop_class: str, sop_instance: str) -> Dataset:
 
 def references(source: Dataset, keyword: str) -> list[Dataset]:
     """The complete references of a sequence."""
-    pairs = ((text(i, "ReferencedSOPClassUID"), text(i, "ReferencedSOPInstanceUID")) for i in items(source, keyword))
+    pairs = (
+        (text(i, "ReferencedSOPClassUID"), text(i, "ReferencedSOPInstanceUID"))
+        for i in items(source, keyword)
+    )
     return [reference(sop_class, instance) for sop_class, instance in pairs if sop_class and instance]
 
 

@@ -94,7 +94,9 @@ class ImageFacts:
     mpps: bool
 
 
-def build(config: Config, order: Dataset, step: StepFacts, facts: ImageFacts, shot: Shot) -> tuple[bytes, memoryview]:
+def build(
+    config: Config, order: Dataset, step: StepFacts, facts: ImageFacts, shot: Shot
+) -> tuple[bytes, memoryview]:
     """Make one image.
 
     Returns:
@@ -182,7 +184,9 @@ def _study(out: Dataset, order: Dataset, step: StepFacts, facts: ImageFacts) -> 
     scheduled = scheduled_step(order)
     day = text(scheduled, "ScheduledProcedureStepStartDate")
     out.StudyDate = day or da(facts.exam_started)  # D1
-    out.StudyTime = (text(scheduled, "ScheduledProcedureStepStartTime") if day else "") or tm(facts.exam_started)
+    out.StudyTime = (text(scheduled, "ScheduledProcedureStepStartTime") if day else "") or tm(
+        facts.exam_started
+    )
     out.AccessionNumber = text(order, "AccessionNumber")
     out.ReferringPhysicianName = text(order, "ReferringPhysicianName")
     out.StudyDescription = step_description(order)
@@ -228,7 +232,9 @@ def _series(out: Dataset, config: Config, order: Dataset, step: StepFacts, facts
         out.PerformedProcedureStepDescription = description
     _put(out, "PerformedProtocolCodeSequence", codes(scheduled, "ScheduledProtocolCodeSequence"))
     if facts.mpps:
-        out.ReferencedPerformedProcedureStepSequence = Sequence([reference(vxvue.MPPS, step.sop_instance)])  # E2
+        out.ReferencedPerformedProcedureStepSequence = Sequence(
+            [reference(vxvue.MPPS, step.sop_instance)]
+        )  # E2
     _put(out, "RequestAttributesSequence", _request_attributes(order, step))
     priority = text(order, "RequestedProcedurePriority").upper()
     if priority in _PRIORITIES:

@@ -45,11 +45,15 @@ def in_progress(order: Dataset, facts: StepFacts) -> Dataset:
     scheduled = Dataset()
     scheduled.AccessionNumber = text(order, "AccessionNumber")
     study = references(order, "ReferencedStudySequence")
-    scheduled.ReferencedStudySequence = Sequence(study or [reference(vxvue.DETACHED_STUDY, facts.study_uid)])  # D4
+    scheduled.ReferencedStudySequence = Sequence(
+        study or [reference(vxvue.DETACHED_STUDY, facts.study_uid)]
+    )  # D4
     scheduled.StudyInstanceUID = facts.study_uid
     scheduled.RequestedProcedureDescription = text(order, "RequestedProcedureDescription")
     scheduled.ScheduledProcedureStepDescription = text(step, "ScheduledProcedureStepDescription")
-    scheduled.ScheduledProtocolCodeSequence = Sequence(codes(step, "ScheduledProtocolCodeSequence"))  # VX-E-59
+    scheduled.ScheduledProtocolCodeSequence = Sequence(
+        codes(step, "ScheduledProtocolCodeSequence")
+    )  # VX-E-59
     scheduled.ScheduledProcedureStepID = text(step, "ScheduledProcedureStepID")
     scheduled.RequestedProcedureID = text(order, "RequestedProcedureID")
     out.ScheduledStepAttributesSequence = Sequence([scheduled])  # VX-E-43
@@ -103,7 +107,9 @@ def final(
         item.SeriesInstanceUID = one.uid
         item.SeriesDescription = one.description
         item.RetrieveAETitle = retrieve_ae
-        item.ReferencedImageSequence = Sequence([reference(vxvue.DX_PRESENTATION, uid) for uid in one.instances])
+        item.ReferencedImageSequence = Sequence(
+            [reference(vxvue.DX_PRESENTATION, uid) for uid in one.instances]
+        )
         item.ReferencedNonImageCompositeSOPInstanceSequence = Sequence()
         performed.append(item)
     out.PerformedSeriesSequence = Sequence(performed)
@@ -115,4 +121,6 @@ def _put_procedure(out: Dataset, order: Dataset) -> None:
     out.ProcedureCodeSequence = Sequence(codes(order, "RequestedProcedureCodeSequence"))
     out.PerformedProcedureStepDescription = step_description(order)
     out.PerformedProcedureTypeDescription = text(order, "RequestedProcedureDescription")
-    out.PerformedProtocolCodeSequence = Sequence(codes(scheduled_step(order), "ScheduledProtocolCodeSequence"))
+    out.PerformedProtocolCodeSequence = Sequence(
+        codes(scheduled_step(order), "ScheduledProtocolCodeSequence")
+    )
