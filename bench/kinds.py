@@ -66,6 +66,7 @@ KINDS: Final[dict[str, str]] = {
     "detector.state": "state changed: from, to, reason",
     "detector.frame": "a frame left the sensor: block, sha256, width, height, format, seed, kvp, mas, photons, truth",
     "detector.sent": "a frame left the interface: block, packets, bytes, seconds, resent, dropped",
+    "detector.resent": "packets of an earlier frame were asked for again: block, packets, refused",
     "detector.fault": "the device reports a fault of its own: what",
     "generator.state": "state changed: from, to, reason",
     "generator.set": "technique was set: kvp, ma, ms",
