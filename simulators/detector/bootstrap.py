@@ -186,7 +186,7 @@ def build(
     }
     for register, value in values.items():
         registers.set(register, value)
-    for register, value, length in (
+    for register, words, length in (
         (Reg.VENDOR, vendor, 32),
         (Reg.MODEL, model, 32),
         (Reg.VERSION, "1.0", 32),
@@ -195,4 +195,4 @@ def build(
         (Reg.USER_NAME, user_name, 16),
         (Reg.XML_URL_1, url, 512),
     ):
-        registers.fill(register, text(value, length))
+        registers.fill(register, text(words, length))

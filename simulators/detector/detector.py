@@ -236,7 +236,8 @@ class Detector:
 
     def _read_out(self, window: Window) -> None:
         device, imager, stream = self.device, self._imager, self.device.stream
-        assert imager is not None and stream is not None
+        assert imager is not None
+        assert stream is not None
         with device.lock:
             device.frames += 1
             number = device.frames
@@ -281,7 +282,7 @@ class Detector:
             "detector.frame",
             block=block,
             number=number,
-            sha256=hashlib.sha256(frame.pixels).hexdigest(),
+            sha256=hashlib.sha256(frame.pixels.data).hexdigest(),
             width=w,
             height=h,
             format="Mono14" if bits == 14 else "Mono16",

@@ -116,7 +116,8 @@ class Device:
 
     def _write_size(self, name: str, value: int) -> Status | None:
         f = self._limits[name]
-        assert f.low is not None and f.high is not None
+        assert f.low is not None
+        assert f.high is not None
         if self.sensor.acquiring:
             return Status.BUSY
         if not f.low <= value <= f.high or value % f.step:

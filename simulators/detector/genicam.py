@@ -278,7 +278,8 @@ def _node(f: Feature, place: int, sharing: Mapping[int, str]) -> list[str]:
             where = _tags(Address=f"0x{at:X}", Length=length, AccessMode="RO", pPort=port, Cachable="NoCache")
             out += [
                 f'<Integer Name="{f.name}{suffix}" NameSpace="{space}"><pValue>{f.name}{suffix}Reg</pValue></Integer>',
-                f'<IntReg Name="{f.name}{suffix}Reg">{where}<Sign>Unsigned</Sign><Endianess>BigEndian</Endianess></IntReg>',
+                f'<IntReg Name="{f.name}{suffix}Reg">{where}<Sign>Unsigned</Sign>'
+                "<Endianess>BigEndian</Endianess></IntReg>",
             ]
         return out
     raise TypeError(f"no XML for {f!r}")

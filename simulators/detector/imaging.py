@@ -93,7 +93,7 @@ def render(kerma: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
     if not kerma.max() > 0:
         return np.zeros(kerma.shape, np.uint8)
     log = np.log(np.maximum(kerma, kerma.max() * 1e-5))
-    inside = log[kerma > kerma.max() * 0.004]
+    inside = log[kerma > kerma.max() * 0.01]
     low, high = np.percentile(inside, (1, 99))
     scaled = (high - log) / max(high - low, 1e-6)
     shown = np.where(kerma > kerma.max() * 1e-4, np.clip(scaled, 0, 1), 1.0)

@@ -131,7 +131,7 @@ class Burst:
         self._plain = plain or _sendmmsg is None
         if self._plain:
             self._bytes = memoryview(headers.tobytes())
-            self._view = memoryview(pixels)
+            self._view = pixels.data
             return
         n = len(order)
         self._iov = np.empty((n, 2), _IOV)

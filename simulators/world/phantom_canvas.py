@@ -78,21 +78,21 @@ class Canvas:
         radii: Sequence[float],
         *,
         scale: float = 1.0,
-        shell: Sequence[float] = (),
+        wall: Sequence[float] = (),
         fill: float = 0.0,
         flat: float = 1.0,
     ) -> None:
         """Add a tube along a polyline: thickness 2·sqrt(r²-d²), times ``scale``.
 
-        ``radii`` (mm) are spread along the line; with ``shell`` (mm, likewise) it is a hollow bone whose inside has
+        ``radii`` (mm) are spread along the line; with ``wall`` (mm, likewise) it is a hollow bone whose inside has
         the density ``fill``.  ``flat`` squeezes it along the beam.
         """
         box, d, along = self.distance(points, max(radii) + self.step)
         r = np.interp(along, np.linspace(0, 1, len(radii)), radii).astype(np.float32)
         thick = np.sqrt(np.maximum(r * r - d * d, 0))
-        if shell:
-            wall = np.interp(along, np.linspace(0, 1, len(shell)), shell).astype(np.float32)
-            inner = np.maximum(r - wall, 0)
+        if wall:
+            shell = np.interp(along, np.linspace(0, 1, len(wall)), wall).astype(np.float32)
+            inner = np.maximum(r - shell, 0)
             thick -= np.float32(1 - fill) * np.sqrt(np.maximum(inner * inner - d * d, 0))
         into[box] += np.float32(0.2 * scale * flat) * thick
 

@@ -59,7 +59,7 @@ def _lung(c: Canvas, side: int) -> F32:
 
     def rounded(d: F32, radius: float) -> F32:
         t = np.clip(d / np.float32(radius), 0, 1)
-        return np.sqrt(t * (2 - t))
+        return np.asarray(np.sqrt(t * (2 - t)), np.float32)
 
     shape = rounded(to_wall, 45) * rounded(to_middle, 26) * rounded(to_base, 30) * rounded(to_top, 40)
     depth = curve(((-172, 7.0), (-120, 11.5), (-40, 15.0), (40, 16.0), (130, 13.0)), c.y)[:, None]
@@ -116,11 +116,9 @@ def _rib_pair(c: Canvas, bone: F32, number: int, side: int, lateral: float) -> N
         for t in np.linspace(0, 1, 16)
     ]
     radius = 5.6 + 0.16 * number
-    c.tube(bone, back, (radius * 0.9, radius, radius * 1.05), shell=(1.5, 1.3, 1.5), fill=0.22, flat=0.9)
+    c.tube(bone, back, (radius * 0.9, radius, radius * 1.05), wall=(1.5, 1.3, 1.5), fill=0.22, flat=0.9)
     if number < 8:
-        c.tube(
-            bone, front, (radius, radius * 1.05, radius * 1.2), shell=(1.2, 0.9, 0.7), fill=0.18, flat=0.62
-        )
+        c.tube(bone, front, (radius, radius * 1.05, radius * 1.2), wall=(1.2, 0.9, 0.7), fill=0.18, flat=0.62)
 
 
 def _spine(c: Canvas, bone: F32) -> None:
@@ -146,7 +144,7 @@ def _spine(c: Canvas, bone: F32) -> None:
                     bone,
                     [(x * width * 0.8, y + height * 0.35), (x * (width + 15), y + height * 0.12)],
                     (4.2, 3.2),
-                    shell=(0.9,),
+                    wall=(0.9,),
                     fill=0.2,
                     flat=0.7,
                 )
@@ -159,18 +157,18 @@ def _shoulder(c: Canvas, bone: F32, side: int) -> None:
         bone,
         [(side * x, y + (2 if side > 0 else 0)) for x, y in clavicle],
         (7.6, 5.2, 4.6, 5.0, 5.6),
-        shell=(1.2, 1.9, 1.9, 1.6, 1.0),
+        wall=(1.2, 1.9, 1.9, 1.6, 1.0),
         fill=0.25,
     )
     blade: list[Point] = [(124, -138), (121, -100), (126, -50), (137, 0), (150, -40), (160, -92), (160, -118)]
     box, d, _ = c.distance([(side * x, y) for x, y in [*blade, blade[0]]], 3.2)
     bone[box] += 0.42 * np.exp(-((d / 1.7) ** 2)).astype(np.float32)
     spine: list[Point] = [(126, -118), (150, -140), (172, -158)]
-    c.tube(bone, [(side * x, y) for x, y in spine], (4.0, 4.6, 5.0), shell=(1.0,), fill=0.3, flat=0.8)
+    c.tube(bone, [(side * x, y) for x, y in spine], (4.0, 4.6, 5.0), wall=(1.0,), fill=0.3, flat=0.8)
     box, head = c.ellipsoid((side * 182, -128), (23, 24), 2.2)
     bone[box] += head
     arm: list[Point] = [(side * 186, -112), (side * 197, -50), (side * 206, 40)]
-    c.tube(bone, arm, (20, 12, 11.5), shell=(1.4, 3.6, 3.8), fill=0.12)
+    c.tube(bone, arm, (20, 12, 11.5), wall=(1.4, 3.6, 3.8), fill=0.12)
 
 
 def build(c: Canvas) -> tuple[F32, F32]:

@@ -26,7 +26,8 @@ _BONES: tuple[tuple[Point, Point, float, float], ...] = (
 )  # fmt: skip
 _CARPALS: tuple[tuple[Point, Point, float], ...] = (
     ((-20, 60), (11, 6.5), -35.0), ((-5, 64), (8, 7.5), 0.0), ((9, 61), (7.5, 6.5), 25.0), ((14, 56), (4.6, 4.2), 0.0),
-    ((-31, 51), (7.5, 6.5), -25.0), ((-19, 46), (6, 5.5), 0.0), ((-4, 49), (7, 10.5), 0.0), ((10, 48), (7.5, 8.5), 12.0),
+    ((-31, 51), (7.5, 6.5), -25.0), ((-19, 46), (6, 5.5), 0.0), ((-4, 49), (7, 10.5), 0.0),
+    ((10, 48), (7.5, 8.5), 12.0),
 )  # fmt: skip
 _FINGERS: tuple[tuple[tuple[Point, ...], tuple[float, ...]], ...] = (
     (((-40, 44), (-63, 10), (-80, -22), (-91, -50)), (17, 14, 11.5, 8.5)),
@@ -68,13 +69,13 @@ def build(c: Canvas) -> tuple[F32, F32]:
         t = np.linspace(0, 1, 15)
         u = 2 * t - 1
         flare = np.where(u < 0, np.abs(u) ** 2.6, np.abs(u) ** 3.4 * (0.55 if tip else 0.9))
-        radii = shaft + (end - shaft) * flare
-        wall = shaft * (0.16 + 0.36 * (1 - np.abs(2 * t - 1) ** 1.8))
+        thick = shaft + (end - shaft) * flare
+        cortex = shaft * (0.16 + 0.36 * (1 - np.abs(2 * t - 1) ** 1.8))
         c.tube(
             bone,
             [(ax + (bx - ax) * f, ay + (by - ay) * f) for f in t],
-            [float(r) for r in radii],
-            shell=[float(w) for w in wall],
+            [float(r) for r in thick],
+            wall=[float(w) for w in cortex],
             fill=0.42,
             scale=0.8,
         )
@@ -82,11 +83,11 @@ def build(c: Canvas) -> tuple[F32, F32]:
         box, body = c.ellipsoid(centre, axes, 1.0, angle=angle, power=0.5)
         _, core = c.ellipsoid(centre, axes, 1.0, angle=angle, power=1.6)
         bone[box] += 0.95 * body - 0.35 * core
-    for points, radii, shell in (
+    for points, radii, wall in (
         (((-13, 74), (-14, 92), (-17, 300)), (16.5, 15.5, 11.5, 9, 8.5, 8.5), (0.9, 1.4, 3.0, 3.4, 3.4)),
         (((14, 76), (16, 90), (20, 300)), (8.6, 7.6, 7.0, 6.6, 6.6), (0.9, 1.6, 2.6, 2.8)),
     ):
-        c.tube(bone, points, radii, shell=shell, fill=0.38, scale=0.72)
+        c.tube(bone, points, radii, wall=wall, fill=0.38, scale=0.72)
     for at in ((-54, 12), (-58, 8), (-36, -24)):  # sesamoids
         box, seed = c.ellipsoid((float(at[0]), float(at[1])), (2.4, 2.8), 0.45)
         bone[box] += seed

@@ -112,7 +112,7 @@ def _edges(n: int, pitch: float, field_mm: float) -> F32:
     """Collimator along one axis: 1 inside, LEAK outside, a penumbra of 1 mm."""
     at = np.abs((np.arange(n, dtype=np.float32) + 0.5 - n / 2) * pitch)
     inside = np.clip((field_mm / 2 - at) / 1.0 + 0.5, 0, 1)
-    return (LEAK + (1 - LEAK) * inside).astype(np.float32)
+    return np.asarray(LEAK + (1 - LEAK) * inside, np.float32)
 
 
 def _primary(panel: Panel, scene: Scene, beam: Beam) -> _Primary:
@@ -138,7 +138,7 @@ def _spread(n: int, sigma: float) -> F32:
     """Gaussian blur of n samples as a matrix."""
     at = np.arange(n, dtype=np.float32)
     k = np.exp(-0.5 * ((at[:, None] - at[None, :]) / sigma) ** 2)
-    return (k / (sigma * np.sqrt(2 * np.pi))).astype(np.float32)
+    return np.asarray(k / (sigma * np.sqrt(2 * np.pi)), np.float32)
 
 
 def _coarse(a: F32) -> F32:
@@ -166,7 +166,7 @@ def _scatter(panel: Panel, scene: Scene, one: _Primary) -> tuple[F32 | None, F32
 
 
 def _coarse_axis(a: F32) -> F32:
-    return a.reshape(-1, COARSE).mean(1)
+    return np.asarray(a.reshape(-1, COARSE).mean(1), np.float32)
 
 
 def _between(n: int, coarse: int) -> tuple[npt.NDArray[np.intp], F32]:

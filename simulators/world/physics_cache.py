@@ -50,8 +50,13 @@ def cached(cache_dir: str | None, key: tuple[Any, ...], make: Callable[[], Maps]
 def _from_disk(cache_dir: str, key: tuple[Any, ...], make: Callable[[], Maps]) -> Maps:
     where = folder(cache_dir, key)
     if not where.is_dir():
-        publish(where, lambda new: [np.save(new / f"{n}.npy", a) for n, a in make().items()])
+        publish(where, lambda new: _save(new, make()))
     return {p.stem: np.load(p, mmap_mode="r") for p in sorted(where.glob("*.npy"))}
+
+
+def _save(where: Path, maps: Maps) -> None:
+    for name, a in maps.items():
+        np.save(where / f"{name}.npy", a)
 
 
 def publish(where: Path, write: Callable[[Path], Any]) -> None:
