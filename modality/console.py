@@ -34,14 +34,17 @@ _CHANGEABLE: Final = frozenset(
         "operator", "laterality", "modality",
     }
 )  # fmt: skip
-_UNSENT_STEPS: Final = "SELECT * FROM steps WHERE create_state IN ('pending', 'failed') OR set_state IN ('pending', 'failed') ORDER BY id"
+_UNSENT_STEPS: Final = (
+    "SELECT * FROM steps WHERE create_state IN ('pending', 'failed') "
+    "OR set_state IN ('pending', 'failed') ORDER BY id"
+)
 _ORDER_KEYS: Final = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex")
 
 
 class Console:
-    """One running VXvue; ``stop_requested`` is set by the ``shutdown`` verb."""
+    """One running VXvue; ``stop`` is called by the ``shutdown`` verb."""
 
-    def __init__(self, path: Path, config: Config) -> None:
+    def __init__(self, path: Path, config: Config, stop: Callable[[], None]) -> None:
         self._path = path
         self.store = Store(config.data_dir)
         changes = json.loads(self.store.get("settings", "{}"))
@@ -50,7 +53,7 @@ class Console:
         self.exams = Exams(self.store)
         self.queue = SendQueue(self.store, self.notices, lambda: self.config)
         self.devices = Devices(lambda: self.config, self.notices)
-        self.stop_requested = threading.Event()
+        self._stop = stop
         self._dicom_ready = threading.Event()
         self._receiver: Any = None
         self._selected: str | None = None
@@ -372,7 +375,7 @@ class Console:
     def _do_queue(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         steps = self.store.rows(_UNSENT_STEPS)
         return {
-            "jobs": self.queue.list(),
+            "jobs": self.queue.jobs(),
             "mpps": [
                 {"sop_instance": s["sop_instance"], "create": s["create_state"], "set": s["set_state"]}
                 for s in steps
@@ -391,7 +394,7 @@ class Console:
         return state if exam is None else {**state, "exam": self._exam_claim(exam)}
 
     def _do_shutdown(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
-        threading.Timer(0.05, self.stop_requested.set).start()
+        threading.Timer(0.05, self._stop).start()
         return {"stopping": True}
 
     def _exam_claim(self, exam: Row) -> dict[str, Any]:

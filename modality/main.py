@@ -7,12 +7,13 @@ fault and its line), 1 when the console cannot start.
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .config import ConfigError, load
+from .config import Config, ConfigError, load
 
 PRODUCTS = ("vxvue",)
 
@@ -39,19 +40,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _run(options.config, config)
 
 
-def _run(path: Path, config: object) -> int:
-    from .config import Config
+def _run(path: Path, config: Config) -> int:
     from .console import Console
     from .control import ControlServer
     from .store import StoreError
 
-    assert isinstance(config, Config)
-    stop: list[Console] = []
+    # A pipe, since a signal handler may not touch locks that the interrupted code could hold.
+    ended, end = os.pipe()
+
+    def stop(*_: object) -> None:
+        os.write(end, b"x")
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: [console.stop_requested.set() for console in stop] or sys.exit(0))
+        signal.signal(number, stop)
     try:
-        console = Console(path, config)
-        stop.append(console)
+        console = Console(path, config, stop)
         server = ControlServer(config.control, console.do, console.notices)
     except ConfigError as error:
         for problem in error.problems:
@@ -62,8 +65,7 @@ def _run(path: Path, config: object) -> int:
         return 1
     console.start()
     try:
-        while not console.stop_requested.wait(3600):
-            pass
+        os.read(ended, 1)
     finally:
         server.close()
         console.close()

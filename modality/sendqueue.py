@@ -90,7 +90,7 @@ class SendQueue:
             "UPDATE job_images SET state=?, status=? WHERE job=? AND image=?", state, status, job, image
         )
 
-    def list(self) -> list[dict[str, Any]]:
+    def jobs(self) -> list[dict[str, Any]]:
         """Every job with its images, for the operator."""
         jobs = []
         for job in self._store.rows("SELECT * FROM jobs ORDER BY id"):

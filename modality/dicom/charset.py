@@ -208,7 +208,7 @@ def thaw(dataset: Dataset, parent: Sequence[str] = ()) -> None:
     """
     terms = _terms(dataset) if "SpecificCharacterSet" in dataset else tuple(parent)
     for tag in list(dataset.keys()):
-        raw = dataset.get_item(tag)
+        raw: Any = dataset.get_item(tag)
         if isinstance(raw, RawDataElement) and raw.VR in TEXT_VRS:
             data = bytes(raw.value or b"").rstrip(b"\x00 ")
             values = [

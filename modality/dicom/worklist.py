@@ -79,7 +79,10 @@ def build_query(config: Config, peer: WorklistPeer, wanted: Mapping[str, str], t
 def _removed(path: str, removed: tuple[str, ...]) -> bool:
     parts = split_name(path)
     return any(
-        key == path or key == parts[-1] and len(parts) < 3 or key in parts[:-1] or path.startswith(key + ".")
+        key == path
+        or (key == parts[-1] and len(parts) < 3)
+        or key in parts[:-1]
+        or path.startswith(key + ".")
         for key in removed
     )
 

@@ -126,7 +126,7 @@ def build(
     body = encode(out, False, True)
     if body is None:
         raise ValueError("the image's attributes cannot be written")
-    data = memoryview(np.ascontiguousarray(pixels, dtype="<u2")).cast("B")
+    data = np.ascontiguousarray(pixels, dtype="<u2").data.cast("B")
     header = _PIXEL_TAG + struct.pack("<I", data.nbytes)
     return _file_start(facts.sop_instance) + bytes(body) + header, data
 
@@ -151,7 +151,7 @@ def _file_start(sop_instance: str) -> bytes:
     meta.ImplementationClassUID = UID(vxvue.IMPLEMENTATION_CLASS_UID)
     buffer = io.BytesIO()
     buffer.write(b"\x00" * 128 + b"DICM")
-    write_file_meta_info(buffer, meta)
+    write_file_meta_info(buffer, meta)  # type: ignore[arg-type]
     return buffer.getvalue()
 
 
