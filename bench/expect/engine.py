@@ -105,7 +105,7 @@ class Engine:
             if isinstance(watch.step, Expect):
                 self._settle(watch, Status.MISSED)
             else:
-                self._settle(watch, Status.HELD)
+                self._settle(watch, Status.MATCHED)
 
     # -- expectations --------------------------------------------------------------------------------------
 
@@ -157,7 +157,7 @@ class Engine:
         """Judge everything that is judged at the end.  `complete` False: the cell was cut short."""
         for watch in tuple(self._live):
             if isinstance(watch.step, Never) and watch.end_ns is None:
-                self._settle(watch, Status.HELD if complete else Status.UNOBSERVED)
+                self._settle(watch, Status.MATCHED if complete else Status.UNOBSERVED)
             else:
                 self._settle(watch, Status.UNOBSERVED)
         for watch in self._watches:
@@ -253,7 +253,8 @@ class Engine:
         """Correct what was decided without an event whose time had been declared seen."""
         late = format_duration((self._watermark - event.t) / _NS)
         for watch in self._watches:
-            if watch.status not in (Status.MISSED, Status.HELD) or watch.test is None or watch.end_ns is None:
+            decided = Status.MATCHED if isinstance(watch.step, Never) else Status.MISSED
+            if watch.status is not decided or watch.test is None or watch.end_ns is None:
                 continue
             if not watch.anchor_ns <= event.t <= watch.end_ns or not watch.test.takes_kind(event.kind):
                 continue
@@ -292,7 +293,7 @@ class Engine:
         if watch.status is Status.MATCHED:
             self._accounted.update(event.seq for event in fitting)
             if len(fitting) != step.count:
-                watch.status = Status.MISCOUNT
+                watch.status = Status.VIOLATED
                 seqs = ", ".join(str(event.seq) for event in fitting)
                 watch.message = (
                     f"expected exactly {step.count} {step.kind} in the whole cell, "

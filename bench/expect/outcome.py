@@ -48,22 +48,22 @@ class Status(Enum):
     """State of an expectation; everything but PENDING is final, except MATCHED until :meth:`Engine.finish`."""
 
     PENDING = "pending"
-    MATCHED = "matched"  # expect, order: as it should be
-    HELD = "held"  # never: the whole window was seen, nothing came
+    MATCHED = "matched"  # as it should be (a never: its whole window was seen, nothing came)
     MISSED = "missed"  # expect: did not come in time
-    MISCOUNT = "miscount"  # expect: came, but more or less often than `count` in the whole cell
-    VIOLATED = "violated"  # never: it came; order: it was another one
+    VIOLATED = (
+        "violated"  # never: it came; order: it was another one; expect: `count` is wrong over the whole cell
+    )
     UNOBSERVED = "unobserved"  # not seen to its end, so nothing can be said: never green
 
     @property
     def is_failure(self) -> bool:
         """Tell whether the SUT did not do what was expected."""
-        return self in (Status.MISSED, Status.MISCOUNT, Status.VIOLATED)
+        return self in (Status.MISSED, Status.VIOLATED)
 
     @property
     def is_good(self) -> bool:
         """Tell whether all is well."""
-        return self in (Status.MATCHED, Status.HELD)
+        return self is Status.MATCHED
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Scenario files: the language, its loader, its matrix, its step registry (docs/scenarios.md)."""
 
+from bench.scenario.lint import lint
 from bench.scenario.loader import load, load_text
 from bench.scenario.matchers import DatasetTest, EventTest, FieldTest, field_mismatches
 from bench.scenario.model import Act, Allow, Arm, Cell, Expect, Never, Order, Scenario, Step, When
@@ -29,6 +30,7 @@ __all__ = [
     "Unresolved",
     "When",
     "field_mismatches",
+    "lint",
     "load",
     "load_text",
 ]

@@ -316,7 +316,8 @@ class Enum:
     def schema(self) -> dict[str, Any]:
         """Give the list."""
         words = [*self.values, *self.aliases]
-        return {"anyOf": [{"enum": [int(w) for w in words] if self.whole else words}, REFERENCE_SCHEMA]}
+        typed = [int(word) if self.whole and word.isdigit() else word for word in words]
+        return {"anyOf": [{"enum": typed}, REFERENCE_SCHEMA]}
 
     @property
     def words(self) -> str:

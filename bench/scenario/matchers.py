@@ -88,6 +88,10 @@ class FieldTest:
     line: int
     vr: str = dicom.PLAIN
 
+    def check(self, data: Mapping[str, Any]) -> str:
+        """Say why `data` does not fit; empty when it does."""
+        return "; ".join(field_mismatches(self, data))
+
     @property
     def text(self) -> str:
         """Return the path as a person writes it."""
@@ -108,6 +112,10 @@ class EventTest:
     def takes_kind(self, kind: str) -> bool:
         """Tell whether events of `kind` are looked at."""
         return kind == self.kind or (self.kind.endswith(".*") and kind.startswith(self.kind[:-1]))
+
+    def matches(self, event: Any) -> bool:
+        """Tell whether an event (with kind, data, src) is of the right kind and fits."""
+        return self.takes_kind(event.kind) and not self.mismatches(event.data, event.src)
 
     def mismatches(self, data: Mapping[str, Any], src: str = "") -> tuple[str, ...]:
         """Say why an event of the right kind does not fit; empty when it does."""

@@ -155,7 +155,7 @@ def test_count_is_judged_over_the_whole_stream_so_that_a_late_duplicate_is_seen(
     assert bench.engine.outcome(handle).status is Status.MATCHED
     bench.event(60, "pacs.stored")
     report = bench.engine.finish()
-    assert report.outcomes[0].status is Status.MISCOUNT
+    assert report.outcomes[0].status is Status.VIOLATED
     assert report.outcomes[0].counted == 3
     assert report.unexpected == ()  # told once, as a wrong count
     assert len(report.failures) == 1
@@ -168,7 +168,7 @@ def test_count_sees_what_came_before_the_anchor_too() -> None:
     bench.act(0, 1, 2)
     bench.begin(1)
     bench.event(3, "pacs.stored")
-    assert bench.engine.finish().outcomes[0].status is Status.MISCOUNT
+    assert bench.engine.finish().outcomes[0].status is Status.VIOLATED
 
 
 def test_three_expectations_need_three_events() -> None:
@@ -224,7 +224,7 @@ def test_never_does_not_block_and_is_held_only_when_its_window_was_seen() -> Non
     bench.seen(6.9)
     assert bench.engine.outcome(handle).status is Status.PENDING
     bench.seen(7.1)
-    assert bench.engine.outcome(handle).status is Status.HELD
+    assert bench.engine.outcome(handle).status is Status.MATCHED
     assert bench.engine.open_until() is None
     assert bench.engine.finish().unobserved == ()
 
@@ -240,7 +240,7 @@ def test_never_that_was_cut_short_is_not_green() -> None:
     assert not report.failures
 
 
-@pytest.mark.parametrize(("at", "status"), [(1.9, Status.HELD), (2.0, Status.VIOLATED), (7.1, Status.HELD)])
+@pytest.mark.parametrize(("at", "status"), [(1.9, Status.MATCHED), (2.0, Status.VIOLATED), (7.1, Status.MATCHED)])
 def test_never_is_a_window_of_its_own(at: float, status: Status) -> None:
     bench = Bench(NEVER)
     bench.act(0, 1, 2)
@@ -260,7 +260,7 @@ def test_never_does_not_move_the_anchor_unless_it_waits() -> None:
 
 def test_never_for_the_rest_of_the_cell() -> None:
     for complete, event, status in (
-        (True, False, Status.HELD),
+        (True, False, Status.MATCHED),
         (False, False, Status.UNOBSERVED),
         (True, True, Status.VIOLATED),
     ):
