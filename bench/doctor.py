@@ -104,18 +104,23 @@ def _python() -> Item:
 
 def _links() -> list[Item]:
     """Say which link backend a plan would choose here, and why not a better one."""
-    from bench.links.probe import best_backend
+    from bench.links.probe import probe
 
-    choice = best_backend()
-    level: Level = "limited" if choice.name == "loopback" else "ok"
+    reports = probe()
+    best = next(report for report in reports if report.available)
     proves = {
         "veth": "10/100/1000BASE-T within 5 %, cables that are pulled, full captures",
         "userns": "the same as root's namespaces, for an ordinary user",
         "loopback": "DICOM logic only: no link is tested, and the report says so",
-    }[choice.name]
-    reasons = "; ".join(f"{name}: {why}" for name, why in choice.reasons.items())
-    how = "run as root, or allow user namespaces (sysctl user.max_user_namespaces)" if level != "ok" else ""
-    return [Item("links", level, choice.name + (f" ({reasons})" if reasons else ""), proves, how)]
+    }
+    items = []
+    for report in reports:
+        level: Level = "missing" if not report.available else "limited" if report.name == "loopback" else "ok"
+        chosen = " (chosen)" if report is best else ""
+        items.append(
+            Item(f"links: {report.name}", level, report.reason + chosen, proves[report.name], report.advice)
+        )
+    return items
 
 
 def _run_folder() -> Item:

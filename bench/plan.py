@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.links.spec import DETECTOR_ADDRESSES, LAN_ADDRESSES, NetworkSpec, standard
-from bench.scenario import Cell
+from bench.scenario import Act, Cell
 from bench.testbed import VIRTUAL, Testbed
 
 DICOM_PORT: Final = 104
@@ -105,6 +105,15 @@ class Plan:
 def cell_seed(base: int, cell_id: str) -> int:
     """Seed of one cell: from the run's seed and the cell's id, so that cells differ and each repeats alone."""
     return int.from_bytes(hashlib.sha256(f"{base}:{cell_id}".encode()).digest()[:4], "big") >> 1
+
+
+def not_runnable(cell: Cell, backend: str) -> str:
+    """Return why a cell cannot run on this backend; empty if it can."""
+    if backend == "loopback":
+        for step in cell.steps:
+            if isinstance(step, Act) and step.spec.family == "link":
+                return f"{step.verb} (line {step.line}) needs a cable; this machine offers loopback only."
+    return ""
 
 
 def make_plan(
@@ -253,7 +262,7 @@ def _sut_config(
         "storage": [{"name": name, "ae_title": AE_TITLES[name]} for name in storage],
     }
     if "charset" in cell.values:
-        config["charset"] = cell.values["charset"]
+        config["charset"] = cell.values["charset"].split("\\")
     receiver = setup.get("receiver")
     rest = {k: v for k, v in setup.items() if k != "receiver"}
     if isinstance(receiver, bool):

@@ -51,7 +51,7 @@ def pytest_collect_file(parent: pytest.Collector, file_path: Path) -> pytest.Col
     inner = file_path.parts[file_path.parts.index("scenarios") + 1 : -1]
     if NOT_SCENARIOS & set(inner):
         return None
-    return ScenarioFile.from_parent(parent, path=file_path)  # type: ignore[no-any-return]
+    return ScenarioFile.from_parent(parent, path=file_path)
 
 
 class ScenarioFile(pytest.File):

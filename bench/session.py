@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from bench.enter import HELD, outer_pids
-from bench.plan import DEFAULT_SEED, DEFAULT_TIMEOUT_S
+from bench.plan import DEFAULT_SEED, DEFAULT_TIMEOUT_S, not_runnable
 from bench.report import render
 from bench.results import (
     CellResult,
@@ -105,7 +105,7 @@ def choose_backend(testbed: Testbed, asked: str | None) -> str:
         return asked or str(named)
     from bench.links.probe import best_backend
 
-    return best_backend().name
+    return best_backend()
 
 
 class Worker:
@@ -119,14 +119,17 @@ class Worker:
         self._backend = backend
         self._calibrations: Any = {}
         self._cache = Path(tempfile.mkdtemp(prefix="modbench-cache-"))
-        self._zygote = Zygote(
-            preload=list(PRELOAD), isolation="none" if backend == "loopback" else "namespaces"
-        )
+        self._zygote = Zygote(PRELOAD, backend)
         self._running: Any = None
 
     def run(self, cell: Cell, progress: Callable[[Mapping[str, Any]], None]) -> CellResult:
         """Run one cell in a sandbox and return its result, whatever happens to the sandbox."""
         began = time.monotonic()
+        why = not_runnable(cell, self._backend)
+        if why:
+            result = not_run(planned(cell), why)
+            write_cell(self._run_dir, result)
+            return result
         folder = cell_dir(self._run_dir, cell.id)
         argument = {
             "file": str(Path(cell.scenario.file).resolve()),
@@ -177,7 +180,7 @@ class Worker:
         self, handle: Any, folder: Path, deadline: float, progress: Callable[[Mapping[str, Any]], None]
     ) -> str:
         """Pass on what the cell says until it ends; return a sentence if it had to be ended."""
-        from bench.sandbox import ChannelClosed
+        from bench.sandbox.channel import ChannelClosed
 
         try:
             while True:

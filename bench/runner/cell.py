@@ -27,8 +27,9 @@ from typing import Any, Final
 from bench.expect import Engine
 from bench.journal import JournalWriter
 from bench.links.calibrate import Calibrations
-from bench.links.capture import Capture, CaptureReport
-from bench.plan import Plan, make_plan
+from bench.links.capture import Capture, CaptureReport, CaptureUnavailable
+from bench.links.network import Network
+from bench.plan import HostPlan, Plan, make_plan
 from bench.results import (
     Artefact,
     CellResult,
@@ -81,9 +82,9 @@ class Live:
     plan: Plan
     folder: Path
     stream: Stream
-    network: Any = None
+    network: Network = None  # type: ignore[assignment]  # there from the first step of building on
     hosts: dict[str, Host] = field(default_factory=dict)
-    capture: Any = None
+    capture: Capture | None = None
     captured: CaptureReport | None = None
     sut: ReferenceSut | None = None
     links: list[LinkFidelity] = field(default_factory=list)
@@ -105,7 +106,7 @@ def main(channel: Any, argument: Mapping[str, Any]) -> int:
     cache = Path(argument["cache"]) if argument.get("cache") else None
     plan = make_plan(cell, testbed=testbed, backend=argument["backend"], seed=argument["seed"], cache=cache)
     folder = cell_dir(argument["run_dir"], cell.id)
-    calibrations = Calibrations.from_json(argument.get("calibrations") or {})
+    calibrations = Calibrations(argument.get("calibrations") or {})
     result = run_cell(
         plan,
         folder,
@@ -203,21 +204,20 @@ def _build(
     plan, stream = live.plan, live.stream
     progress({"phase": "network"})
     with phases.phase("network"):
-        enter = _network(live)
-    with phases.phase("hosts"):
-        for host in plan.hosts:
-            live.hosts[host.name] = Host.fork(
-                host.name, specs(_in_folder(host, live.folder)), enter(host.name)
-            )
-        # The last fork is done: threads may start.
-        stream.start()
-        for host in live.hosts.values():
-            threading.Thread(target=host.listen, args=(stream.publish,), name=host.name, daemon=True).start()
+        live.network = _network(live)
     with phases.phase("calibration"):
         for link in plan.network.links:
             _calibrate(live, calibrations, link.name)
     with phases.phase("capture"):
         _capture(live)
+    with phases.phase("hosts"):
+        for place in plan.hosts:
+            enter = _entrance(live.namespaces.get(place.name))
+            live.hosts[place.name] = Host.fork(place.name, specs(_placed(place, live)), enter)
+        # The last fork is done: threads may start.
+        stream.start()
+        for host in live.hosts.values():
+            threading.Thread(target=host.listen, args=(stream.publish,), name=host.name, daemon=True).start()
     with phases.phase("hosts"):
         for host in live.hosts.values():
             host.wait_up(START_WITHIN_S)
@@ -239,37 +239,51 @@ def _build(
         _start_sut(live, cache)
 
 
-def _network(live: Live) -> Callable[[str], Callable[[], None] | None]:
-    """Bring the network up; return how a host's process gets into its namespace."""
+def _network(live: Live) -> Network:
+    """Bring the network up, in the namespace that this process is in."""
     plan = live.plan
+    network: Network
     if plan.backend == "loopback":
         from bench.links.loopback import LoopbackNetwork
 
-        live.network = LoopbackNetwork(plan.network)
-        live.network.up()
-        return lambda host: None
-    from bench.links import netns
-    from bench.links.veth import VethNetwork
+        network = LoopbackNetwork(plan.network)
+    else:
+        from bench.links import netns
+        from bench.links.veth import VethNetwork
 
-    live.namespaces = {host: netns.create() for host in plan.network.hosts}
-    live.network = VethNetwork(plan.network, live.namespaces)
-    live.network.up()
+        live.namespaces = {host: netns.create() for host in plan.network.hosts}
+        network = VethNetwork(plan.network, live.namespaces, plan.backend)
+    network.up()
     for link in plan.network.links:
         live.stream.say("link", "link.up", link=link.name, backend=plan.backend, mode=link.mode)
-    fds = live.namespaces
-    return lambda host: lambda: netns.enter(fds[host])
+    return network
 
 
-def _in_folder(host: Any, folder: Path) -> Any:
-    """Give the actors of a host the folders of this cell that they write to."""
+def _entrance(namespace: int | None) -> Callable[[], None] | None:
+    """Return how a forked process gets into its host's namespace."""
+    if namespace is None:
+        return None
+    from bench.links import netns
+
+    return lambda: netns.enter(namespace)
+
+
+PORT_OF: Final = {"generator": "port", "detector": "gvcp_port"}
+
+
+def _placed(host: HostPlan, live: Live) -> HostPlan:
+    """Give the actors of a host their ports and the folders of this cell that they write to."""
     actors = []
     for actor in host.actors:
         config = dict(actor.config)
+        key = PORT_OF.get(actor.package, "port")
+        if config.get(key) == 0:
+            config[key] = live.network.port(host.name, actor.name, 0, udp=actor.package == "detector")
         if actor.package == "pacs":
-            config["store"] = str(folder / "objects" / actor.name)
+            config["store"] = str(live.folder / "objects" / actor.name)
         elif actor.package == "detector":
-            config["truth_dir"] = str(folder / "truth")
-            (folder / "truth").mkdir(exist_ok=True)
+            config["truth_dir"] = str(live.folder / "truth")
+            (live.folder / "truth").mkdir(exist_ok=True)
         actors.append(replace(actor, config=config))
     return replace(host, actors=tuple(actors))
 
@@ -280,12 +294,12 @@ def _calibrate(live: Live, calibrations: Calibrations, link: str) -> None:
     mode = plan.network.modes[link]
     if plan.backend == "loopback":
         live.links.append(
-            LinkFidelity(
-                name=link, backend="loopback", tested=False, cannot_prove=tuple(fidelity["cannot_prove"])
-            )
+            LinkFidelity(name=link, backend="loopback", tested=False, cannot_prove=fidelity.cannot_prove)
         )
         return
     found = calibrations.check(live.network, link)
+    assert found.measured_mbps is not None
+    assert found.nominal_mbps is not None
     live.stream.say(
         "link",
         "link.calibrated",
@@ -304,26 +318,26 @@ def _calibrate(live: Live, calibrations: Calibrations, link: str) -> None:
     live.links.append(
         LinkFidelity(
             name=link,
-            backend=fidelity["backend"],
+            backend=fidelity.backend,
             mode=mode,
             nominal_mbps=found.nominal_mbps,
             measured_mbps=found.measured_mbps,
-            cannot_prove=tuple(fidelity["cannot_prove"]),
+            cannot_prove=fidelity.cannot_prove,
         )
     )
 
 
 def _capture(live: Live) -> None:
-    live.capture = Capture(live.network, live.folder / "wire.pcapng")
+    capture = Capture(live.network, live.folder / "wire.pcapng")
     try:
-        live.capture.start()
-    except Exception as error:
+        capture.start()
+    except CaptureUnavailable as error:
         if live.plan.backend != "loopback":
             raise
-        # Without rights there is no capture on loopback; the report says so, and no verdict rests on it.
-        live.capture = None
+        # The report says so, and no verdict rests on it.
         live.stream.say("bench", "bench.note", message=f"no capture: {error}")
         return
+    live.capture = capture
     live.stream.say("capture", "capture.started", file="wire.pcapng", link="all")
 
 
@@ -369,6 +383,8 @@ def sut_config(live: Live, cache: Path | None) -> dict[str, Any]:
     plan = live.plan
     found = {name: e for host in live.hosts.values() for name, e in host.endpoints.items()}
     config = json.loads(json.dumps(plan.sut))
+    if config["receiver"]["port"] == 0:
+        config["receiver"]["port"] = live.network.port("modality", "receiver", 0)
     for service in ("worklist", "mpps"):
         if service in config:
             config[service].update(host=found["ris"]["host"], port=found["ris"]["port"])
@@ -382,10 +398,13 @@ def sut_config(live: Live, cache: Path | None) -> dict[str, Any]:
     from simulators.detector import write_factory_calibration
 
     settings = next(a.config for h in plan.hosts for a in h.actors if a.name == "detector")
-    write_factory_calibration(DetectorConfig.from_dict(settings), maps)
+    panel = DetectorConfig.from_dict(settings)
+    write_factory_calibration(panel, maps)
     config["detector"] = {
         "address": detector["host"],
-        "gvcp_port": detector["port"],
+        "gvcp_port": detector["gvcp_port"],
+        # From the panel's certificate, as an installer would type it in.
+        "counts_per_ugy": panel.sensitivity,
         "local_address": "127.0.0.1"
         if plan.backend == "loopback"
         else live.network.address("modality", "detector"),
@@ -434,9 +453,10 @@ def _end(live: Live) -> None:
         live.captured = _guard(live, "capture", live.capture.stop)
         if live.captured is not None:
             for entry in live.captured.interfaces:
-                live.stream.say("capture", "capture.stopped", file="wire.pcapng", **dict(entry))
-                if entry["dropped"]:
-                    live.errors.append(f"the capture of {entry['link']} lost {entry['dropped']} packets")
+                facts = {"link": entry.link, "packets": entry.packets, "dropped": entry.dropped}
+                live.stream.say("capture", "capture.stopped", file="wire.pcapng", **facts)
+                if entry.dropped:
+                    live.errors.append(f"the capture of {entry.link} lost {entry.dropped} packets")
     for host in reversed(list(live.hosts.values())):
         trouble = _guard(live, host.name, host.stop)
         if isinstance(trouble, str):
@@ -456,14 +476,12 @@ def _guard(live: Live, name: str, do: Callable[[], Any]) -> Any:
 
 
 def _links(live: Live) -> Iterator[LinkFidelity]:
-    interfaces = {e["link"]: e for e in live.captured.interfaces} if live.captured is not None else {}
+    interfaces = {e.link: e for e in live.captured.interfaces} if live.captured is not None else {}
     for link in live.links:
         # One capture at the modality's port sees every packet of the hospital LAN that concerns it.
         entry = interfaces.get(link.name) or (interfaces.get("lan") if link.name != "detector" else None)
         facts = (
-            CaptureFacts(file="wire.pcapng", packets=int(entry["packets"]), dropped=int(entry["dropped"]))
-            if entry
-            else None
+            CaptureFacts(file="wire.pcapng", packets=entry.packets, dropped=entry.dropped) if entry else None
         )
         yield replace(link, capture=facts)
 

@@ -40,7 +40,7 @@ def judge(plan: Plan, walk: Walk | None, report: Report, errors: Sequence[str], 
     )
     steps = tuple(walk.results) if walk is not None else ()
     all_errors = [*errors, *report.errors]
-    verdicts = [s.verdict for s in steps if s.verdict is not Verdict.NOT_EXERCISED]
+    verdicts: list[Verdict] = [s.verdict for s in steps if s.verdict is not Verdict.NOT_EXERCISED]
     verdicts += [e.verdict for e in expectations]
     verdicts += [Verdict.FAIL] * bool(strictness or report.failures)
     verdicts += [Verdict.INCONCLUSIVE] * bool(report.unobserved)

@@ -19,12 +19,13 @@ from typing import Any, Final
 
 from bench.expect import Outcome, Status
 from bench.journal import Event
+from bench.links.network import Network, NotSupportedError
 from bench.plan import Plan
 from bench.results import StepResult
 from bench.runner.actors import Host, HostError
 from bench.runner.stream import Stream
 from bench.scenario import Act, Arm, Expect, Never, Order, Step, When
-from bench.sut import SutAdapter, SutError
+from bench.sut import Answer, SutAdapter, SutError
 from bench.verdict import Verdict
 
 GRACE_NS: Final = 300_000_000
@@ -57,7 +58,7 @@ class Walk:
     plan: Plan
     stream: Stream
     hosts: Mapping[str, Host]
-    network: Any
+    network: Network
     sut: SutAdapter
     progress: Progress
     handles: dict[int, int]
@@ -68,7 +69,7 @@ class Walk:
         plan: Plan,
         stream: Stream,
         hosts: Mapping[str, Host],
-        network: Any,
+        network: Network,
         sut: SutAdapter,
         progress: Progress,
     ) -> None:
@@ -210,7 +211,7 @@ class Walk:
         self._judge(step, answer.ok, answer.error, answer.result)
         return answer.result
 
-    def _expose(self, args: dict[str, Any], timeout: float) -> Any:
+    def _expose(self, args: dict[str, Any], timeout: float) -> Answer:
         """The operator's exposure: console ready, two-stage press, image on the screen."""
         args.pop("timeout", None)
         ready = self.sut.do("prepare", args, timeout)
@@ -255,7 +256,7 @@ class Walk:
             self.network.set_mode(link, str(args["mode"]))
             self.stream.say("link", "link.mode", link=link, mode=str(args["mode"]))
             return f"{link} at {args['mode']}"
-        except NotImplementedError as error:
+        except NotSupportedError as error:
             raise BenchFailed(str(error)) from error
 
     def _host(self, step: Act) -> None:
@@ -302,7 +303,7 @@ class Walk:
         if when.kind == "event":
             self._watch_event(number, when)
         else:
-            condition = {when.kind: when.value}
+            condition: dict[str, Any] = {when.kind: when.value}
             self._hosts_of(when.host).command(when.host, "watch", {"id": number, **condition})
 
     def _watch_event(self, number: str, when: When) -> None:
