@@ -33,6 +33,7 @@ from bench.report.text import safe_path, seconds, shorten, size, visible
 from bench.results import (
     Artefact,
     CellResult,
+    ClauseResult,
     ClauseSummary,
     Evidence,
     ExpectationResult,
@@ -99,6 +100,10 @@ class EventRow:
     full: str
 
 
+def _told(clause: ClauseResult) -> bool:
+    return bool(clause.reason or clause.evidence or clause.remarks or clause.title or clause.expected)
+
+
 @dataclass
 class CellView:
     """Everything that the template needs of one cell."""
@@ -143,6 +148,18 @@ class CellView:
                 if part.verdict is verdict:
                     return part.line
         return self.cell.line
+
+    @property
+    def told_clauses(self) -> list[ClauseResult]:
+        """Return the clauses about which there is more to say than a verdict, worst first."""
+        told = [c for c in self.cell.clauses if _told(c)]
+        return sorted(told, key=lambda c: WORST_FIRST.index(c.verdict))
+
+    @property
+    def plain_clauses(self) -> list[tuple[Verdict, list[str]]]:
+        """Return the ids of all other clauses by verdict."""
+        plain = [c for c in self.cell.clauses if not _told(c)]
+        return [(v, ids) for v in WORST_FIRST if (ids := [c.id for c in plain if c.verdict is v])]
 
     @property
     def misses(self) -> list[tuple[ExpectationResult, Any]]:
@@ -316,7 +333,8 @@ def _view(run_dir: Path, cell: CellResult, number: int) -> CellView:
             view.by_sha[artefact.sha256] = f"{view.folder}/{path}"
     journal = folder / "journal.jsonl"
     if not journal.is_file():
-        view.journal_note = "There is no journal: what happened in this cell is not known."
+        if cell.not_runnable is None:
+            view.journal_note = "There is no journal: what happened in this cell is not known."
         return view
     try:
         seal = Seal(cell.journal.events, cell.journal.last) if cell.journal and cell.journal.sealed else None
@@ -419,10 +437,12 @@ def _headline(run: RunResult) -> str:
         parts.append(f"{unclear} could not be judged")
     if not parts:
         ran = sum(c.verdict.green for c in run.cells)
-        idle = total - ran
-        parts.append(
-            f"{'All' if not idle else ran} {total if not idle else f'of {total}'} cells did what was expected"
-        )
+        if not ran:
+            parts.append("Nothing was runnable here")
+        elif ran < total:
+            parts.append(f"{ran} of {total} cells did what was expected, nothing failed")
+        else:
+            parts.append(f"{f'All {total} cells' if total > 1 else 'The one cell'} did what was expected")
     return ", ".join(parts) + "."
 
 
@@ -549,7 +569,7 @@ def html(run: RunResult, run_dir: Path) -> str:
         untested=sorted({link.backend for link in run.links if not link.tested}),
         all_untested=bool(run.links) and not any(link.tested for link in run.links),
         no_links=not run.links and any(cell.not_runnable is None for cell in run.cells),
-        damaged=[v for v in views if v.journal_note],
+        damaged=[v for v in views if v.journal_note and (v.chain or not v.cell.errors)],
         duration=_duration(run),
         style=Markup(style),  # noqa: S704  # our own files
         script=Markup(script),  # noqa: S704

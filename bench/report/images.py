@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import base64
 import io
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -190,7 +191,9 @@ def _dicom(path: Path) -> Picture:
 def dicom_picture(path: str | Path) -> Picture:
     """Draw the first frame of a stored object with its own window and polarity."""
     try:
-        return _dicom(Path(path))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom's opinion of a product's file is no warning of ours
+            return _dicom(Path(path))
     except Exception as error:  # any file that a product can produce
         return Picture(note=f"no picture: {visible(shorten(str(error) or type(error).__name__, 160))}")
 

@@ -360,9 +360,13 @@ def bands(events: Iterable[Event]) -> list[Band]:
 
 # ---------------------------------------------------------------------------------------------- layout
 
-WIDTH: Final = 1180
-LEFT: Final = 250  # steps and times
-RIGHT: Final = 220  # expectations
+WIDTH: Final = 1260
+LEFT: Final = 232  # steps and times
+RIGHT: Final = 215  # expectations
+EDGE: Final = WIDTH - RIGHT
+NOTES: Final = 92  # room for what is noted at the last column
+_ROOM: Final = {"operator": 0.8, "panel": 0.7, "generator": 0.9, "detector": 1.0, "modality": 1.2}
+"""Relative width of columns; hospital peers, whose arrows carry names, have 1.7."""
 TOP: Final = 46
 LINE: Final = 19
 GAP: Final = 0.35
@@ -387,16 +391,24 @@ class _Sheet:
     """Columns and helpers of one drawing."""
 
     def __init__(self, actors: Sequence[str]) -> None:
-        inner = WIDTH - LEFT - RIGHT
-        pitch = inner / max(len(actors), 1)
-        self.x = {actor: LEFT + pitch * (i + 0.5) for i, actor in enumerate(actors)}
-        self.pitch = pitch
+        inner = EDGE - NOTES - LEFT
+        weights = [_ROOM.get(actor, 1.7 if actor in _PEERS else 1.0) for actor in actors]
+        self.x: dict[str, float] = {}
+        self.box: dict[str, float] = {}
+        self.pitch = inner / sum(weights)
+        at = float(LEFT)
+        for actor, weight in zip(actors, weights, strict=True):
+            # A column's room is mostly on its left, where the arrows from the modality arrive.
+            share = 0.62 if actor in _PEERS else 0.5
+            self.x[actor] = at + weight * self.pitch * share
+            self.box[actor] = min(weight * self.pitch - 8, 96.0)
+            at += weight * self.pitch
 
     def span(self, item: Mark) -> tuple[float, float]:
         """Return what a mark covers, with its text."""
         text = len(_label(item)) * CHAR
         if not item.actor:
-            return LEFT, WIDTH - RIGHT
+            return LEFT, EDGE
         a = self.x[item.actor]
         if item.to is None:
             return a - 6, a + 16 + text
@@ -452,8 +464,8 @@ def _mark_svg(sheet: _Sheet, item: Mark, y: float, anchor: str) -> str:
     title = escape(visible(item.title, lines=True))
     out = [f'<a href="#{anchor}-e{item.seqs[0]}"><g class="{cls}"><title>{title}</title>']
     if not item.actor:
-        out.append(f'<line x1="{LEFT}" y1="{y:.1f}" x2="{WIDTH - RIGHT}" y2="{y:.1f}" class="across"/>')
-        out.append(_text_svg((LEFT + WIDTH - RIGHT) / 2, y - 3, label, "halo", "middle"))
+        out.append(f'<line x1="{LEFT}" y1="{y:.1f}" x2="{EDGE}" y2="{y:.1f}" class="across"/>')
+        out.append(_text_svg((LEFT + EDGE) / 2, y - 3, label, "halo", "middle"))
     elif item.to is None:
         x = sheet.x[item.actor]
         out.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4"/>')
@@ -467,10 +479,34 @@ def _mark_svg(sheet: _Sheet, item: Mark, y: float, anchor: str) -> str:
         if item.tone == "bad":
             out.append(f'<path d="M{b - 22 * way - 4:.1f} {y - 4:.1f}l8 8m0 -8l-8 8" class="cross"/>')
         half = len(label) * CHAR / 2  # the text never leaves the drawing
-        middle = min(max((a + b) / 2, LEFT + half), WIDTH - RIGHT - half)
+        middle = min(max((a + b) / 2, LEFT + half), EDGE - half)
         out.append(_text_svg(middle, y - 3, label, "halo", "middle"))
     out.append("</g></a>")
     return "".join(out)
+
+
+def _failures(cell: CellResult, events: Sequence[Event]) -> list[Mark]:
+    """Return a line across for every expectation that failed, at the moment when that was decided."""
+    times = {event.seq: event.t for event in events}
+    ends = {step.line: step.end_seq for step in cell.steps if step.end_seq in times}
+    found = []
+    for e in cell.expectations:
+        if _tone(e.verdict) != "bad" or not events:
+            continue
+        seq = (
+            (e.matched[-1] if e.matched and e.matched[-1] in times else None)
+            or ends.get(e.line)
+            or events[-1].seq
+        )
+        limit = (
+            f" not within {seconds(e.within_s)}" if e.within_s is not None and e.measured_s is None else ""
+        )
+        if e.what == "never":
+            limit = f" within {seconds(e.within_s)}" if e.within_s is not None else ""
+        text = f"✗ line {e.line}: {'never ' if e.what == 'never' else ''}{shorten(e.text, 56)}{limit}"
+        title = f"{e.verdict}: {e.message or e.text}"
+        found.append(Mark(times[seq], "", text, tone="bad", seqs=(seq,), title=title))
+    return found
 
 
 def _bands_svg(sheet: _Sheet, found: Sequence[Band], lines: Sequence[_Line]) -> list[str]:
@@ -513,7 +549,7 @@ def _steps_svg(cell: CellResult, times: dict[int, int], lines: Sequence[_Line], 
         out.append(
             f'<a href="#{anchor}-s{step.index}"><g class="step {tone}"><title>'
             f"{escape(visible(f'line {step.line}: {step.text}: {step.verdict}'))}</title>"
-            f'<rect x="2" y="{top:.1f}" width="180" height="{bottom - top:.1f}" rx="3"/>'
+            f'<rect x="2" y="{top:.1f}" width="168" height="{bottom - top:.1f}" rx="3"/>'
             f"{_text_svg(8, top + 10.5, text)}</g></a>"
         )
     return out
@@ -535,12 +571,14 @@ def _ticks(cell: CellResult, times: dict[int, int], steps_end: dict[int, int]) -
         sign = {"good": "✓", "bad": "✗"}.get(_tone(e.verdict), "·")
         measured = f" {seconds(e.measured_s)}" if e.measured_s is not None else ""
         limit = f" of {seconds(e.within_s)}" if e.within_s is not None else ""
+        if measured == "" and e.within_s is not None and _tone(e.verdict) == "bad" and e.what == "expect":
+            measured = f" not in {seconds(e.within_s)}"
         text = f"{sign} {e.line} {'never ' if e.what == 'never' else ''}{visible(e.text)}"
         moment = next((times[seq] for seq in reversed(e.matched) if seq in times), steps_end.get(e.line))
         if e.what == "never" and e.verdict.green:
             moment = steps_end.get(e.line)
         title = f"line {e.line}: {e.what} {e.text}: {e.verdict}{measured}{limit} {_plain(e)}"
-        out.append((moment, _tone(e.verdict), shorten(text, 36 - len(measured)) + measured, title))
+        out.append((moment, _tone(e.verdict), shorten(text, 33 - len(measured)) + measured, title))
     return out
 
 
@@ -557,7 +595,7 @@ def ladder(events: Sequence[Event], cell: CellResult, anchor: str, source: str =
         anchor: prefix of the page's anchors of this cell (made by us; plain characters only).
         source: what it is drawn from, for the label.
     """
-    found = marks(events)
+    found = sorted(marks(events) + _failures(cell, events), key=lambda m: m.t)
     hidden = 0
     if len(found) > MAX_MARKS:  # keep what is red, then what is loud, then what is early
         rank = sorted(found, key=lambda m: ({"bad": 0, "warn": 1, "quiet": 3}.get(m.tone, 2), m.t))[
@@ -578,7 +616,7 @@ def ladder(events: Sequence[Event], cell: CellResult, anchor: str, source: str =
         body.append(f'<line class="life" x1="{x:.1f}" y1="{TOP}" x2="{x:.1f}" y2="{bottom - 8:.1f}"/>')
     body += _bands_svg(sheet, bands(events), lines)
     for actor, x in sheet.x.items():
-        width = min(sheet.pitch - 8, 100)
+        width = sheet.box[actor]
         sut = " sut" if actor == "modality" else ""
         body.append(
             f'<rect class="actor{sut}" x="{x - width / 2:.1f}" y="{TOP - 28}" width="{width:.1f}" height="24" rx="4"/>'
@@ -588,7 +626,7 @@ def ladder(events: Sequence[Event], cell: CellResult, anchor: str, source: str =
     for line in lines:
         if line.gap is not None:
             y = line.y - LINE - 1
-            body.append(f'<path class="gap" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>')
+            body.append(f'<path class="gap" d="M{LEFT} {y:.1f}H{EDGE}"/>')
             body.append(_text_svg(LEFT - 8, y + 3, f"⋮ {seconds(line.gap)}", "gap", "end"))
         body.append(_text_svg(LEFT - 8, line.y + 3.5, f"{(line.t - origin) / 1e9:.3f}", "time", "end"))
         body += [_mark_svg(sheet, item, line.y, anchor) for item in line.marks]
@@ -602,8 +640,8 @@ def ladder(events: Sequence[Event], cell: CellResult, anchor: str, source: str =
         floor = y
         body.append(
             f'<g class="tick {tone}"><title>{escape(visible(title))}</title>'
-            f'<path d="M{WIDTH - RIGHT + 2} {y:.1f}h8"/>'
-            f"{_text_svg(WIDTH - RIGHT + 14, y + 3.5, text)}</g>"
+            f'<path d="M{EDGE + 2} {y:.1f}h8"/>'
+            f"{_text_svg(EDGE + 14, y + 3.5, text)}</g>"
         )
     height = max(bottom, floor + 10) + 16
     note = (
@@ -616,7 +654,7 @@ def ladder(events: Sequence[Event], cell: CellResult, anchor: str, source: str =
         _text_svg(8, TOP - 12, "scenario line and step", "note"),
         _text_svg(LEFT - 8, TOP - 12, "s", "note", "end"),
     ]
-    head.append(_text_svg(WIDTH - RIGHT + 14, TOP - 12, "expectations", "note"))
+    head.append(_text_svg(EDGE + 14, TOP - 12, "expectations", "note"))
     return (
         f'<svg class="ladder" viewBox="0 0 {WIDTH} {height:.0f}" role="img" '
         f'aria-label="ladder diagram drawn from the {escape(source)}">{"".join(head + body)}</svg>'

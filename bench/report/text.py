@@ -35,7 +35,7 @@ def shorten(text: str, limit: int) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """Return a duration that a person can compare: ``0.8 ms``, ``12 ms``, ``1.24 s``, ``3 min 04 s``."""
+    """Return a duration that a person can compare: ``0.8 ms``, ``12 ms``, ``1.24 s``, ``120 s``, ``13 min 04 s``."""
     if value is None:
         return "–"
     sign, value = ("−", -value) if value < 0 else ("", value)
@@ -49,6 +49,8 @@ def seconds(value: float | None) -> str:
         return f"{sign}{value:.2f} s"
     if value < 99.95:
         return f"{sign}{value:.1f} s"
+    if value < 600:
+        return f"{sign}{value:.0f} s"
     minutes, rest = divmod(round(value), 60)
     return f"{sign}{minutes} min {rest:02d} s"
 
