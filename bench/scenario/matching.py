@@ -106,7 +106,7 @@ def read_tests(node: Node, vr: str, ctx: Context, what: str) -> Any:
         op = key.text
         if op not in OPERATORS:
             hint = did_you_mean(op, OPERATORS)
-            if not hint and vr == "SQ" and op[:1].isupper():
+            if vr == "SQ" and op[:1].isupper():
                 hint = "attributes of an item are written Sequence[0].Keyword"
             ctx.problems.add(key.line, f"{what}: unknown matcher '{shorten(op)}'", hint)
             valid = False

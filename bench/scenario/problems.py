@@ -66,7 +66,11 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     by_fold: dict[str, str] = {}
     for name in known:
         by_fold.setdefault(name.casefold(), name)
-    near = difflib.get_close_matches(word.casefold()[:80], by_fold, n=2, cutoff=0.6)
+    folded = word.casefold()[:80]
+    near = difflib.get_close_matches(folded, by_fold, n=2, cutoff=0.6)
+    if len(near) == 2:
+        first, second = (difflib.SequenceMatcher(None, name, folded).ratio() for name in near)
+        near = near if first - second < 0.05 else near[:1]
     if not near and len(word) >= 4:
         near = [fold for fold in by_fold if fold.rpartition(".")[2] == word.casefold().rpartition(".")[2]][:2]
     if not near:

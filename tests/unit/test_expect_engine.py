@@ -240,7 +240,9 @@ def test_never_that_was_cut_short_is_not_green() -> None:
     assert not report.failures
 
 
-@pytest.mark.parametrize(("at", "status"), [(1.9, Status.MATCHED), (2.0, Status.VIOLATED), (7.1, Status.MATCHED)])
+@pytest.mark.parametrize(
+    ("at", "status"), [(1.9, Status.MATCHED), (2.0, Status.VIOLATED), (7.1, Status.MATCHED)]
+)
 def test_never_is_a_window_of_its_own(at: float, status: Status) -> None:
     bench = Bench(NEVER)
     bench.act(0, 1, 2)
@@ -333,7 +335,8 @@ def test_a_fault_that_never_happened_is_an_error() -> None:
 def test_results_and_saved_events_are_filled_in() -> None:
     steps = "  - operator.expose: {view: PA}\n    as: shot\n"
     steps += "  - expect: pacs.stored\n    dataset: {PixelData: {sha256: '${shot.sha256}'}}\n    save: img\n"
-    steps += "  - expect: ris.mpps_set\n    where: {state: 'x${img.AccessionNumber}', sop_instance: '${img.sop_instance}'}\n"
+    steps += "  - expect: ris.mpps_set\n"
+    steps += "    where: {state: 'x${img.AccessionNumber}', sop_instance: '${img.sop_instance}'}\n"
     bench = Bench(steps)
     bench.act(0, 1, 2, {"sha256": "ab" * 32})
     pixels = {"7FE00010": {"vr": "OW", "sha256": "AB" * 32, "length": 4}}
