@@ -112,14 +112,14 @@ class Worker:
     """One warm process and what may be kept between its cells."""
 
     def __init__(self, run_dir: Path, options: Options, backend: str) -> None:
-        from bench.runner.devices import PRELOAD
+        from bench.runner.devices import preload
 
         self._run_dir = run_dir
         self._options = options
         self._backend = backend
         self._calibrations: Any = {}
         self._cache = Path(tempfile.mkdtemp(prefix="modbench-cache-"))
-        self._zygote = Zygote(PRELOAD, backend)
+        self._zygote = Zygote(preload(backend), backend)
         self._running: Any = None
 
     def run(self, cell: Cell, progress: Callable[[Mapping[str, Any]], None]) -> CellResult:

@@ -111,7 +111,6 @@ def main(channel: Any, argument: Mapping[str, Any]) -> int:
         plan,
         folder,
         calibrations=calibrations,
-        cache=cache,
         phases=phases,
         progress=lambda news: channel.send({"progress": dict(news)}),
         hold=bool(argument.get("hold")),
@@ -136,7 +135,6 @@ def run_cell(
     folder: Path,
     *,
     calibrations: Calibrations,
-    cache: Path | None,
     phases: Phases,
     progress: Progress,
     hold: bool = False,
@@ -152,7 +150,10 @@ def run_cell(
     live = Live(plan, folder, stream)
     walk: Walk | None = None
     try:
-        _build(live, calibrations, cache, phases, progress)
+        build(live, calibrations, phases, progress)
+        progress({"phase": "modality"})
+        with phases.phase("modality start"):
+            _start_sut(live)
         walk = Walk(plan, stream, live.hosts, live.network, _sut(live), progress)
         with phases.phase("steps"):
             walk.run()
@@ -165,7 +166,7 @@ def run_cell(
         traceback.print_exc()
     finally:
         with phases.phase("teardown"):
-            _end(live)
+            end(live)
     stream.say("bench", "cell.end")
     stream.close()
     live.errors += stream.errors
@@ -198,9 +199,8 @@ def _sut(live: Live) -> ReferenceSut:
 # ---------------------------------------------------------------------- building
 
 
-def _build(
-    live: Live, calibrations: Calibrations, cache: Path | None, phases: Phases, progress: Progress
-) -> None:
+def build(live: Live, calibrations: Calibrations, phases: Phases, progress: Progress) -> None:
+    """Bring up everything but the SUT: network, calibration, capture, hosts."""
     plan, stream = live.plan, live.stream
     progress({"phase": "network"})
     with phases.phase("network"):
@@ -234,9 +234,6 @@ def _build(
                     )
         for name in plan.down:
             live.hosts[name].command(name, "@stop", {})
-    progress({"phase": "modality"})
-    with phases.phase("modality start"):
-        _start_sut(live, cache)
 
 
 def _network(live: Live) -> Network:
@@ -341,7 +338,7 @@ def _capture(live: Live) -> None:
     live.stream.say("capture", "capture.started", file="wire.pcapng", link="all")
 
 
-def _start_sut(live: Live, cache: Path | None) -> None:
+def _start_sut(live: Live) -> None:
     plan, stream = live.plan, live.stream
     if plan.product != "vxvue":
         raise SutError(f"the reference modality does not implement {plan.product!r} yet")
@@ -363,7 +360,7 @@ def _start_sut(live: Live, cache: Path | None) -> None:
         def inside() -> contextlib.AbstractContextManager[None]:
             return netns.inside(modality_fd)
 
-    config = sut_config(live, cache)
+    config = sut_config(live)
     live.sut = ReferenceSut(plan.product, config, live.folder, inside, say, claim)
     with stream.lock:
         stream.engine.scope.put(
@@ -378,7 +375,7 @@ def _start_sut(live: Live, cache: Path | None) -> None:
     live.sut.start()
 
 
-def sut_config(live: Live, cache: Path | None) -> dict[str, Any]:
+def sut_config(live: Live) -> dict[str, Any]:
     """The plan's configuration of the SUT with the endpoints at which its peers really are."""
     plan = live.plan
     found = {name: e for host in live.hosts.values() for name, e in host.endpoints.items()}
@@ -443,7 +440,7 @@ def _hold(live: Live, progress: Progress) -> None:
     threading.Event().wait()
 
 
-def _end(live: Live) -> None:
+def end(live: Live) -> None:
     """Take everything down in reverse order; every trouble is an error of the bench, except the SUT's own."""
     if live.sut is not None:
         trouble = _guard(live, "modality", live.sut.stop)

@@ -25,6 +25,7 @@ PRELOAD = (
     "numpy",
     "pydicom",
     "bench.runner.cell",
+    "bench.scenario.steps",
     "simulators.pacs",
     "simulators.ris",
     "simulators.world",
@@ -34,6 +35,21 @@ PRELOAD = (
     "PIL.Image",
 )
 """What the warm process of a worker imports before its first cell."""
+
+PRELOAD_NETWORK = (
+    "bench.links.veth",
+    "bench.links.capture",
+    "pyroute2.netlink.rtnl.ifaddrmsg",
+    "pyroute2.netlink.rtnl.ifinfmsg",
+    "pyroute2.netlink.rtnl.ndmsg",
+    "pyroute2.netlink.rtnl.tcmsg",
+)
+"""The same for a network of namespaces; it exists on Linux only."""
+
+
+def preload(backend: str) -> tuple[str, ...]:
+    """Return what a worker's warm process imports for this link backend."""
+    return PRELOAD if backend == "loopback" else (*PRELOAD, *PRELOAD_NETWORK)
 
 
 class _WorldActor:

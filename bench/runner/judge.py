@@ -10,7 +10,7 @@ Rules of this file:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from bench.expect import Engine, Outcome, Report, Status
 from bench.plan import Plan
@@ -34,7 +34,7 @@ def judge(plan: Plan, walk: Walk | None, report: Report, errors: Sequence[str], 
     expectations = tuple(_expectation(o) for o in report.outcomes)
     strictness = tuple(
         StrictnessFinding(
-            seq=e.seq, kind=e.kind, message=f"{e.kind}: no expectation matched it and no allow names it"
+            seq=e.seq, kind=e.kind, message=f"{brief(e)}: no expectation matched it and no allow names it"
         )
         for e in report.unexpected
     )
@@ -67,6 +67,16 @@ def judge(plan: Plan, walk: Walk | None, report: Report, errors: Sequence[str], 
         repeat=plan.repeat,
         errors=tuple(all_errors),
     )
+
+
+TELLING: Final = ("text", "reason", "how", "field", "state", "status", "sop_instance")
+"""Fields that tell a person what an event was, most telling first."""
+
+
+def brief(event: Any) -> str:
+    """Return an event in a few words."""
+    told = [str(event.data[key]) for key in TELLING if event.data.get(key) not in (None, "")]
+    return f"{event.kind} ({', '.join(told[:2])})" if told else str(event.kind)
 
 
 def _expectation(outcome: Outcome) -> ExpectationResult:
