@@ -373,6 +373,8 @@ class Console:
         return {"warnings": self.store.warnings()}
 
     def _do_queue(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        if args.get("wait"):
+            self.queue.wait(self.queue.idle, _number(args, "wait", 0.0))
         steps = self.store.rows(_UNSENT_STEPS)
         return {
             "jobs": self.queue.jobs(),

@@ -56,20 +56,19 @@ _REJECTION: Final = {
 
 
 class _Outbox(queue.Queue[Any]):
-    """pynetdicom's queue of outgoing primitives with a bound; never blocks for ever on a dead association."""
+    """pynetdicom's queue of outgoing primitives with a bound; what a dead association can no longer send is dropped."""
 
     def __init__(self, alive: Any) -> None:
         super().__init__(_IN_FLIGHT)
         self._alive = alive
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
-        while True:
+        while self._alive():
             try:
                 super().put(item, True, 0.2)
                 return
             except queue.Full:
-                if not self._alive():
-                    return
+                continue
 
 
 @dataclass
