@@ -56,6 +56,12 @@ _CANCEL: Final = "C-CANCEL-RQ"
 _POLLRDHUP: Final = getattr(select, "POLLRDHUP", 0)
 
 
+def timeval(seconds: float) -> bytes:
+    """A kernel time-out; never zero, which would mean none."""
+    whole = int(seconds)
+    return _TIMEVAL.pack(whole, max(int((seconds - whole) * 1e6), 0 if whole else 1000))
+
+
 class _Ended(Exception):
     """The association is over; ``how`` says why, the socket is still open."""
 
@@ -106,7 +112,6 @@ class Association:
         self._established = False
         self._current: _Message | None = None
         self._todo: deque[_Message | object] = deque()
-        self._cancelled: set[int] = set()
         self._answering: _Message | None = None
         self._bytes_in = self._bytes_out = 0
         self._phase = ""
@@ -146,7 +151,7 @@ class Association:
             if isinstance(message, _Message):
                 with contextlib.suppress(Exception):
                     message.sink.abandon()
-                pending = pending or message.request.command.name
+                pending = pending or message.request.name
         if how == "rst" and by == "self":
             with contextlib.suppress(OSError):
                 self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RST)
@@ -211,9 +216,7 @@ class Association:
     def _wait(self, phase: str, seconds: float) -> None:
         """Let ``recv`` give up after so many seconds of silence (kernel timeout: no extra system call per read)."""
         self._phase = phase
-        whole = int(seconds)
-        micro = max(int((seconds - whole) * 1e6), 0 if whole else 1000)
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEVAL.pack(whole, micro))
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval(seconds))
 
     def _wait_artim(self) -> None:
         connection = self._connection
@@ -296,7 +299,6 @@ class Association:
     def _started(self, context_id: int, command: dimse.Command) -> None:
         name = command.name
         if name == _CANCEL:
-            self._cancelled.add(command.responded_to)
             answering = self._answering
             if answering is not None and answering.request.command.message_id == command.responded_to:
                 self._service.cancel(self.number, command.responded_to)
@@ -309,11 +311,11 @@ class Association:
             context.abstract_syntax,
             context.transfer_syntax,
             command,
+            name,
         )
         message = self._current = _Message(request, context_id, _DISCARD, time.monotonic_ns())
         if not command.is_request or name == _CANCEL:
             return
-        self._cancelled.discard(command.message_id)
         if self._faults.active:
             self._request_faults(message)
             if any(f.kind == "status" and not _performs(f) for f in message.faults):
@@ -352,31 +354,35 @@ class Association:
         self._current = None
         if message.refused is None:
             self._guard(message, message.sink.flush)
-        command = event.command
-        self._tell("in", command, message.context_id, event.dataset_length, message.started)
-        if command.is_request and command.name != _CANCEL:
+        name = message.request.name
+        self._tell("in", name, event.command, message.context_id, event.dataset_length, message.started)
+        if name != _CANCEL and event.command.is_request:
             self._todo.append(message)
 
     def _tell(
-        self, direction: str, command: dimse.Command, context_id: int, length: int, started: int | None = None
+        self,
+        direction: str,
+        name: str,
+        command: dimse.Command,
+        context_id: int,
+        length: int,
+        started: int | None = None,
     ) -> None:
         """The event of a DIMSE message, stamped when its last byte was here or handed to the kernel."""
-        request = command.is_request
-        extra: dict[str, Any] = {}
-        if started is not None and length:
-            extra["started"] = started
+        elements = command.elements
+        # A response and C-CANCEL name the message that they are about (0000,0120).
         self._emit(
             "wire.message",
             assoc=self.number,
             dir=direction,
-            field=command.name,
-            msgid=command.message_id if request and command.name != _CANCEL else command.responded_to,
+            field=name,
+            msgid=elements.get(0x0110) if 0x0110 in elements else elements.get(0x0120),
             context=context_id,
-            status=None if request else command.status,
+            status=elements.get(0x0900),
             sop_class=command.sop_class,
             sop_instance=command.sop_instance,
             bytes=length,
-            **extra,
+            **({"started": started} if length and started is not None else {}),
         )
 
     # -- working --------------------------------------------------------------------------------
@@ -521,12 +527,12 @@ class Association:
             if fault.kind == "status":
                 status_fault = fault
             else:
-                self._do(fault, on=message.request.command.name, msgid=message.request.command.message_id)
+                self._do(fault, on=message.request.name, msgid=message.request.command.message_id)
         if status_fault is not None:
             self._faults.fire(
                 status_fault,
                 assoc=self.number,
-                on=message.request.command.name,
+                on=message.request.name,
                 msgid=message.request.command.message_id,
                 status=status_fault.args["status"],
             )
@@ -571,7 +577,8 @@ class Association:
         reply = command.reply(answer.status, dataset=answer.dataset is not None, **answer.elements)
         length = 0 if answer.dataset is None else len(answer.dataset)
         self._send(self._connection.send_message(message.context_id, reply, answer.dataset))
-        self._tell("out", reply, message.context_id, length)
+        name = message.request.name[:-2] + "RSP"
+        self._tell("out", name, reply, message.context_id, length)
 
     def _between(self) -> None:
         """Take what arrived between two responses without waiting (C-CANCEL, A-ABORT, a lost connection)."""
@@ -619,7 +626,7 @@ class Association:
 
     def _request_faults(self, message: _Message) -> None:
         """The command of a request is here: what happens now, what later."""
-        name = message.request.command.name
+        name = message.request.name
         self._faults.requested(name, self.number)
         for fault in self._faults.occasion(name, self._calling):
             if fault.kind in ("abort", "close"):

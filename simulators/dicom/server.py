@@ -2,7 +2,7 @@
 
 Rules of this file:
 
-* One thread accepts and blocks; one thread per connection serves and blocks.  Nobody polls.
+* A thread accepts a connection and serves it itself; one more always waits in accept.  Nobody polls.
 * Connections are counted.  When there are too many, the oldest half-open one loses: peers that connect and say
   nothing cannot lock others out (three of them lock out a stock pynetdicom SCP).  When all are associations, the new
   one is rejected with 2/3/2, local limit exceeded.
@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from simulators.base import CommandError, Emit
-from simulators.dicom.association import Association
+from simulators.dicom.association import Association, timeval
 from simulators.dicom.config import ServerConfig
 from simulators.dicom.faults import FaultBook
 from simulators.dicom.service import Service
@@ -32,6 +32,8 @@ _STACK_BYTES: Final = 512 * 1024
 """Address space of a thread's stack; what is not touched costs nothing."""
 _CROWD: Final = 32
 """Connections beyond the limit that are kept just to be rejected properly."""
+_SPARE: Final = 4
+"""Idle threads that are kept waiting for connections."""
 _STOP_S: Final = 5.0
 _stack_lock = threading.Lock()
 
@@ -54,7 +56,8 @@ class Server:
         self._count = 0
         self._live = threading.Condition()
         self._stop_calls: list[Callable[[], None]] = []
-        self._accepting = False
+        self._idle = 0
+        self._workers = 0
         self._port = config.port
 
     # -- life --------------------------------------------------------------------------------
@@ -75,8 +78,8 @@ class Server:
         self._port = listener.getsockname()[1]
         self._listener = listener
         self.stopping = False
-        self._accepting = True
-        self._spawn(self._accept, listener)
+        self._idle = self._workers = 1
+        self._start_worker(listener)
         return {"host": self.config.host, "port": self._port, "ae_title": self.config.ae_title}
 
     def stop(self) -> None:
@@ -90,15 +93,16 @@ class Server:
         with contextlib.suppress(OSError):
             listener.shutdown(socket.SHUT_RDWR)
         if sys.platform != "linux":
-            with contextlib.suppress(OSError):
-                socket.create_connection((self.config.host, self._port), 0.5).close()
+            for _ in range(_SPARE + 1):
+                with contextlib.suppress(OSError):
+                    socket.create_connection((self.config.host, self._port), 0.5).close()
         self.faults.release_all()
         with self._live:
             for call in list(self._stop_calls):
                 call()
             for association in list(self._associations.values()):
                 self._shut(association, "stopped")
-            self._live.wait_for(lambda: not self._associations and not self._accepting, _STOP_S)
+            self._live.wait_for(lambda: not self._workers, _STOP_S)
         listener.close()
 
     def on_stop(self, call: Callable[[], None]) -> None:
@@ -127,20 +131,11 @@ class Server:
 
     # -- connections --------------------------------------------------------------------------------
 
-    @staticmethod
-    def _spawn(call: Callable[..., None], *args: Any) -> None:
-        # _thread, because threading.Thread.start waits for the new thread to run: 60 us per association.
-        with _stack_lock:
-            before = threading.stack_size(_STACK_BYTES)
-            try:
-                _thread.start_new_thread(call, args)
-            finally:
-                threading.stack_size(before)
-
     def _stopped(self) -> bool:
         return self.stopping
 
-    def _accept(self, listener: socket.socket) -> None:
+    def _worker(self, listener: socket.socket) -> None:
+        """Accept a connection, serve it, accept the next: no connection is handed from thread to thread."""
         try:
             while not self._stopped():
                 try:
@@ -152,33 +147,60 @@ class Server:
                     self.emit("bench.note", message=f"accept: {error.strerror}")
                     time.sleep(0.05)
                     continue
-                if self._stopped():
-                    sock.close()
-                    return
-                self._admit(sock, peer)
+                with self._live:
+                    self._idle -= 1
+                    alone = self._idle == 0 and not self.stopping
+                    if alone:
+                        self._idle += 1
+                        self._workers += 1
+                if alone:
+                    self._start_worker(listener)
+                association = self._admit(sock, peer)
+                if association is not None:
+                    self._serve(association)
+                with self._live:
+                    self._idle += 1
+                    if self._idle > _SPARE:
+                        return
         finally:
             with self._live:
-                self._accepting = False
+                self._idle -= 1
+                self._workers -= 1
                 self._live.notify_all()
 
-    def _admit(self, sock: socket.socket, peer: tuple[str, int]) -> None:
-        if self.config.tcp_nodelay:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        seconds = int(self.config.dimse_s) or 1
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, seconds.to_bytes(8, sys.byteorder) + bytes(8))
+    def _start_worker(self, listener: socket.socket) -> None:
+        """Start a thread that was counted already."""
+        with _stack_lock:
+            before = threading.stack_size(_STACK_BYTES)
+            try:
+                # _thread, because threading.Thread.start waits until the new thread runs.
+                _thread.start_new_thread(self._worker, (listener,))
+            except RuntimeError:
+                with self._live:
+                    self._idle -= 1
+                    self._workers -= 1
+                self.emit("bench.note", message="no thread to be had; connections wait for one that ends")
+            finally:
+                threading.stack_size(before)
+
+    def _admit(self, sock: socket.socket, peer: tuple[str, int]) -> Association | None:
+        try:
+            if self.config.tcp_nodelay:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval(self.config.dimse_s))
+        except OSError:
+            sock.close()  # gone already
+            return None
         with self._live:
             self._count += 1
             association = Association(self, sock, (peer[0], peer[1]), self._count)
+            if self.stopping:
+                sock.close()
+                return None
             if len(self._associations) >= self.config.max_associations:
                 self._make_room(association)
             self._associations[association.number] = association
-        try:
-            self._spawn(self._serve, association)
-        except RuntimeError:  # no thread to be had
-            with self._live:
-                del self._associations[association.number]
-            sock.close()
-            self.emit("bench.note", message="no thread for a connection; it was closed")
+        return association
 
     def _make_room(self, newcomer: Association) -> None:
         """Close the oldest half-open connection; when there is none, the newcomer will be rejected."""
@@ -204,5 +226,3 @@ class Server:
         finally:
             with self._live:
                 self._associations.pop(association.number, None)
-                if self.stopping:
-                    self._live.notify_all()

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from simulators.base import Emit
 from simulators.dicom.elements import DataSet, MalformedDataset, decode
@@ -33,8 +33,7 @@ RESOURCE_LIMITATION = 0x0213
 SOP_CLASS_NOT_SUPPORTED = 0x0122
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A DIMSE request and the association it came on."""
 
     assoc: int
@@ -44,6 +43,8 @@ class Request:
     abstract_syntax: str
     transfer_syntax: str
     command: Command
+    name: str
+    """The command's name, ``C-STORE-RQ``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,10 +145,10 @@ class Pacs:
     def begin(self, request: Request) -> Sink:
         """C-STORE and C-ECHO; 0211 for every other request."""
         command = request.command
-        if command.name == "C-ECHO-RQ" and request.abstract_syntax == VERIFICATION:
+        if request.name == "C-ECHO-RQ" and request.abstract_syntax == VERIFICATION:
             return Echo(request, self._emit, self.source)
-        if command.name != "C-STORE-RQ" or request.abstract_syntax == VERIFICATION:
-            raise Refused(UNRECOGNISED_OPERATION, f"no {command.name} in this presentation context")
+        if request.name != "C-STORE-RQ" or request.abstract_syntax == VERIFICATION:
+            raise Refused(UNRECOGNISED_OPERATION, f"no {request.name} in this presentation context")
         if command.sop_class != request.abstract_syntax:
             raise Refused(SOP_CLASS_NOT_SUPPORTED, "SOP class is not that of the presentation context")
         try:

@@ -162,7 +162,7 @@ class Ris:
 
     def begin(self, request: Request) -> Sink:
         """C-FIND, N-CREATE, N-SET and C-ECHO, each in its presentation context; else 0211."""
-        name, syntax = request.command.name, request.abstract_syntax
+        name, syntax = request.name, request.abstract_syntax
         limit = self._config.max_dataset
         if name == "C-ECHO-RQ" and syntax == VERIFICATION:
             return Echo(request, self._emit, self.source)
