@@ -24,6 +24,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from bench.checks.outside import ask, at_fault
 from bench.enter import HELD, outer_pids
 from bench.plan import DEFAULT_SEED, DEFAULT_TIMEOUT_S, not_runnable
 from bench.report import render
@@ -45,7 +46,7 @@ from bench.results import (
 )
 from bench.scenario import Cell
 from bench.testbed import VIRTUAL, Testbed, load_testbed
-from bench.verdict import Verdict, combine
+from bench.verdict import Verdict
 from bench.zygote import SandboxError, Zygote
 
 EXTRA_S: Final = 60.0
@@ -158,10 +159,9 @@ class Worker:
         if path.exists():
             result = read_cell(path)
             if trouble:
-                result = _at_fault(result, trouble)
-            if self._options.second_witness:
-                progress({"phase": "second witness"})
-                result = second_opinion(result, folder)
+                result = at_fault(result, trouble)
+            progress({"phase": "outside judges"})
+            result = ask(result, folder, cell.scenario.product, tshark=self._options.second_witness)
             write_cell(self._run_dir, result)
         else:
             lines = (folder / "bench.log").read_text(errors="replace").strip().splitlines()
@@ -214,33 +214,6 @@ class Worker:
         """End the warm process and delete what was kept."""
         self._zygote.close()
         shutil.rmtree(self._cache, ignore_errors=True)
-
-
-def _at_fault(result: CellResult, why: str) -> CellResult:
-    """Add an error of the bench; a FAIL of the SUT stays visible beside it."""
-    verdict = combine([result.verdict, Verdict.ERROR])
-    reason = result.reason if verdict is not Verdict.ERROR else f"The bench failed: {why}"
-    return replace(result, verdict=verdict, reason=reason, errors=(*result.errors, why))
-
-
-def second_opinion(result: CellResult, folder: Path) -> CellResult:
-    """Let tshark count the messages of the capture; a disagreement is an error of the bench."""
-    from bench.checks import second_witness
-    from bench.journal import read
-
-    capture = folder / "wire.pcapng"
-    if not capture.exists():
-        return replace(
-            result, remarks=(*result.remarks, "There is no capture, so there is no second witness.")
-        )
-    try:
-        found = second_witness.compare(list(read(folder / "journal.jsonl", lenient=True)), capture)
-    except second_witness.WitnessError as error:
-        return _at_fault(result, str(error))
-    if found.disagreements:
-        return _at_fault(result, "; ".join(found.disagreements))
-    note = f"Second witness: tshark and the journal agree on {found.messages} DICOM messages"
-    return replace(result, remarks=(*result.remarks, f"{note} on {len(found.journal)} connections."))
 
 
 def new_run_dir(out: Path) -> Path:

@@ -1,0 +1,80 @@
+"""Judges that nobody here wrote look at a finished cell: tshark at its capture, dciodvfy at its objects.
+
+Rules of this file:
+
+* It reads the cell's folder and changes nothing but the result.
+* A disagreement of two witnesses about what happened is an error of the bench; a wrong object is a failure of the
+  SUT.  A judge that is not installed is a remark.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from bench.checks import object_judge, second_witness
+from bench.journal import Event, read
+from bench.results import CellResult
+from bench.verdict import Verdict, combine
+
+
+def ask(result: CellResult, folder: Path, product: str, *, tshark: bool) -> CellResult:
+    """Return the result with what the outside judges say about the cell in ``folder``."""
+    events = list(read(folder / "journal.jsonl", lenient=True))
+    result = _objects(result, folder, product, events)
+    return _messages(result, folder, events) if tshark else result
+
+
+def at_fault(result: CellResult, why: str) -> CellResult:
+    """Add an error of the bench; a FAIL of the SUT stays visible beside it."""
+    verdict = combine([result.verdict, Verdict.ERROR])
+    reason = result.reason if verdict is not Verdict.ERROR else f"The bench failed: {why}"
+    return replace(result, verdict=verdict, reason=reason, errors=(*result.errors, why))
+
+
+def _failed(result: CellResult, why: str) -> CellResult:
+    first = result.verdict is not Verdict.FAIL
+    return replace(
+        result,
+        verdict=combine([result.verdict, Verdict.FAIL]),
+        reason=why if first else result.reason,
+        remarks=(*result.remarks, why),
+    )
+
+
+def _objects(result: CellResult, folder: Path, product: str, events: list[Event]) -> CellResult:
+    stored = [e for e in events if e.kind == "pacs.stored" and e.data.get("object")]
+    if not stored:
+        return result
+    if object_judge.program() is None:
+        return replace(result, remarks=(*result.remarks, "dciodvfy is not installed: no object was judged."))
+    known = object_judge.expected(product)
+    for event in stored:
+        file = folder / str(event.data["object"])
+        if not file.resolve().is_relative_to(folder.resolve()):
+            return at_fault(result, f"event {event.seq} names an object outside of its cell")
+        try:
+            opinion = object_judge.examine(file)
+        except object_judge.ObjectJudgeError as error:
+            return at_fault(result, f"{file.name}: {error}")
+        deviation = object_judge.compare(opinion, known)
+        if deviation:
+            result = _failed(result, f"dciodvfy on {file.name} ({opinion.kind}): {deviation}")
+    note = f"dciodvfy read {len(stored)} objects and reported nothing but what the errata force."
+    return result if result.verdict is Verdict.FAIL else replace(result, remarks=(*result.remarks, note))
+
+
+def _messages(result: CellResult, folder: Path, events: list[Event]) -> CellResult:
+    capture = folder / "wire.pcapng"
+    if not capture.exists():
+        return replace(
+            result, remarks=(*result.remarks, "There is no capture, so there is no second witness.")
+        )
+    try:
+        found = second_witness.compare(events, capture)
+    except second_witness.WitnessError as error:
+        return at_fault(result, str(error))
+    if found.disagreements:
+        return at_fault(result, "; ".join(found.disagreements))
+    note = f"Second witness: tshark and the journal agree on {found.messages} DICOM messages"
+    return replace(result, remarks=(*result.remarks, f"{note} on {len(found.journal)} connections."))
