@@ -1,5 +1,6 @@
 """The console's acquisition: detector, generator, calibration, processing, behind one facade."""
 
+from modality.acquisition.facade import Acquisition
 from modality.acquisition.model import (
     AcquisitionConfig,
     AcquisitionError,
@@ -11,6 +12,7 @@ from modality.acquisition.model import (
 )
 
 __all__ = [
+    "Acquisition",
     "AcquisitionConfig",
     "AcquisitionError",
     "DetectorInfo",

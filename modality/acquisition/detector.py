@@ -336,6 +336,11 @@ class Detector:
         """Whether a receive is in progress."""
         return self._task is not None and not self._done.is_set()
 
+    @property
+    def coming(self) -> bool:
+        """Whether packets of the awaited frame have come."""
+        return self._receiver is not None and self.receiving and self._receiver.begun
+
     def pixels(self) -> npt.NDArray[np.uint16]:
         """The pixels of the frame that :meth:`wait` returned; good until the next :meth:`arm`."""
         assert self._receiver is not None
@@ -364,6 +369,8 @@ def _as_error(error: Exception) -> AcquisitionError:
         return AcquisitionError(
             "detector-absent", f"The detector cannot be reached: {error.strerror or error}."
         )
+    if isinstance(error, Refused) and error.status == 0x8006:
+        return AcquisitionError("detector-lost", "The detector was taken away from this station.")
     if isinstance(error, Refused):
         return AcquisitionError("detector-refused", f"The detector refused: {error}.")
     return AcquisitionError("detector-fault", f"The detector cannot be used: {error}.")

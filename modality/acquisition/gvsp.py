@@ -109,6 +109,8 @@ class Receiver:
         self._plain = plain
         self._format: Format | None = None
         self._last_block = 0
+        self.begun = False
+        """Whether the frame that is awaited has begun to come."""
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
 
@@ -135,6 +137,7 @@ class Receiver:
             self._tries: npt.NDArray[np.uint8] = np.zeros(n + 2, np.uint8)
             self._asked: npt.NDArray[np.float64] = np.zeros(n + 2)
             self._batch = Batch(self._slots, (wanted.packet_size - 28 + 3) & ~3, plain=self._plain)
+        self.begun = False
         self._got[:] = False
         self._tries[:] = 0
         self._asked[:] = 0.0
@@ -274,6 +277,7 @@ class _Run:
             return False
         self.block = int(blocks[int(np.argmax(good))])
         self.first = self.progress = time.monotonic()
+        self.o.begun = True
         return True
 
     def _take_mixed(

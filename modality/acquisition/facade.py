@@ -1,0 +1,466 @@
+"""The acquisition as the console uses it: keep both devices connected, prepare, wait for a shot.
+
+Rules of this file:
+
+* ``open`` returns at once; two threads connect the devices, keep looking after them and connect them
+  again after a loss.  ``prepare`` waits for them, so a console that just started may be used at once.
+* Between ``prepare`` and the end of ``wait`` (or ``cancel``) nobody else touches the detector.
+* Events: ``on_event("state", {device, state, ...})`` and ``on_event("warning", {service, peer, code, text})``.
+  They come from any thread, at once, and must not call back.
+* There is an image whole and measured, or an :class:`AcquisitionError`; nothing in between.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from modality.acquisition import calibration
+from modality.acquisition.calibration import F32, Calibration
+from modality.acquisition.detector import Detector, Panel
+from modality.acquisition.generator import Exposure, Generator, Status
+from modality.acquisition.gvsp import Frame
+from modality.acquisition.model import AcquisitionConfig, AcquisitionError, DetectorInfo, Shot, Technique
+from modality.acquisition.processing import Processed, Processor
+from modality.acquisition.watch import Watch
+
+DEFAULT_COUNTS_PER_UGY: Final = 65535 / 60.0
+"""A 16-bit panel that is full at 60 µGy, when neither settings nor detector say more."""
+RETRY_S: Final = 1.0
+STANDBY_S: Final = 10.0
+"""How long prepare waits for a generator that cools down."""
+OnEvent = Callable[[str, dict[str, Any]], None]
+
+
+class Acquisition:
+    """Detector and generator of one console."""
+
+    def __init__(self, config: AcquisitionConfig, on_event: OnEvent) -> None:
+        """Remember the settings; nothing is opened yet."""
+        self._config = config
+        self._on_event = on_event
+        self._closed = threading.Event()
+        self._changed = threading.Condition()
+        self._panel_lock = threading.RLock()
+        self._detector = Detector(config.detector, self._detector_lost)
+        self._generator = Generator(config.generator) if config.generator.url else None
+        self._panel: Panel | None = None
+        self._calibration: Calibration | None = None
+        self._offset: F32 | None = None
+        self._dark_at: float | None = None
+        self._dark_c: float | None = None
+        self._processor: Processor | None = None
+        self._helper = ThreadPoolExecutor(1, "acquisition-read-back")
+        self._problems: dict[str, AcquisitionError] = {}
+        self._phase = ""
+        self._watch: Watch | None = None
+        self._threads: list[threading.Thread] = []
+
+    # ---------------------------------------------------------------- life
+
+    def open(self) -> None:
+        """Begin to connect the devices, in the background."""
+        works: list[Callable[[], None]] = []
+        if self._config.detector.address:
+            works.append(self._keep_detector)
+        if self._generator is not None:
+            works.append(self._keep_generator)
+        for work in works:
+            thread = threading.Thread(target=work, name=work.__name__.strip("_"), daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def close(self) -> None:
+        """Give both devices back and end all threads.  Idempotent."""
+        self.cancel()
+        self._closed.set()
+        with self._changed:
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join(10.0)
+        self._threads.clear()
+        self._detector.disconnect()
+        if self._generator is not None:
+            self._generator.disconnect()
+        if self._processor is not None:
+            self._processor.close()
+            self._processor = None
+        self._helper.shutdown()
+
+    # ---------------------------------------------------------------- exposure
+
+    def prepare(self, technique: Technique) -> None:
+        """Set the generator and arm the detector; returns when the hand switch may be pressed.
+
+        Raises :class:`AcquisitionError`.
+        """
+        self._still_open()
+        self.cancel()
+        panel = self._need_panel()
+        generator = self._need_generator()
+        if generator is not None:
+            technique = self._set_generator(generator, technique)
+        window_ms = technique.ms + self._config.detector.window_margin_ms
+        watch = Watch(generator, technique, window_ms, self._config.generator.poll_s, self._generator_phase)
+        with self._panel_lock:
+            if self._dark_due():
+                self._take_dark()
+            self._detector.arm(window_ms)
+            try:
+                watch.start()
+            except AcquisitionError:
+                self._detector.disarm()
+                raise
+            self._watch = watch
+        self._state("detector", "prepared", serial=panel.info.serial, window_ms=window_ms)
+
+    def wait(self, timeout_s: float) -> Shot:
+        """Wait for the image of the exposure that was prepared, and process it.
+
+        Raises :class:`AcquisitionError`; with ``not-exposed`` (nobody pressed the switch in time) the devices
+        stay prepared and ``wait`` may be called again.
+        """
+        watch = self._watch
+        if watch is None:
+            raise AcquisitionError("not-prepared", "Nothing is prepared.")
+        deadline = time.monotonic() + timeout_s
+        try:
+            frame = self._wait_frame(watch, deadline)
+        except AcquisitionError:
+            self._finish(watch)
+            raise
+        if frame is None:
+            raise AcquisitionError("not-exposed", "No exposure was made.")
+        try:
+            return self._shot(watch, frame)
+        finally:
+            self._finish(watch)
+
+    def cancel(self) -> None:
+        """Give up an exposure that was prepared.  Idempotent; a ``wait`` in progress ends with
+        ``cancelled``."""
+        watch = self._watch
+        if watch is not None:
+            watch.fail(AcquisitionError("cancelled", "The exposure was cancelled."))
+            self._finish(watch)
+
+    def _finish(self, watch: Watch) -> None:
+        """The exposure is over, one way or the other."""
+        watch.end()
+        with self._panel_lock:
+            if self._watch is watch:
+                self._watch = None
+                self._detector.disarm()
+        with self._changed:
+            self._changed.notify_all()
+
+    def _wait_frame(self, watch: Watch, deadline: float) -> Frame | None:
+        """Wait for a whole frame; None when the time is over and nothing was exposed."""
+        while True:
+            if watch.error is not None:
+                raise watch.error
+            left = deadline - time.monotonic()
+            try:
+                frame = self._detector.wait(max(0.0, min(0.05, left)))
+            except AcquisitionError:
+                if watch.error is not None:
+                    raise watch.error from None
+                raise
+            if frame is not None:
+                return frame
+            if watch.exposed_at is not None and not self._detector.coming:
+                late = time.monotonic() - watch.exposed_at - watch.window_ms / 1000.0
+                if late > self._config.detector.image_timeout_s:
+                    raise watch.fault or AcquisitionError(
+                        "no-image",
+                        "X-rays were on, but the detector sent no image. Check it before repeating.",
+                    )
+            elif left <= 0 and not self._detector.coming:
+                return None
+
+    def _shot(self, watch: Watch, frame: Frame) -> Shot:
+        panel, processor, maps, offset = self._panel, self._processor, self._calibration, self._offset
+        if panel is None or processor is None or maps is None or offset is None:
+            raise AcquisitionError("detector-lost", "The detector was lost.")
+        begun = time.perf_counter()
+        asked = self._helper.submit(self._read_back, watch)
+        done = processor.process(
+            self._detector.pixels(), maps, offset, self._counts_per_ugy(panel), watch.technique.target_ei
+        )
+        exposure = asked.result()
+        if self._generator is not None and exposure is None and "generator" not in self._problems:
+            raise AcquisitionError(
+                "no-image", "The detector sent an image, but the generator made no exposure."
+            )
+        self._remark(watch, frame, exposure)
+        timings = dict(done.timings_ms)
+        timings["since_last_packet"] = round((time.monotonic() - frame.last_s) * 1000.0, 3)
+        timings["read_back_wait"] = round((time.perf_counter() - begun) * 1000.0 - timings["all"], 3)
+        timings["stream"] = round((frame.last_s - frame.first_s) * 1000.0, 3)
+        shot = self._build(watch, frame, panel, maps, done, exposure, timings)
+        self._state("detector", "image", repaired=frame.repaired, **timings)
+        return shot
+
+    def _build(
+        self,
+        watch: Watch,
+        frame: Frame,
+        panel: Panel,
+        maps: Calibration,
+        done: Processed,
+        exposure: Exposure | None,
+        timings: dict[str, float],
+    ) -> Shot:
+        bits = self._config.bits_stored
+        before = timedelta(seconds=time.monotonic() - frame.first_s + watch.window_ms / 1000.0)
+        return Shot(
+            pixels=done.pixels,
+            bits_stored=bits,
+            window_center=float(1 << (bits - 1)),
+            window_width=float(1 << bits),
+            raw_sha256=done.raw_sha256,
+            kvp=exposure.kvp if exposure else None,
+            ma=exposure.ma if exposure else None,
+            ms=exposure.ms if exposure else None,
+            mas=exposure.mas if exposure else None,
+            dap_dgycm2=exposure.dap_dgycm2 if exposure else None,
+            ei=done.ei,
+            target_ei=watch.technique.target_ei,
+            di=done.di,
+            started=datetime.now().astimezone() - before,
+            detector=DetectorInfo(
+                panel.info.vendor,
+                panel.info.model,
+                panel.info.serial,
+                self._detector.temperature_c,
+                panel.pixel_pitch_mm,
+                maps.calibrated,
+            ),
+            truncated=exposure.truncated if exposure else False,
+            timings_ms=timings,
+        )
+
+    def _read_back(self, watch: Watch) -> Exposure | None:
+        try:
+            return watch.read_back()
+        except AcquisitionError as error:
+            self._note("generator", error)
+            return None
+
+    def _remark(self, watch: Watch, frame: Frame, exposure: Exposure | None) -> None:
+        """Tell the operator what was not as it should be although there is an image."""
+        if watch.fault is not None:
+            self._warn("generator", watch.fault.code, watch.fault.text)
+        elif exposure is not None and exposure.truncated:
+            text = f"The exposure was cut short: {exposure.mas:g} of {watch.technique.mas:g} mAs."
+            self._warn("generator", "truncated", text)
+        if not frame.trailer:
+            self._warn("detector", "trailer", "The detector did not mark the end of the image.")
+
+    # ---------------------------------------------------------------- detector
+
+    def _keep_detector(self) -> None:
+        """Connect the detector whenever it is not, and take dark frames when nobody needs it."""
+        while not self._closed.is_set():
+            try:
+                with self._panel_lock:
+                    if self._panel is None and (self._watch is None or self._watch.error is not None):
+                        self._connect_detector()
+                    elif self._panel is not None and self._watch is None and self._dark_due():
+                        self._take_dark()
+            except AcquisitionError as error:
+                self._note("detector", error)
+                if error.code == "detector-lost":
+                    self._panel = None
+            with self._changed:
+                if not self._closed.is_set():
+                    self._changed.wait(RETRY_S)
+
+    def _connect_detector(self) -> None:
+        panel = self._detector.connect()
+        serial, size = panel.info.serial, (panel.height, panel.width)
+        if self._calibration is None or (self._calibration.serial, self._calibration.shape) != (serial, size):
+            self._calibration = self._dark_at = None
+            folder = self._config.detector.calibration
+            if not folder:
+                raise AcquisitionError("calibration", "No calibration folder is configured for the detector.")
+            self._calibration = calibration.load(folder, serial, panel.width, panel.height)
+            self._offset = self._calibration.offset
+            if self._processor is not None:
+                self._processor.close()
+            self._processor = Processor(
+                panel.width, panel.height, self._config.bits_stored, self._config.threads
+            )
+        if self._dark_due():
+            self._take_dark()
+        self._panel = panel
+        self._good("detector", "connected", model=panel.info.model, serial=serial, link_mbps=panel.link_mbps)
+        if panel.link_mbps < 1000:
+            text = f"The detector's link runs at {panel.link_mbps} Mbit/s only: images take longer."
+            self._warn("detector", "link", text)
+
+    def _detector_lost(self, code: str, text: str) -> None:
+        """The heartbeat found the detector gone (its thread)."""
+        error = AcquisitionError(code, text)
+        watch = self._watch
+        if watch is not None:
+            watch.fail(error)
+        self._panel = None
+        self._note("detector", error)
+        with self._changed:
+            self._changed.notify_all()
+
+    def _need_panel(self) -> Panel:
+        """Wait until the detector is connected and calibrated."""
+        if not self._config.detector.address:
+            raise AcquisitionError("detector-absent", "No detector is configured.")
+        with self._changed:
+            self._changed.notify_all()
+            self._changed.wait_for(
+                lambda: self._panel is not None or self._closed.is_set(),
+                self._config.detector.connect_timeout_s,
+            )
+        self._still_open()
+        panel = self._panel
+        if panel is None:
+            raise self._problems.get(
+                "detector", AcquisitionError("detector-absent", "The detector is not connected.")
+            )
+        return panel
+
+    def _dark_due(self) -> bool:
+        s = self._config.detector
+        if not s.dark_every_s or self._calibration is None:
+            return False
+        if self._dark_at is None or time.monotonic() - self._dark_at > s.dark_every_s:
+            return True
+        now = self._detector.temperature_c
+        return now is not None and self._dark_c is not None and abs(now - self._dark_c) > s.dark_drift_c
+
+    def _take_dark(self) -> None:
+        """Take a dark frame and let the offset follow it; raises :class:`AcquisitionError`."""
+        s, maps = self._config.detector, self._calibration
+        assert maps is not None
+        self._detector.arm(s.dark_ms, dark=True)
+        try:
+            self._detector.trigger()
+            frame = self._detector.wait(s.dark_ms / 1000.0 + s.frame_timeout_s)
+            if frame is None:
+                raise AcquisitionError("no-image", "The detector sent no dark frame.")
+            offset, moved = calibration.follow_dark(maps, self._detector.pixels())
+        finally:
+            self._detector.disarm()
+        if abs(moved) > 0.2 * float(offset.mean()) + 500.0:
+            raise AcquisitionError(
+                "calibration", f"The dark frame differs by {moved:.0f} counts: recalibrate."
+            )
+        self._offset = offset
+        self._dark_at, self._dark_c = time.monotonic(), self._detector.temperature_c
+        self._state("detector", "dark", moved_counts=round(moved, 3))
+
+    def _counts_per_ugy(self, panel: Panel) -> float:
+        return self._config.detector.counts_per_ugy or panel.counts_per_ugy or DEFAULT_COUNTS_PER_UGY
+
+    # ---------------------------------------------------------------- generator
+
+    def _keep_generator(self) -> None:
+        """Connect the generator whenever it is not, and look at it when nobody else does."""
+        generator = self._generator
+        assert generator is not None
+        while not self._closed.is_set():
+            if self._watch is None:
+                try:
+                    if generator.connected:
+                        status = generator.status()
+                    else:
+                        status = generator.connect()
+                    if "generator" in self._problems or not self._phase:
+                        self._good("generator", "connected")
+                    self._generator_phase(status.phase)
+                except AcquisitionError as error:
+                    generator.disconnect()
+                    self._note("generator", error)
+            with self._changed:
+                if not self._closed.is_set():
+                    self._changed.wait(self._config.generator.idle_poll_s)
+
+    def _generator_phase(self, phase: str) -> None:
+        """Tell a change of the generator's phase, once."""
+        if phase != self._phase:
+            self._phase = phase
+            self._state("generator", phase)
+
+    def _need_generator(self) -> Generator | None:
+        generator = self._generator
+        if generator is None:
+            return None
+        with self._changed:
+            self._changed.notify_all()
+            self._changed.wait_for(
+                lambda: generator.connected or self._closed.is_set(), self._config.generator.connect_timeout_s
+            )
+        self._still_open()
+        if not generator.connected:
+            raise self._problems.get(
+                "generator", AcquisitionError("generator-absent", "The generator is not connected.")
+            )
+        return generator
+
+    def _set_generator(self, generator: Generator, technique: Technique) -> Technique:
+        """Bring the generator to standby with this technique; returns what it will really do."""
+        status = generator.status()
+        if status.fault:
+            generator.clear_faults()
+            status = generator.status()
+        status = self._wait_standby(generator, status)
+        wanted = generator.set(technique)
+        if status.too_hot:
+            raise AcquisitionError("generator-fault", "The X-ray tube is too hot. Let it cool down.")
+        if generator.status().invalid:
+            raise AcquisitionError("generator-refused", "The generator does not allow this exposure now.")
+        return wanted
+
+    def _wait_standby(self, generator: Generator, status: Status) -> Status:
+        deadline = time.monotonic() + STANDBY_S
+        while status.phase in ("cooling", "xray", "busy") and time.monotonic() < deadline:
+            if self._closed.wait(0.05):
+                break
+            status = generator.status()
+        if status.phase in ("xray", "busy", "cooling"):
+            raise AcquisitionError(
+                "generator-refused", f"The generator is not ready for a new exposure ({status.phase})."
+            )
+        if status.fault:
+            raise generator.fault_error()
+        return status
+
+    # ---------------------------------------------------------------- events
+
+    def _still_open(self) -> None:
+        if self._closed.is_set():
+            raise AcquisitionError("closed", "The acquisition is closed.")
+
+    def _state(self, device: str, state: str, **data: Any) -> None:
+        self._on_event("state", {"device": device, "state": state, **data})
+
+    def _warn(self, peer: str, code: str, text: str) -> None:
+        self._on_event("warning", {"service": "acquisition", "peer": peer, "code": code, "text": text})
+
+    def _note(self, peer: str, error: AcquisitionError) -> None:
+        """Remember a problem; tell the operator when it is a new one."""
+        before = self._problems.get(peer)
+        self._problems[peer] = error
+        if before is None or before.text != error.text:
+            self._state(peer, "lost", code=error.code, text=error.text)
+            self._warn(peer, error.code, error.text)
+
+    def _good(self, peer: str, state: str, **data: Any) -> None:
+        """All is well (again)."""
+        self._problems.pop(peer, None)
+        self._state(peer, state, **data)
+        with self._changed:
+            self._changed.notify_all()
