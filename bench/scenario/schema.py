@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,6 +48,7 @@ def scenario_schema() -> dict[str, Any]:
         "allow": _one_or_list({"anyOf": [{"$ref": "#/$defs/kindPattern"}, {"$ref": "#/$defs/eventTest"}]}),
         "steps": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/step"}},
     }
+    arguments = _arguments()
     return {
         "$schema": _DIALECT,
         "title": "Modality Bench scenario",
@@ -81,6 +83,7 @@ def scenario_schema() -> dict[str, Any]:
                 "additionalProperties": False,
             },
             "when": _when(),
+            **{name: schema for name, schema in arguments.values()},
             "step": {"anyOf": [*_grammar_steps(), *(_verb_step(verb) for verb in REGISTRY)]},
         },
     }
@@ -177,7 +180,7 @@ def _when() -> dict[str, Any]:
 
 
 def _grammar_steps() -> list[dict[str, Any]]:
-    faults = {verb: spec.record.schema() for verb, spec in REGISTRY.items() if spec.fault}
+    faults = {verb: _reference(verb) for verb, spec in REGISTRY.items() if spec.fault}
     heads: dict[str, dict[str, Any]] = {
         "arm": {"type": "object", "properties": faults, "additionalProperties": False, "minProperties": 1},
         "expect": {"$ref": "#/$defs/kind"},
@@ -188,9 +191,24 @@ def _grammar_steps() -> list[dict[str, Any]]:
 
 
 def _verb_step(verb: str) -> dict[str, Any]:
-    spec = REGISTRY[verb]
-    schema = {**spec.record.schema(), "description": spec.summary}
+    schema = {**_reference(verb), "description": REGISTRY[verb].summary}
     return _step(verb, schema, "operator" if verb.startswith("operator.") else "act")
+
+
+@cache
+def _arguments() -> dict[str, tuple[str, dict[str, Any]]]:
+    """Return name and schema of the arguments of every verb; verbs with the same arguments share them."""
+    out: dict[str, tuple[str, dict[str, Any]]] = {}
+    names: dict[str, str] = {}
+    for verb, spec in REGISTRY.items():
+        schema = spec.record.schema()
+        name = names.setdefault(json.dumps(schema), f"args.{verb}")
+        out[verb] = (name, schema)
+    return out
+
+
+def _reference(verb: str) -> dict[str, Any]:
+    return {"$ref": f"#/$defs/{_arguments()[verb][0]}"}
 
 
 def _step(head: str, schema: dict[str, Any], group: str) -> dict[str, Any]:
