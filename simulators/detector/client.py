@@ -151,7 +151,7 @@ class Client:
         """Receive one frame of ``size`` bytes; ask for what is missing until nothing comes any more."""
         cut = Packets(size, packet_size)
         result = Grab(data=np.zeros(size, np.uint8))
-        view = memoryview(result.data)
+        view = result.data.data
         got = bytearray(cut.total)
         buffer = bytearray(16384)
         step, left = cut.step, cut.total

@@ -20,7 +20,6 @@ def layers() -> Any:
     """Namespace of the packet classes; binds them to their UDP ports once."""
     from scapy.fields import (
         ByteEnumField,
-        ByteField,
         FieldLenField,
         FieldListField,
         IntField,
@@ -40,7 +39,7 @@ def layers() -> Any:
     answers = {int(c) + 1: f"{c.name}_ACK" for c in gvcp.Code}
     states = {int(s): s.name for s in gvcp.Status}
 
-    class GvcpCommand(Packet):
+    class GvcpCommand(Packet):  # type: ignore[misc]
         """A command: ``GvcpCommand(command="READREG", request_id=1)/GvcpReadReg(addresses=[0xA00])``."""
 
         name = "GVCP command"
@@ -57,19 +56,19 @@ def layers() -> Any:
                 packet = packet[:4] + len(payload).to_bytes(2, "big") + packet[6:]
             return packet + payload
 
-    class GvcpReadReg(Packet):
+    class GvcpReadReg(Packet):  # type: ignore[misc]
         name = "GVCP READREG"
         fields_desc = [FieldListField("addresses", [0], XIntField("", 0))]  # noqa: RUF012
 
-    class GvcpWriteReg(Packet):
+    class GvcpWriteReg(Packet):  # type: ignore[misc]
         name = "GVCP WRITEREG"
         fields_desc = [XIntField("address", 0), XIntField("value", 0)]  # noqa: RUF012
 
-    class GvcpReadMem(Packet):
+    class GvcpReadMem(Packet):  # type: ignore[misc]
         name = "GVCP READMEM"
         fields_desc = [XIntField("address", 0), ShortField("reserved", 0), ShortField("count", 4)]  # noqa: RUF012
 
-    class GvcpResend(Packet):
+    class GvcpResend(Packet):  # type: ignore[misc]
         name = "GVCP PACKETRESEND"
         fields_desc = [  # noqa: RUF012
             ShortField("channel", 0),
@@ -78,7 +77,7 @@ def layers() -> Any:
             IntField("last", 1),
         ]
 
-    class GvcpAnswer(Packet):
+    class GvcpAnswer(Packet):  # type: ignore[misc]
         """An acknowledge."""
 
         name = "GVCP acknowledge"
@@ -90,7 +89,7 @@ def layers() -> Any:
             StrLenField("data", b"", length_from=lambda p: p.length),
         ]
 
-    class Gvsp(Packet):
+    class Gvsp(Packet):  # type: ignore[misc]
         """A stream packet's header with standard ids."""
 
         name = "GVSP"
@@ -101,7 +100,7 @@ def layers() -> Any:
             ThreeBytesField("packet", 1),
         ]
 
-    class GvspImageLeader(Packet):
+    class GvspImageLeader(Packet):  # type: ignore[misc]
         name = "GVSP image leader"
         fields_desc = [  # noqa: RUF012
             ShortField("reserved", 0),
@@ -116,11 +115,10 @@ def layers() -> Any:
             ShortField("padding_y", 0),
         ]
 
-    class GvspImageTrailer(Packet):
+    class GvspImageTrailer(Packet):  # type: ignore[misc]
         name = "GVSP image trailer"
         fields_desc = [  # noqa: RUF012
-            ByteField("reserved_0", 0),
-            ByteField("reserved_1", 0),
+            ShortField("reserved", 0),
             ShortField("payload_type", 1),
             IntField("height", 0),
         ]
