@@ -346,6 +346,11 @@ class Detector:
         assert self._receiver is not None
         return self._receiver.pixels()
 
+    def sha256(self) -> str:
+        """The SHA-256 of those pixels, little endian, row by row."""
+        assert self._receiver is not None
+        return self._receiver.sha256()
+
     def disarm(self) -> None:
         """End an exposure that waits; the detector goes back to idle.  Idempotent."""
         if self._task is None:

@@ -58,12 +58,15 @@ class Acquisition:
         self._problems: dict[str, AcquisitionError] = {}
         self._phase = ""
         self._watch: Watch | None = None
+        self._preparing = False
         self._threads: list[threading.Thread] = []
 
     # ---------------------------------------------------------------- life
 
     def open(self) -> None:
-        """Begin to connect the devices, in the background."""
+        """Begin to connect the devices, in the background.  Does nothing when that was done already."""
+        if self._threads:
+            return
         works: list[Callable[[], None]] = []
         if self._config.detector.address:
             works.append(self._keep_detector)
@@ -100,6 +103,13 @@ class Acquisition:
         """
         self._still_open()
         self.cancel()
+        self._preparing = True
+        try:
+            self._prepare(technique)
+        finally:
+            self._preparing = False
+
+    def _prepare(self, technique: Technique) -> None:
         panel = self._need_panel()
         generator = self._need_generator()
         if generator is not None:
@@ -109,7 +119,7 @@ class Acquisition:
         with self._panel_lock:
             if self._dark_due():
                 self._take_dark()
-            self._detector.arm(window_ms)
+            self._arm(window_ms)
             try:
                 watch.start()
             except AcquisitionError:
@@ -117,6 +127,17 @@ class Acquisition:
                 raise
             self._watch = watch
         self._state("detector", "prepared", serial=panel.info.serial, window_ms=window_ms)
+
+    def _arm(self, window_ms: float) -> None:
+        """Arm the detector; one that was taken away without a word is connected again first."""
+        try:
+            self._detector.arm(window_ms)
+        except AcquisitionError as error:
+            if error.code not in ("detector-lost", "detector-absent"):
+                raise
+            self._panel = None
+            self._connect_detector()
+            self._detector.arm(window_ms)
 
     def wait(self, timeout_s: float) -> Shot:
         """Wait for the image of the exposure that was prepared, and process it.
@@ -191,6 +212,7 @@ class Acquisition:
         done = processor.process(
             self._detector.pixels(), maps, offset, self._counts_per_ugy(panel), watch.technique.target_ei
         )
+        raw_sha256 = self._detector.sha256()
         exposure = asked.result()
         if self._generator is not None and exposure is None and "generator" not in self._problems:
             raise AcquisitionError(
@@ -201,7 +223,7 @@ class Acquisition:
         timings["since_last_packet"] = round((time.monotonic() - frame.last_s) * 1000.0, 3)
         timings["read_back_wait"] = round((time.perf_counter() - begun) * 1000.0 - timings["all"], 3)
         timings["stream"] = round((frame.last_s - frame.first_s) * 1000.0, 3)
-        shot = self._build(watch, frame, panel, maps, done, exposure, timings)
+        shot = self._build(watch, frame, panel, maps, done, exposure, raw_sha256, timings)
         self._state("detector", "image", repaired=frame.repaired, **timings)
         return shot
 
@@ -213,6 +235,7 @@ class Acquisition:
         maps: Calibration,
         done: Processed,
         exposure: Exposure | None,
+        raw_sha256: str,
         timings: dict[str, float],
     ) -> Shot:
         bits = self._config.bits_stored
@@ -222,7 +245,7 @@ class Acquisition:
             bits_stored=bits,
             window_center=float(1 << (bits - 1)),
             window_width=float(1 << bits),
-            raw_sha256=done.raw_sha256,
+            raw_sha256=raw_sha256,
             kvp=exposure.kvp if exposure else None,
             ma=exposure.ma if exposure else None,
             ms=exposure.ms if exposure else None,
@@ -451,12 +474,13 @@ class Acquisition:
         self._on_event("warning", {"service": "acquisition", "peer": peer, "code": code, "text": text})
 
     def _note(self, peer: str, error: AcquisitionError) -> None:
-        """Remember a problem; tell the operator when it is a new one."""
+        """Remember a problem; tell the operator when it is a new one that ``prepare`` or ``wait`` will not tell."""
         before = self._problems.get(peer)
         self._problems[peer] = error
         if before is None or before.text != error.text:
             self._state(peer, "lost", code=error.code, text=error.text)
-            self._warn(peer, error.code, error.text)
+            if not self._preparing and self._watch is None:
+                self._warn(peer, error.code, error.text)
 
     def _good(self, peer: str, state: str, **data: Any) -> None:
         """All is well (again)."""

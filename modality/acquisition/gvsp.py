@@ -16,6 +16,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+import hashlib
 import select
 import socket
 import struct
@@ -138,6 +139,8 @@ class Receiver:
             self._asked: npt.NDArray[np.float64] = np.zeros(n + 2)
             self._batch = Batch(self._slots, (wanted.packet_size - 28 + 3) & ~3, plain=self._plain)
         self.begun = False
+        self._digest = hashlib.sha256()
+        self._hashed = 0
         self._got[:] = False
         self._tries[:] = 0
         self._asked[:] = 0.0
@@ -150,6 +153,22 @@ class Receiver:
         wanted = self._format
         assert wanted is not None
         return self._bytes[: wanted.size].view("<u2").reshape(wanted.height, wanted.width)
+
+    def sha256(self) -> str:
+        """The SHA-256 of the frame's bytes; most of it was computed while the frame came."""
+        self._hash_until(self._bytes_of_frame())
+        return self._digest.hexdigest()
+
+    def _bytes_of_frame(self) -> int:
+        wanted = self._format
+        assert wanted is not None
+        return wanted.size
+
+    def _hash_until(self, end: int) -> None:
+        """Hash the bytes before ``end``, which will not change any more."""
+        if end > self._hashed:
+            self._digest.update(self._bytes[self._hashed : end].data)
+            self._hashed = end
 
     def receive(
         self,
@@ -349,6 +368,8 @@ class _Run:
             self.scan = int(gaps[0])
         else:
             self.scan = limit
+        if self.o._got[0] and self.scan > 1:  # payload packets 1..scan-1 are here
+            self.o._hash_until(min(self.scan - 1, self.n - 1) * self.wanted.step)
 
     def _ask_all(self, now: float) -> Frame | None:
         """Ask for everything that should be here; returns the failure when hope is gone."""

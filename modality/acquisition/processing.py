@@ -16,7 +16,6 @@ Rules of this file:
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -47,7 +46,6 @@ class Processed:
     """A picture and what was measured on the way."""
 
     pixels: U16
-    raw_sha256: str
     ei: float
     di: float
     low: float
@@ -84,7 +82,6 @@ class Processor:
             raise ValueError(f"frame {raw.shape}, maps {calibration.shape}, processor {self._shape}")
         times: dict[str, float] = {}
         start = time.perf_counter()
-        digest = self._pool.submit(lambda: hashlib.sha256(raw.data.cast("B")).hexdigest())
         gain, corrected = calibration.gain, self._corrected
 
         def correct(band: slice) -> None:
@@ -113,11 +110,8 @@ class Processor:
 
         self._each(present)
         times["present"] = _lap(lap)
-        lap = time.perf_counter()
-        sha256 = digest.result()
-        times["digest"] = _lap(lap)
         times["all"] = _lap(start)
-        return Processed(pixels, sha256, ei, deviation_index(ei, target_ei), low, high, times)
+        return Processed(pixels, ei, deviation_index(ei, target_ei), low, high, times)
 
     def _each(self, work: object) -> None:
         """Do something to every band, on all threads."""
