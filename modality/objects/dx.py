@@ -217,8 +217,7 @@ def _series(out: Dataset, config: Config, order: Dataset, step: StepFacts, facts
     out.ProtocolName = facts.protocol
     out.SeriesDescription = facts.description
     out.BodyPartExamined = facts.body_part
-    if facts.laterality in ("L", "R"):
-        out.Laterality = facts.laterality
+    # Laterality stays out: its condition (PS3.3 C.7.3.1) is a missing Image Laterality, which DX always has.
     physician = text(scheduled, "ScheduledPerformingPhysicianName")
     if physician:
         out.PerformingPhysicianName = physician
@@ -309,8 +308,7 @@ def _image_pixel(out: Dataset, pixels: npt.NDArray[np.uint16], bits_stored: int)
 
 def _anatomy(out: Dataset, facts: ImageFacts) -> None:
     out.ImageLaterality = facts.laterality
-    region = anatomy.REGIONS.get(facts.body_part)
-    out.AnatomicRegionSequence = Sequence([code(region[0], "SCT", region[1])] if region else [])
+    out.AnatomicRegionSequence = Sequence([code(*anatomy.region(facts.body_part))])
 
 
 def _dx_image(out: Dataset, shot: Shot) -> None:

@@ -40,7 +40,9 @@ class Front:
             raise AcquisitionError("cancelled", "the exposure was given up")
         bits = self.config.bits_stored
         pixels = self.random.integers(0, 1 << bits, (self.rows, self.side), dtype=np.uint16)
-        info = DetectorInfo("Vieworks", "VIVIX-S 1717N", "SN12345", 31.5, 0.139, datetime(2026, 1, 2, 3, 4, 5))
+        info = DetectorInfo(
+            "Vieworks", "VIVIX-S 1717N", "SN12345", 31.5, 0.139, datetime(2026, 1, 2, 3, 4, 5)
+        )
         return Shot(
             pixels, bits, 2.0 ** (bits - 1), 2.0**bits, hashlib.sha256(pixels).hexdigest(),
             technique.kvp, technique.ma, technique.ms, technique.mas, 2.5, 380.0, 400.0, -0.2, datetime.now(), info,

@@ -37,7 +37,9 @@ class Peer:
 
     contexts: tuple[str, ...] = ("1.2.840.10008.1.1",)
 
-    def __init__(self, title: str, port: int = 0, syntaxes: tuple[str, ...] = (ELE,), max_pdu: int = 16384) -> None:
+    def __init__(
+        self, title: str, port: int = 0, syntaxes: tuple[str, ...] = (ELE,), max_pdu: int = 16384
+    ) -> None:
         self.log: list[tuple[str, Any]] = []
         self.associations: list[Any] = []
         self.changed = threading.Condition()

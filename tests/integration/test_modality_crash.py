@@ -67,7 +67,9 @@ def _work_until_killed(console: Any, work: Work, after: float) -> None:
 )
 def test_killed_at_seeded_moments(tmp_path: Path, moments: int, seed: int) -> None:
     ris, pacs = peers.Ris(), peers.Pacs()
-    console = peers.Console(tmp_path, mpps=peers.peer_settings(ris), storage=[peers.peer_settings(pacs, "pacs")])
+    console = peers.Console(
+        tmp_path, mpps=peers.peer_settings(ris), storage=[peers.peer_settings(pacs, "pacs")]
+    )
     console.environment["FRONT_SIDE"] = "1024"
     work = Work()
     rng = random.Random(seed)

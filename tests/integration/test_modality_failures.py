@@ -172,7 +172,8 @@ def test_a_failing_archive_costs_a_warning_and_no_image(console: Any, behave: An
 
 
 @pytest.mark.parametrize(
-    ("status", "sent"), [(0xB000, True), (0xB007, True), (0xA700, False), (0xC000, False), (0x0110, False), (0xFF00, False)]
+    ("status", "sent"),
+    [(0xB000, True), (0xB007, True), (0xA700, False), (0xC000, False), (0x0110, False), (0xFF00, False)],
 )
 def test_storage_statuses(console: Any, status: int, sent: bool) -> None:
     pacs = peers.Pacs()
