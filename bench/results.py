@@ -20,7 +20,7 @@ import json
 import os
 import platform
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
@@ -141,6 +141,11 @@ class ExpectationResult(Model):
     message: str | None = None
     clauses: tuple[str, ...] = ()
 
+    @property
+    def subject(self) -> str:
+        """Return the text without the word that ``what`` says already."""
+        return self.text.removeprefix(f"{self.what} ").removeprefix(f"{self.what}: ")
+
 
 @dataclass(frozen=True, kw_only=True)
 class StrictnessFinding(Model):
@@ -151,9 +156,21 @@ class StrictnessFinding(Model):
     message: str
 
 
+def _words(value: Any) -> str:
+    """Return what a fault says of its place (an object, several of them) as words."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_words(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return "; ".join(filter(None, map(_words, value)))
+    return "" if value is None else str(value)
+
+
 @dataclass(frozen=True, kw_only=True)
 class FaultResult(Model):
-    """A fault that was armed; without ``fired_seq`` it never happened and the cell is ERROR."""
+    """A fault that was armed; without ``fired_seq`` it never happened and the cell is ERROR.
+
+    ``where`` is words; what a simulator tells as an object or a list is put into words here.
+    """
 
     id: str
     host: str
@@ -162,6 +179,11 @@ class FaultResult(Model):
     armed_seq: int | None = None
     fired_seq: int | None = None
     where: str | None = None
+
+    def __post_init__(self) -> None:
+        where: Any = self.where
+        if where is not None and not isinstance(where, str):
+            object.__setattr__(self, "where", _words(where) or None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -150,10 +150,12 @@ class CellView:
         return self.cell.line
 
     @property
-    def told_clauses(self) -> list[ClauseResult]:
-        """Return the clauses about which there is more to say than a verdict, worst first."""
-        told = [c for c in self.cell.clauses if _told(c)]
-        return sorted(told, key=lambda c: WORST_FIRST.index(c.verdict))
+    def told_clauses(self) -> list[tuple[ClauseResult, list[str]]]:
+        """Return clauses about which there is more to say than a verdict, worst first, with all ids it is said of."""
+        grouped: dict[ClauseResult, list[str]] = {}
+        for clause in filter(_told, self.cell.clauses):
+            grouped.setdefault(replace(clause, id=clause.id if clause.title else ""), []).append(clause.id)
+        return sorted(grouped.items(), key=lambda item: WORST_FIRST.index(item[0].verdict))
 
     @property
     def plain_clauses(self) -> list[tuple[Verdict, list[str]]]:
@@ -184,14 +186,45 @@ def _rows(cell: CellResult) -> list[Row]:
         mine = tuple(e for e in rest if e.line == step.line)
         rest = [e for e in rest if e.line != step.line]
         rows.append(Row(step.line, step.text, step.verdict, step, mine))
-    rows += [Row(e.line, f"{e.what} {e.text}", e.verdict, None, (e,)) for e in rest]
+    rows += [Row(e.line, f"{e.what} {e.subject}", e.verdict, None, (e,)) for e in rest]
     return rows
 
 
+def _located(cell: CellResult, events: list[Event]) -> CellResult:
+    """Fill in where in the journal steps and faults are, as far as the result leaves that open."""
+    found: dict[tuple[str, Any], int] = {}
+    for event in events:
+        match event.kind:
+            case "step.start" | "step.end":
+                found[event.kind, event.data.get("index")] = event.seq
+            case "fault.armed" | "fault.fired":
+                found.setdefault((event.kind, str(event.data.get("id"))), event.seq)
+    steps = (
+        replace(
+            step,
+            start_seq=step.start_seq or found.get(("step.start", step.index)),
+            end_seq=step.end_seq or found.get(("step.end", step.index)),
+        )
+        for step in cell.steps
+    )
+    faults = (
+        replace(
+            fault,
+            armed_seq=fault.armed_seq or found.get(("fault.armed", fault.id)),
+            fired_seq=fault.fired_seq or found.get(("fault.fired", fault.id)),
+        )
+        for fault in cell.faults
+    )
+    return replace(cell, steps=tuple(steps), faults=tuple(faults))
+
+
 def _segments(cell: CellResult) -> list[Segment]:
-    total = max(cell.seconds, sum(p.seconds for p in cell.phases), 1e-9)
-    found = [Segment(p.name, p.seconds, 100 * p.seconds / total, i % 8) for i, p in enumerate(cell.phases)]
-    rest = cell.seconds - sum(p.seconds for p in cell.phases)
+    named: dict[str, float] = {}
+    for phase in cell.phases:
+        named[phase.name] = named.get(phase.name, 0.0) + phase.seconds
+    total = max(cell.seconds, sum(named.values()), 1e-9)
+    found = [Segment(name, took, 100 * took / total, i % 8) for i, (name, took) in enumerate(named.items())]
+    rest = cell.seconds - sum(named.values())
     if found and rest > 0.005 * total:
         found.append(Segment("not named", rest, 100 * rest / total, 8))
     return found
@@ -278,7 +311,11 @@ class _Pictures:
 
     def frame_of(self, stored: Event) -> tuple[Event | None, str]:
         """Return the detector's frame that a stored object shows, and how that is known."""
-        frames = [e for e in self.events if e.kind == "detector.frame" and e.data.get("truth")]
+        frames = [
+            e
+            for e in self.events
+            if e.kind == "detector.frame" and e.data.get("truth") and e.data.get("frame_kind") != "Dark"
+        ]
         claims = [e for e in self.events if e.kind == "modality.image"]
         for claim in claims:
             if claim.data.get("sop_instance") == stored.data.get("sop_instance"):
@@ -350,6 +387,8 @@ def _view(run_dir: Path, cell: CellResult, number: int) -> CellView:
     if not any(a.kind == "journal" for a in cell.artefacts):
         made = Artefact(kind="journal", path="journal.jsonl", bytes=journal.stat().st_size)
         view.downloads.insert(0, (made, f"{view.folder}/journal.jsonl"))
+    cell = view.cell = _located(cell, events)
+    view.rows = _rows(cell)
     if events:
         view.ladder = Markup(ladder(events, cell, view.anchor))  # noqa: S704  # escaped piece by piece there
     finder = _Pictures(folder, cell, events)
@@ -393,14 +432,18 @@ class Badge:
 def _badges(run: RunResult) -> list[Badge]:
     """Return the fidelity of the bench in a few words each, the same words once."""
     found: dict[tuple[str, str], Badge] = {}
+    kinds: dict[str, list[LinkFidelity]] = {}
     for link in run.links:
-        text = " ".join(filter(None, (link.backend, link.mode)))
-        tone = "good" if link.tested and (off := deviation(link)) is not None and abs(off) <= 5 else "warn"
-        tone = tone if link.tested else "bad"
-        title = "Cannot prove: " + "; ".join(link.cannot_prove) if link.cannot_prove else ""
-        key = (f"link {link.name}", text)
-        if key not in found or found[key].tone == "good":
-            found[key] = Badge(*key, tone, title)
+        kinds.setdefault(" ".join(filter(None, (link.backend, link.mode))), []).append(link)
+    for text, links in sorted(kinds.items()):
+        names = list(dict.fromkeys(link.name for link in links))
+        offs = [deviation(link) for link in links]
+        tone = "good" if all(off is not None and abs(off) <= 5 for off in offs) else "warn"
+        tone = tone if all(link.tested for link in links) else "bad"
+        limits = dict.fromkeys(limit for link in links for limit in link.cannot_prove)
+        title = f"links {', '.join(names)}" + (f". Cannot prove: {'; '.join(limits)}" if limits else "")
+        label = f"link {names[0]}" if len(names) == 1 else f"{len(names)} links"
+        found[label, text] = Badge(label, text, tone, title)
     for volume in (v for cell in run.cells for v in cell.volumes):
         text = " ".join(filter(None, (volume.backend, volume.filesystem)))
         title = "Cannot prove: " + "; ".join(volume.cannot_prove) if volume.cannot_prove else ""
@@ -461,6 +504,15 @@ def _when(stamp: str | None) -> str:
     except ValueError:
         return visible(stamp or "–")
     return at.strftime("%Y-%m-%d %H:%M:%S %Z").strip()
+
+
+def _place(file: str) -> str:
+    """Return a scenario's file as a person looks for it: no machine's folders before ``scenarios``."""
+    parts = file.replace("\\", "/").split("/")
+    if parts[0] in ("", "~") or ":" in parts[0]:
+        at = max((i for i, part in enumerate(parts) if part == "scenarios"), default=max(len(parts) - 2, 0))
+        parts = parts[at:]
+    return "/".join(parts)
 
 
 def _slug(verdict: Verdict) -> str:
@@ -528,6 +580,7 @@ def environment() -> jinja2.Environment:
         finalize=lambda v: v if isinstance(v, Markup) else "" if v is None else visible(v, lines=True),
     )
     env.filters.update(
+        place=_place,
         seconds=seconds,
         size=size,
         visible=visible,

@@ -208,7 +208,10 @@ def _square(path: Path) -> Floats | None:
 
 
 def truth_picture(files: list[Path]) -> Picture:
-    """Draw the phantom's truth from what the detector left: a PNG to look at, a .npy grid to compare with."""
+    """Draw the phantom's truth from what the detector left: a PNG to look at, a .npy grid to compare with.
+
+    The grid gets the polarity of the PNG, so that the sign of a correlation is about what a person sees.
+    """
     picture, grid, note = Picture(), None, ""
     try:
         for path in files:
@@ -223,9 +226,11 @@ def truth_picture(files: list[Path]) -> Picture:
         picture = _picture(_scaled(grid, float(low), float(high)), grid)
     if not picture.uri:
         return Picture(note=note or "no picture: the truth was not kept")
-    return Picture(
-        picture.uri, picture.width, picture.height, note, grid if grid is not None else picture.grid
-    )
+    if grid is None:
+        grid = picture.grid
+    elif picture.grid is not None and compare(picture.grid, grid).rho < 0:
+        grid = -grid  # what is compared has the polarity of what is shown
+    return Picture(picture.uri, picture.width, picture.height, note, grid)
 
 
 def _png(path: Path) -> Picture:

@@ -57,7 +57,7 @@ def _details(cell: CellResult) -> str:
     for expectation in cell.expectations:
         if not expectation.verdict.green and expectation.verdict not in _SKIPPED:
             place = f"{cell.file}:{expectation.line}"
-            lines.append(f"{place}: {expectation.verdict}: {expectation.what} {expectation.text}")
+            lines.append(f"{place}: {expectation.verdict}: {expectation.what} {expectation.subject}")
             lines += [f"    {expectation.message}"] if expectation.message else []
             lines += [f"    nearest: event {miss.seq}: {miss.why}" for miss in expectation.nearest]
     lines += [f"strictness: event {found.seq} {found.kind}: {found.message}" for found in cell.strictness]

@@ -13,7 +13,7 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from html import escape
 from itertools import pairwise
@@ -137,9 +137,13 @@ def _peer_of(event: Event) -> str:
     return event.src.partition("#")[0]
 
 
+_ORDERLY: Final = (None, "release", "fin", "closed")
+"""Ends of a TCP connection without trouble of its own."""
+
+
 def _wire(event: Event, data: dict[str, Any]) -> Mark | None:
     peer = _peer_of(event)
-    ours = data.get("by") in ("us", "local", "simulator", peer)
+    ours = data.get("by") in ("self", peer)
     ends = (peer, "modality") if ours else ("modality", peer)
     match event.kind.removeprefix("wire."):
         case "associate":
@@ -154,16 +158,9 @@ def _wire(event: Event, data: dict[str, Any]) -> Mark | None:
             return Mark(event.t, *_text(ends, "A-RELEASE"), tone="quiet")
         case "abort":
             return Mark(event.t, *_text(ends, "A-ABORT"), tone="bad")
-        case "close" if data.get("how") not in (
-            None,
-            "release",
-            "released",
-            "clean",
-            "normal",
-            "fin",
-            "closed",
-        ):
-            return Mark(event.t, *_text(ends, f"TCP {data['how']}"), tone="bad")
+        case "close" if data.get("how") not in _ORDERLY:
+            how = "reset" if data["how"] == "rst" else data["how"]
+            return Mark(event.t, *_text(ends, f"TCP {how}"), tone="bad")
     return None
 
 
@@ -180,7 +177,7 @@ def _service(event: Event, data: dict[str, Any]) -> Mark:
         return Mark(event.t, actor, shorten(f"{what}: {why}".rstrip(": "), 34), tone="bad")
     told = {
         "stored": f"stored {size(_number(data.get('bytes')))}",
-        "queried": f"{data.get('matches', '?')} matches",
+        "queried": f"{data.get('matches', '?')} match{'' if data.get('matches') == 1 else 'es'}",
         "mpps_created": f"MPPS {data.get('state', 'created')}",
         "mpps_set": f"MPPS {data.get('state', 'set')}",
     }.get(what, what)
@@ -201,7 +198,10 @@ def _fault(event: Event, data: dict[str, Any]) -> Mark:
     text = f"{data.get('fault', '?')}"
     if event.kind == "fault.armed":
         return Mark(event.t, host, f"⚑ armed: {text}", tone="quiet")
-    where = f" at {data['where']}" if data.get("where") else ""
+    where = data.get("where")
+    if isinstance(where, dict):
+        where = ", ".join(f"{k} {v}" for k, v in where.items())
+    where = f" at {where}" if where else ""
     return Mark(event.t, host, shorten(f"⚡ {text}{where}", 40), tone="bad")
 
 
@@ -231,7 +231,8 @@ def _acquisition(event: Event, data: dict[str, Any]) -> Mark | None:
         case "generator.state" | "detector.state":
             return _state(event, data, event.kind.partition(".")[0])
         case "detector.frame":
-            return Mark(event.t, "detector", f"frame {data.get('width')}×{data.get('height')}", tone="good")
+            dark = "dark frame" if data.get("frame_kind") == "Dark" else "frame"
+            return Mark(event.t, "detector", f"{dark} {data.get('width')}×{data.get('height')}", tone="good")
         case "detector.sent":
             lost = data.get("resent") or 0
             tone = "warn" if lost else ""
@@ -300,11 +301,32 @@ def mark(event: Event) -> Mark | None:
     return replace(made, seqs=(event.seq,), title=title, conversation=conversation)
 
 
+def _news(events: Iterable[Event]) -> Iterator[Event]:
+    """Leave out what was said before: the end of a connection whose association had ended, a fault armed twice.
+
+    (A simulator and the runner both tell that a fault is armed; the one that names it first is enough.)
+    """
+    over: set[tuple[str, Any]] = set()
+    armed: set[Any] = set()
+    for event in events:
+        key = (_peer_of(event), event.data.get("assoc"))
+        if event.kind in ("wire.release", "wire.abort", "wire.reject"):
+            over.add(key)
+        elif event.kind == "wire.close" and key in over:
+            continue
+        elif event.kind == "fault.armed":
+            name = str(event.data.get("id"))
+            if name in armed:
+                continue
+            armed.add(name)
+        yield event
+
+
 def marks(events: Iterable[Event]) -> list[Mark]:
     """Return the marks of a journal by time; repetitions without news are folded."""
     found: list[Mark] = []
     last: dict[str, int] = {}
-    for made in sorted(filter(None, map(mark, events)), key=lambda m: m.t):
+    for made in sorted(filter(None, map(mark, _news(events))), key=lambda m: m.t):
         at = last.get(made.key) if made.key else None
         if at is not None and _foldable(found, at, made):
             old = found[at]
@@ -503,7 +525,7 @@ def _failures(cell: CellResult, events: Sequence[Event]) -> list[Mark]:
         )
         if e.what == "never":
             limit = f" within {seconds(e.within_s)}" if e.within_s is not None else ""
-        text = f"✗ line {e.line}: {'never ' if e.what == 'never' else ''}{shorten(e.text, 56)}{limit}"
+        text = f"✗ line {e.line}: {'' if e.what == 'expect' else e.what + ' '}{shorten(e.subject, 56)}{limit}"
         title = f"{e.verdict}: {e.message or e.text}"
         found.append(Mark(times[seq], "", text, tone="bad", seqs=(seq,), title=title))
     return found
@@ -573,11 +595,11 @@ def _ticks(cell: CellResult, times: dict[int, int], steps_end: dict[int, int]) -
         limit = f" of {seconds(e.within_s)}" if e.within_s is not None else ""
         if measured == "" and e.within_s is not None and _tone(e.verdict) == "bad" and e.what == "expect":
             measured = f" not in {seconds(e.within_s)}"
-        text = f"{sign} {e.line} {'never ' if e.what == 'never' else ''}{visible(e.text)}"
+        text = f"{sign} {e.line} {'' if e.what == 'expect' else e.what + ' '}{visible(e.subject)}"
         moment = next((times[seq] for seq in reversed(e.matched) if seq in times), steps_end.get(e.line))
         if e.what == "never" and e.verdict.green:
             moment = steps_end.get(e.line)
-        title = f"line {e.line}: {e.what} {e.text}: {e.verdict}{measured}{limit} {_plain(e)}"
+        title = f"line {e.line}: {e.what} {e.subject}: {e.verdict}{measured}{limit} {_plain(e)}"
         out.append((moment, _tone(e.verdict), shorten(text, 33 - len(measured)) + measured, title))
     return out
 

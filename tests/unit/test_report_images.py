@@ -241,3 +241,12 @@ def test_bad_truth_gives_a_note(tmp_path: Path) -> None:
     for name in ("object.npy", "nan.npy", "cube.npy", "x.png", "missing.npy"):
         assert truth_picture([tmp_path / name]).note.startswith("no picture")
     assert truth_picture([]).note == "no picture: the truth was not kept"
+
+
+def test_truth_is_compared_with_the_polarity_that_is_shown(tmp_path: Path) -> None:
+    np.save(tmp_path / "t.npy", blobs().astype(np.float32))  # kerma: bone is low
+    shown_white = 255 * (1 - blobs() / blobs().max())  # the picture shows bone white
+    Image.fromarray(shown_white.astype(np.uint8)).save(tmp_path / "t.png")
+    picture = truth_picture([tmp_path / "t.npy", tmp_path / "t.png"])
+    assert picture.grid is not None
+    assert compare(picture.grid, -blobs()).rho == pytest.approx(1)

@@ -240,3 +240,32 @@ def test_too_many_marks_keep_the_red_ones_and_say_so() -> None:
 def test_nothing_to_draw_is_nothing() -> None:
     assert ladder([], cell(), "c1") == ""
     assert ladder(events((0, "runner", "bench.note", {"message": "x"})), cell(), "c1") == ""
+
+
+def test_what_was_said_before_is_not_said_again() -> None:
+    said = events(
+        (0.0, "pacs", "wire.associate", {"assoc": 1}),
+        (0.1, "pacs", "wire.abort", {"assoc": 1, "by": "peer"}),
+        (0.2, "pacs", "wire.close", {"assoc": 1, "how": "rst"}),
+        (0.3, "pacs", "wire.associate", {"assoc": 2}),
+        (0.4, "pacs", "wire.close", {"assoc": 2, "how": "rst", "by": "self"}),
+        (0.5, "pacs", "fault.armed", {"id": 1, "fault": "abort"}),
+        (0.6, "bench", "fault.armed", {"id": "1", "fault": "abort", "host": "pacs"}),
+    )
+    assert [m.text for m in marks(said)] == [
+        "A-ASSOCIATE ? → ?", "A-ABORT", "A-ASSOCIATE ? → ?", "TCP reset", "⚑ armed: abort",
+    ]  # fmt: skip
+    assert (marks(said)[3].actor, marks(said)[3].to) == ("pacs", "modality")
+
+
+def test_the_word_expect_is_not_said_twice() -> None:
+    said = events((0.0, "pacs", "pacs.stored", {}), (1.0, "runner", "bench.note", {}))
+    bad = ExpectationResult(line=4, text="expect pacs.stored", verdict=Verdict.FAIL, within_s=10)
+    never = ExpectationResult(
+        line=5, text="never pacs.lost", what="never", verdict=Verdict.FAIL, matched=(1,)
+    )
+    words = ladder(said, cell(expectations=(bad, never)), "c1")
+    assert "✗ line 4: pacs.stored not within 10.0 s" in words
+    assert "✗ 5 never pacs.lost" in words
+    assert "expect expect" not in words
+    assert "never never" not in words

@@ -283,3 +283,19 @@ def test_facts_hold_no_host_name() -> None:
     node = platform.node()
     assert not node or node not in json.dumps(results.host_facts().to_json())
     assert "modality-bench" in results.library_versions()
+
+
+@pytest.mark.parametrize(
+    ("where", "words"),
+    [
+        ("byte 4", "byte 4"),
+        (({"byte": 400, "request": "C-STORE-RQ"}, None, {"byte": 7}), "byte 400, request C-STORE-RQ; byte 7"),
+        ((None,), None),
+        ((), None),
+        (None, None),
+    ],
+)
+def test_the_place_of_a_fault_is_words(where: Any, words: str | None) -> None:
+    fault = FaultResult(id="f", host="pacs", fault="abort", where=where)
+    assert fault.where == words
+    assert FaultResult.from_json(json.loads(json.dumps(fault.to_json()))) == fault
