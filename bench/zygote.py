@@ -280,7 +280,7 @@ class Zygote:
         try:
             sent = socket.send_fds(self._control, [data], list(fds)) if fds else 0
             self._control.sendall(data[sent:])
-        except (BrokenPipeError, ConnectionResetError) as error:
+        except OSError as error:
             raise SandboxError("the zygote is gone") from error
 
     def _receive(self, timeout_s: float) -> tuple[dict[str, Any], list[int]]:
