@@ -389,14 +389,11 @@ def sut_config(live: Live) -> dict[str, Any]:
         where = found[destination["name"]]
         destination.update(host=where["host"], port=where["port"])
     detector, generator = found["detector"], found["generator"]
-    maps = live.folder / "panel-disc"
-    maps.mkdir(exist_ok=True)
     from simulators.detector import Config as DetectorConfig
-    from simulators.detector import write_factory_calibration
 
-    settings = next(a.config for h in plan.hosts for a in h.actors if a.name == "detector")
-    panel = DetectorConfig.from_dict(settings)
-    write_factory_calibration(panel, maps)
+    panel = DetectorConfig.from_dict(
+        next(a.config for h in plan.hosts for a in h.actors if a.package == "detector")
+    )
     config["detector"] = {
         "address": detector["host"],
         "gvcp_port": detector["gvcp_port"],
@@ -405,11 +402,25 @@ def sut_config(live: Live) -> dict[str, Any]:
         "local_address": "127.0.0.1"
         if plan.backend == "loopback"
         else live.network.address("modality", "detector"),
-        "calibration": str(maps),
+        "calibration": str(_panel_disc(panel, live.folder)),
         **config.get("detector", {}),
     }
     config["generator"] = {"url": generator["url"], **config.get("generator", {})}
     return config  # type: ignore[no-any-return]
+
+
+def _panel_disc(panel: Any, folder: Path) -> Path:
+    """Return the folder with the maps that come with this panel; made once per worker where it has a cache."""
+    from simulators.detector import write_factory_calibration
+
+    place = Path(panel.cache_dir) if panel.cache_dir else folder
+    disc = place / f"disc-{panel.serial}-{panel.width}x{panel.height}-{panel.bits}-{panel.seed}"
+    if not disc.exists():
+        partial = disc.with_name(disc.name + ".part")
+        partial.mkdir(parents=True, exist_ok=True)
+        write_factory_calibration(panel, partial)
+        partial.rename(disc)
+    return disc
 
 
 # ---------------------------------------------------------------------- ending

@@ -9,7 +9,7 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from bench.expect import Engine, Outcome, Report, Status
@@ -107,8 +107,14 @@ def _fault(fault: Any) -> FaultResult:
         fault=fault.fault,
         armed_seq=fault.armed_seq,
         fired_seq=fault.fired[0] if isinstance(fault.fired, tuple) and fault.fired else None,
-        where=fault.where or None,
+        where=_where(fault.where),
     )
+
+
+def _where(where: Any) -> str | None:
+    if isinstance(where, Mapping):
+        return ", ".join(f"{key} {value}" for key, value in where.items()) or None
+    return str(where) if where else None
 
 
 def _reason(

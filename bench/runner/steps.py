@@ -11,6 +11,8 @@ Rules of this file:
 
 from __future__ import annotations
 
+import contextlib
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -79,6 +81,7 @@ class Walk:
         self.results = []
         self._armed = 0
         self._fired: dict[str, Callable[[], None]] = {}
+        self._injected: list[tuple[str, str, str | None]] = []
         self._host_of = {actor.name: host.name for host in plan.hosts for actor in host.actors}
         self._acts: dict[str, Callable[[Act], Mapping[str, Any] | None]] = {
             "operator": self._operator,
@@ -177,7 +180,9 @@ class Walk:
             if isinstance(resolved, Arm):
                 self._arm(resolved)
             elif resolved.spec.fault and resolved.spec.family not in ("link", "host", "sut"):
-                self._inject(resolved.verb, resolved.args, self._new_id())
+                self._inject(resolved, self._new_id())
+            elif resolved.what == "recover":
+                self._recover(resolved)
             else:
                 result = self._acts.get(resolved.spec.family, self._command)(resolved)
         finally:
@@ -223,8 +228,6 @@ class Walk:
 
     @staticmethod
     def _judge(step: Act, ok: bool, error: str, result: Mapping[str, Any]) -> None:
-        import re
-
         if step.fails:
             if ok:
                 raise StepFailed(f"{step.verb} succeeded; the scenario says that it fails")
@@ -339,15 +342,21 @@ class Walk:
             self.sut.kill()
             self.stream.say("bench", "fault.fired", id=number, host="modality", fault=step.verb, where="")
         else:
-            self._inject(step.verb, step.args, number)
+            self._inject(step, number)
 
-    def _inject(self, verb: str, args: Mapping[str, Any], number: str) -> None:
-        actor, _, fault = verb.partition(".")
-        host = self._hosts_of(actor)
-        if fault == "recover":
-            host.command(actor, "disarm", {"id": "*"})
-            return
-        host.command(actor, "arm", {"id": number, "fault": fault, "args": dict(args)})
+    def _inject(self, step: Act, number: str) -> None:
+        self._injected.append((step.host, number, step.name))
+        arguments = {"id": number, "fault": step.what, "args": dict(step.args)}
+        self._hosts_of(step.host).command(step.host, "arm", arguments)
+
+    def _recover(self, step: Act) -> None:
+        """Disarm what was armed at this device: one fault by name, or all."""
+        wanted = step.args.get("fault")
+        for entry in [e for e in self._injected if e[0] == step.host and wanted in (None, e[2])]:
+            self._injected.remove(entry)
+            # A fault that fired for the last time is gone already; that is no trouble.
+            with contextlib.suppress(HostError):
+                self._hosts_of(step.host).command(step.host, "disarm", {"id": entry[1]})
 
 
 def _common(step: Step) -> dict[str, Any]:
