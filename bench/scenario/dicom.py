@@ -262,15 +262,17 @@ def _pn_groups(value: Any) -> tuple[tuple[str, ...], ...]:
         groups = [str(value.get(name) or "") for name in _PN_GROUPS]
     else:
         groups = str(value or "").split("=")
-    result: list[tuple[str, ...]] = []
-    for group in groups:
-        parts = [part.strip() for part in group.split("^")]
-        while parts and not parts[-1]:
-            parts.pop()
-        result.append(tuple(parts))
+    result = [_components(group) for group in groups]
     while result and not result[-1]:
         result.pop()
     return tuple(result)
+
+
+def _components(group: str) -> tuple[str, ...]:
+    parts = [part.strip() for part in group.split("^")]
+    while parts and not parts[-1]:
+        parts.pop()
+    return tuple(parts)
 
 
 def person_name_fits(expected: str, value: Any) -> bool:
@@ -279,15 +281,13 @@ def person_name_fits(expected: str, value: Any) -> bool:
     Without '=' in it the expected name may be in any representation group; with it, groups that are
     written must be equal, and empty ones are not looked at.
     """
-    wanted, got = expected.split("="), _pn_groups(value)
+    wanted = [_components(group) for group in expected.split("=")]
+    got = _pn_groups(value)
     if len(wanted) == 1:
-        return any(_pn_groups(expected)[:1] == (group,) for group in got) or (
-            not _pn_groups(expected) and not got
-        )
-    for number, group in enumerate(wanted):
-        if group and (number >= len(got) or _pn_groups(group) != (got[number],)):
-            return False
-    return True
+        return wanted[0] in got or (not wanted[0] and not got)
+    return all(
+        not group or (number < len(got) and group == got[number]) for number, group in enumerate(wanted)
+    )
 
 
 def show(value: Any) -> str:

@@ -83,7 +83,7 @@ def scenario_schema() -> dict[str, Any]:
                 "additionalProperties": False,
             },
             "when": _when(),
-            **{name: schema for name, schema in arguments.values()},
+            **dict(arguments.values()),
             "step": {"anyOf": [*_grammar_steps(), *(_verb_step(verb) for verb in REGISTRY)]},
         },
     }
