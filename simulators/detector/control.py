@@ -136,7 +136,8 @@ class Control:
         if isinstance(body, gvcp.Discovery):
             return Status.SUCCESS, self.registers.read(0, gvcp.DISCOVERY_SIZE)
         if isinstance(body, gvcp.PacketResend):
-            if mine:
+            # It comes from the stream's socket, so not from the owner's port (aravis and others do so).
+            if self.owner is not None and self._peer[0] == self.owner[0]:
                 self._listener.resend(body)
             return None, b""
         if isinstance(body, gvcp.ForceIp):

@@ -165,7 +165,7 @@ class Stream:
                     QUIET_S if self._resent or self._refused else None,
                 )
                 if self._stopping:
-                    return
+                    break
                 frame = self._queue.popleft() if self._queue and not self._requests else None
                 self._busy = frame is not None
                 idle = frame is None and not self._requests
@@ -182,6 +182,7 @@ class Stream:
                 with self._wake:
                     self._busy = False
                     self._wake.notify_all()
+        self._tell_resent()
 
     def _single(self, data: bytes, destination: tuple[str, int]) -> None:
         try:
