@@ -280,12 +280,14 @@ class Quantity:
 
 
 _QUANTITIES: Final[dict[str, tuple[Callable[[str], int | float], str, str]]] = {
+    "milliseconds": (units.milliseconds, units.DURATION_PATTERN, "a duration like `20 ms`"),
     "duration": (units.duration, units.DURATION_PATTERN, "a duration like `120 s`"),
     "size": (units.size, units.SIZE_PATTERN, "a size like `4 MB`"),
     "percent": (units.percent, units.PERCENT_PATTERN, "a share like `0.5 %`"),
     "status": (units.status, units.STATUS_PATTERN, "a DIMSE status like `A700`"),
 }
 DURATION: Final = Quantity("duration")
+MILLISECONDS: Final = Quantity("milliseconds")
 SIZE: Final = Quantity("size")
 PERCENT: Final = Quantity("percent")
 STATUS: Final = Quantity("status")
@@ -322,9 +324,50 @@ class Enum:
     @property
     def words(self) -> str:
         """Say it."""
-        if len(self.values) > 8:
+        if len(self.values) > 14:
             return f"a {self.noun}"
-        return " or ".join(f"`{value}`" for value in self.values)
+        return " or ".join(f"`{value}`" for value in self.values) if len(self.values) < 4 else self._listed()
+
+    def _listed(self) -> str:
+        return "one of " + ", ".join(f"`{value}`" for value in self.values)
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """A list of whole numbers from 1 and of ``[first, last]`` pairs of them."""
+
+    most: int = 1000
+
+    def read(self, node: Node, ctx: Context, what: str) -> Any:
+        """Read it into a list of ints and pairs."""
+        number = Number(whole=True, low=1, high=10**7)
+        if not isinstance(node, SequenceNode) or not 0 < len(node.items) <= self.most:
+            return ctx.bad(node, f"{what}: expected {self.words}, not {describe(node)}")
+        out: list[Any] = []
+        for entry in node.items:
+            ends = entry.items if isinstance(entry, SequenceNode) else [entry]
+            pair = [number.read(end, ctx, what) for end in ends]
+            if any(value is INVALID for value in pair):
+                return INVALID
+            if isinstance(entry, SequenceNode):
+                plain = all(isinstance(value, int) for value in pair)
+                if len(pair) != 2 or (plain and pair[0] > pair[1]):
+                    return ctx.bad(entry, f"{what}: a range is [first, last]")
+                out.append(pair)
+            else:
+                out.append(pair[0])
+        return out
+
+    def schema(self) -> dict[str, Any]:
+        """Give both kinds of entries."""
+        number = {"type": "integer", "minimum": 1}
+        pair = {"type": "array", "items": number, "minItems": 2, "maxItems": 2}
+        return {"type": "array", "minItems": 1, "items": {"anyOf": [number, pair]}}
+
+    @property
+    def words(self) -> str:
+        """Say it."""
+        return "a list of numbers and [first, last] ranges"
 
 
 @dataclass(frozen=True)
@@ -361,6 +404,7 @@ class Field:
     type: FieldType
     doc: str
     required: bool = False
+    gives: str = ""  # the name under which the value is handed on, when the device has another word for it
 
 
 @dataclass(frozen=True)
@@ -395,7 +439,7 @@ class Record:
             if value is INVALID:
                 valid = False
             else:
-                values[key.text] = value
+                values[item.gives if item is not None and item.gives else key.text] = value
         for item in self.fields:
             if item.required and node.get(item.name) is None:
                 ctx.problems.add(

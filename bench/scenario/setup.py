@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 from bench.scenario.fields import DURATION, Bool, Enum, Field, ListOf, Number, Record, Text
-from bench.scenario.spec import CHARSET, PEER, PEERS
+from bench.scenario.spec import CHARSET, DESTINATION, PEERS, PHANTOM
 
 _AE: Final = Text("an AE title (1 to 16 ASCII characters)", r"[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?")
 _TIMEOUTS: Final = Record(
@@ -29,7 +29,7 @@ _TIMEOUTS: Final = Record(
 MODALITY_FIELDS: Final = (
     Field("auto_send", Bool(), "send images as soon as they are accepted"),
     Field("auto_retry", Bool(), "send again by itself after a failure (off: VX-D-09)"),
-    Field("storage", ListOf(PEER), "destinations of images, in their order"),
+    Field("storage", ListOf(DESTINATION), "destinations of images, in their order"),
     Field("charset", CHARSET, "Specific Character Set of what is entered by hand"),
     Field("bits_stored", Enum(("12", "14"), "bits stored", whole=True), "Bits Stored (0028,0101) of images"),
     Field(
@@ -44,23 +44,21 @@ MODALITY_FIELDS: Final = (
     Field("timeouts", _TIMEOUTS, "the modality's timeouts"),
 )
 
-_PEER_SETUP: Final = Record(
-    (
-        Field("ae_title", _AE, "AE title of this peer"),
-        Field(
-            "max_pdu",
-            Number(whole=True, low=0, high=2**32 - 1, unit="bytes"),
-            "largest PDU it announces; 0: any",
-        ),
-        Field("accept_called", ListOf(_AE), "called AE titles that it accepts (else any)"),
-        Field("running", Bool(), "false: its service is down when the cell begins"),
-        Field("charset", CHARSET, "character set of what it answers"),
-    )
+_PEER_FIELDS: Final = (
+    Field("ae_title", _AE, "AE title of this peer"),
+    Field("max_pdu", Number(whole=True, low=0, high=2**20, unit="bytes"), "largest PDU it announces; 0: any"),
+    Field("accept_called", ListOf(_AE), "called AE titles that it accepts (else only its own)"),
+    Field("accept_calling", ListOf(_AE), "calling AE titles that it accepts (else any)"),
+    Field("running", Bool(), "`false`: its service is down when the cell begins"),
+)
+_PEER_SETUP: Final = Record(_PEER_FIELDS)
+_RIS_SETUP: Final = Record(
+    (*_PEER_FIELDS, Field("charset", CHARSET, "Specific Character Set of its answers"))
 )
 _DETECTOR_SETUP: Final = Record(
     (
-        Field("width", Number(whole=True, low=16, high=8192, unit="pixels"), "columns of the sensor"),
-        Field("height", Number(whole=True, low=16, high=8192, unit="pixels"), "rows of the sensor"),
+        Field("width", Number(whole=True, low=64, high=8192, unit="pixels"), "columns of the sensor"),
+        Field("height", Number(whole=True, low=64, high=8192, unit="pixels"), "rows of the sensor"),
         Field("bits", Enum(("14", "16"), "pixel format", whole=True), "Mono14 or Mono16"),
         Field("pixel_pitch_mm", Number(low=0.01, high=1, unit="mm"), "distance of pixel centres"),
         Field("rate_mbps", Number(low=1, high=10000, unit="Mbit/s"), "pace of the stream"),
@@ -76,13 +74,14 @@ _GENERATOR_SETUP: Final = Record(
 )
 _WORLD_SETUP: Final = Record(
     (
-        Field("phantom", Text("a name of a phantom", r"[a-z][a-z0-9_-]{0,40}"), "what lies on the table"),
+        Field("phantom", PHANTOM, "what lies on the table"),
         Field("sid_mm", Number(low=100, high=4000, unit="mm"), "distance from source to detector"),
         Field("seed", Number(whole=True, low=0, high=2**31 - 1), "seed of the quantum noise"),
     )
 )
 _DEVICES: Final = (
-    *(Field(peer, _PEER_SETUP, f"the simulated {peer}") for peer in PEERS),
+    Field("ris", _RIS_SETUP, "the simulated RIS"),
+    *(Field(peer, _PEER_SETUP, f"the simulated {peer}") for peer in PEERS if peer != "ris"),
     Field("detector", _DETECTOR_SETUP, "the simulated detector"),
     Field("generator", _GENERATOR_SETUP, "the simulated generator"),
     Field("world", _WORLD_SETUP, "what the X-ray passes through"),

@@ -33,7 +33,11 @@ _SHORT: Final = {name.removesuffix("-RQ"): name for name in _REQUESTS}
 REQUEST: Final = Enum(_REQUESTS, "DIMSE request", _SHORT)
 OCCASION: Final = Enum(("associate", "release", *_REQUESTS), "occasion", _SHORT)
 PEER: Final = Enum(PEERS, "peer")
+DESTINATION: Final = Enum(("pacs", "pacs2"), "storage destination")
 LINK_HOST: Final = Enum(LINK_HOSTS, "host")
+PHANTOMS: Final = ("chest", "hand", "step_wedge", "line_pairs", "flat", "air", "small_field")
+"""What can lie on the table; a test compares with :mod:`simulators.world.phantom`."""
+PHANTOM: Final = Enum(PHANTOMS, "phantom")
 LINK_MODE: Final = Enum(LINK_MODES, "link mode")
 PRODUCT: Final = Enum(PRODUCTS, "product")
 

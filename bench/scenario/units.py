@@ -38,6 +38,11 @@ def duration(text: str) -> float:
     return round(float(match[1]) * _SECONDS[match[2]], 9)
 
 
+def milliseconds(text: str) -> float:
+    """Return milliseconds for a duration."""
+    return round(duration(text) * 1000, 6)
+
+
 def size(text: str) -> int:
     """Return bytes for texts like ``4 MB``, ``16 KiB``, ``512 B``."""
     match = _QUANTITY.fullmatch(text.strip())

@@ -10,23 +10,41 @@ from __future__ import annotations
 
 from typing import Final
 
-from bench.scenario.fields import DURATION, PERCENT, SIZE, STATUS, Enum, Field, Number, Text
+from bench.scenario.fields import (
+    DURATION,
+    MILLISECONDS,
+    PERCENT,
+    SIZE,
+    STATUS,
+    Bool,
+    Enum,
+    Field,
+    Number,
+    Ranges,
+    Text,
+)
 from bench.scenario.keywords import Items
 from bench.scenario.refs import NAME
 from bench.scenario.spec import (
     CHARSET,
     LINK_HOST,
     LINK_MODE,
+    LINK_MODES,
     OCCASION,
     PEER,
     PEERS,
+    PHANTOM,
     REQUEST,
     StepSpec,
 )
 
-_COUNT: Final = Field("count", Number(whole=True, low=1, high=100000), "how many times (1 unless said)")
+_TIMES: Final = Number(whole=True, low=0, high=100000)
+_COUNT: Final = Field("count", _TIMES, "how many times (1 unless said; 0: until recovered)")
+_SKIP: Final = Field("skip", _TIMES, "let so many occasions pass first")
 _ON: Final = Field("on", OCCASION, "at which occasion (`C-STORE` is `C-STORE-RQ`)")
-_AT_BYTES: Final = Field("at_bytes", SIZE, "after so many bytes received on the association")
+_AT_BYTES: Final = Field(
+    "at_bytes", SIZE, "at this byte: of the data set when `on` names a request, else of the connection"
+)
 _FAULT_NAME: Final = Field(
     "fault", Text("the name of an armed fault", NAME.pattern), "one fault only (else all)"
 )
@@ -53,6 +71,7 @@ def _peer(host: str) -> tuple[StepSpec, ...]:
                 ),
                 Field("reason", Number(whole=True, low=1, high=255), "reason code (1 unless said)"),
                 _COUNT,
+                _SKIP,
             ),
             fault=True,
             undone_by=f"{host}.recover",
@@ -70,6 +89,7 @@ def _peer(host: str) -> tuple[StepSpec, ...]:
                 ),
                 Field("reason", Number(whole=True, low=0, high=255), "reason code (0 unless said)"),
                 _COUNT,
+                _SKIP,
             ),
             fault=True,
             undone_by=f"{host}.recover",
@@ -81,7 +101,9 @@ def _peer(host: str) -> tuple[StepSpec, ...]:
                 Field("of", REQUEST, "which request (`C-STORE` is `C-STORE-RQ`)", required=True),
                 Field("status", STATUS, "the status, four hexadecimal digits", required=True),
                 Field("comment", Text("a comment", longest=64), "Error Comment (0000,0902)"),
+                Field("perform", Bool(), "`true`: do what was asked all the same"),
                 _COUNT,
+                _SKIP,
             ),
             fault=True,
             undone_by=f"{host}.recover",
@@ -93,6 +115,7 @@ def _peer(host: str) -> tuple[StepSpec, ...]:
                 Field("on", OCCASION, "which request is answered late", required=True),
                 Field("by", DURATION, "how late", required=True),
                 _COUNT,
+                _SKIP,
             ),
             fault=True,
             undone_by=f"{host}.recover",
@@ -100,7 +123,7 @@ def _peer(host: str) -> tuple[StepSpec, ...]:
         StepSpec(
             f"{host}.stall",
             "Stop reading and answering, with the connection open.",
-            (_ON, _AT_BYTES, _COUNT),
+            (_ON, _AT_BYTES, _COUNT, _SKIP),
             fault=True,
             undone_by=f"{host}.recover",
         ),
@@ -112,6 +135,7 @@ def _peer(host: str) -> tuple[StepSpec, ...]:
                 _AT_BYTES,
                 Field("how", Enum(("fin", "rst"), "way to close"), "`fin` (unless said) or `rst`"),
                 _COUNT,
+                _SKIP,
             ),
             fault=True,
             undone_by=f"{host}.recover",
@@ -123,13 +147,16 @@ def _peer(host: str) -> tuple[StepSpec, ...]:
 PEER_STEPS: Final = (
     StepSpec(
         "ris.worklist",
-        "Replace the worklist.",
+        "Replace the worklist (or add to it).",
         (
             Field("items", Items(), "the items, with their patients and procedures", required=True),
             Field("charset", CHARSET, "Specific Character Set of the answers"),
+            Field("add", Bool(), "`true`: keep what is there already"),
         ),
     ),
+    StepSpec("ris.clear", "Forget the worklist and every procedure step."),
     StepSpec("pacs.clear", "Forget every stored object."),
+    StepSpec("pacs2.clear", "Forget every stored object."),
     *(spec for host in PEERS for spec in _peer(host)),
 )
 
@@ -172,23 +199,24 @@ def _detector(what: str, summary: str, *fields: Field, one_of: tuple[str, ...] =
     )
 
 
-_PACKETS: Final = Field(
-    "packets", Number(whole=True, low=1, high=1000000), "how many packets of the next frame"
+_PACKETS: Final = Field("packets", Ranges(), "which packets of a frame")
+_SHARE: Final = Field("percent", PERCENT, "which share of the packets of a frame")
+_WHICH: Final = ("packets", "percent")
+_FRAMES: Final = Field("count", _TIMES, "in how many frames (1 unless said; 0: until recovered)")
+_BY: Final = Field("by", MILLISECONDS, "how late", gives="ms")
+_SPEED: Final = Enum(
+    ("10", "100", "1000"), "link mode", {mode: mode.removesuffix("BASE-T") for mode in LINK_MODES}, whole=True
 )
-_SHARE: Final = Field("percent", PERCENT, "which share of the packets")
+_GVCP: Final = Field(
+    "command", Text("a GVCP command like `READREG`", r"[A-Z_]{3,20}"), "only for this command"
+)
 DETECTOR_STEPS: Final = (
-    _detector("drop", "Lose image packets.", _PACKETS, _SHARE, _COUNT, one_of=("packets", "percent")),
-    _detector(
-        "late",
-        "Send image packets late.",
-        _PACKETS,
-        _SHARE,
-        Field("by", DURATION, "how late", required=True),
-        _COUNT,
-        one_of=("packets", "percent"),
-    ),
-    _detector("reorder", "Swap image packets.", _PACKETS, _SHARE, _COUNT, one_of=("packets", "percent")),
-    _detector("missing_trailer", "Leave out the trailer of a frame.", _COUNT),
+    _detector("drop", "Lose image packets.", _PACKETS, _SHARE, _FRAMES, one_of=_WHICH),
+    _detector("late", "Send image packets late.", _PACKETS, _SHARE, _BY, _FRAMES, one_of=_WHICH),
+    _detector("reorder", "Swap image packets.", _PACKETS, _SHARE, _FRAMES, one_of=_WHICH),
+    _detector("duplicate", "Send image packets twice.", _PACKETS, _SHARE, _FRAMES, one_of=_WHICH),
+    _detector("missing_leader", "Leave out the leader of a frame.", _FRAMES),
+    _detector("missing_trailer", "Leave out the trailer of a frame.", _FRAMES),
     _detector("missed_trigger", "Do not see the beginning of X-ray.", _COUNT),
     _detector("control_loss", "Take control away from the client, as after a heartbeat timeout."),
     _detector(
@@ -196,11 +224,15 @@ DETECTOR_STEPS: Final = (
         "Become too hot.",
         Field("celsius", Number(low=40, high=120, unit="°C"), "how hot it is"),
     ),
-    _detector("link_fallback", "Come up with 100 Mbit/s.", Field("mode", LINK_MODE, "100BASE-T unless said")),
-    _detector("resend_refused", "Refuse PACKETRESEND.", _COUNT),
-    StepSpec(
-        "detector.recover", "Disarm faults, cool down, answer again.", (_FAULT_NAME,), products=("vxvue",)
+    _detector(
+        "link_fallback",
+        "Come up with 100 Mbit/s.",
+        Field("mode", _SPEED, "`100BASE-T` unless said", gives="mbps"),
     ),
+    _detector("resend_refused", "Refuse to send packets again.", _COUNT),
+    _detector("no_answer", "Do not answer control commands.", _GVCP, _COUNT),
+    _detector("pending_ack", "Ask the client to wait for an answer.", _BY, _GVCP, _COUNT),
+    StepSpec("detector.recover", "Disarm faults; what lasts ends.", (_FAULT_NAME,), products=("vxvue",)),
 )
 
 
@@ -210,22 +242,23 @@ def _generator(what: str, summary: str, *fields: Field) -> StepSpec:
     )
 
 
+_ONCE: Final = Field("count", Number(whole=True, low=1, high=100000), "how many times (1 unless said)")
 _COMMAND: Final = Field("command", Text("a command number", r"\d{2}"), "only for this command")
 GENERATOR_STEPS: Final = (
     _generator("interlock", "The door is open."),
-    _generator("rotor", "The rotor does not come up to speed.", _COUNT),
-    _generator("filament", "The filament is open.", _COUNT),
+    _generator("rotor", "The rotor does not come up to speed.", _ONCE),
+    _generator("filament", "The filament is open.", _ONCE),
     _generator(
         "arc",
         "An arc in the tube cuts the exposure short.",
         Field("fraction", Number(low=0.01, high=0.99), "the part of the exposure that was done"),
-        _COUNT,
+        _ONCE,
     ),
     _generator(
         "over_dose",
         "The exposure does not end by itself; the back-up timer ends it.",
         Field("factor", Number(low=1.01, high=10), "how many times the set time"),
-        _COUNT,
+        _ONCE,
     ),
     _generator(
         "kv_drift",
@@ -233,9 +266,9 @@ GENERATOR_STEPS: Final = (
         Field("percent", Number(low=-50, high=50, unit="percent"), "by how much"),
     ),
     _generator("stuck_busy", "Stay busy."),
-    _generator("no_answer", "Do not answer commands.", _COMMAND, _COUNT),
-    _generator("garbled", "Answer with spoiled bytes.", _COMMAND, _COUNT),
-    _generator("bad_checksum", "Answer with a wrong checksum.", _COMMAND, _COUNT),
+    _generator("no_answer", "Do not answer commands.", _COMMAND, _ONCE),
+    _generator("garbled", "Answer with spoiled bytes.", _COMMAND, _ONCE),
+    _generator("bad_checksum", "Answer with a wrong checksum.", _COMMAND, _ONCE),
     StepSpec("generator.recover", "Disarm faults and reset.", (_FAULT_NAME,), products=("vxvue",)),
 )
 
@@ -248,14 +281,23 @@ PANEL_STEPS: Final = tuple(
         (
             "expose",
             "Press both stages, hold until X-ray is off, let go.",
-            (Field("timeout", DURATION, "let go at the latest then"),),
+            (Field("timeout", DURATION, "give up waiting for ready then"),),
         ),
         (
             "release_early",
             "Press both stages and let go before the exposure ends.",
-            (Field("hold", DURATION, "how long the second stage is held"),),
+            (Field("hold", MILLISECONDS, "how long X-ray is on before that", gives="after_ms"),),
         ),
-        ("bounce", "Press with bouncing contacts.", ()),
+        (
+            "bounce",
+            "Press with bouncing contacts.",
+            (
+                Field("contact", Enum(("prep", "expose"), "contact"), "which stage"),
+                Field("times", Number(whole=True, low=1, high=100), "how often it bounces"),
+                Field("by", MILLISECONDS, "time between two bounces", gives="ms"),
+                Field("closed", Bool(), "`true`: it ends closed"),
+            ),
+        ),
     )
 )
 
@@ -263,7 +305,17 @@ OTHER_STEPS: Final = (
     StepSpec(
         "world.phantom",
         "Put something else on the table.",
-        (Field("name", Text("a name of a phantom", r"[a-z][a-z0-9_-]{0,40}"), "what", required=True),),
+        (Field("name", PHANTOM, "what", required=True),),
+        products=("vxvue",),
+    ),
+    StepSpec(
+        "world.sid",
+        "Move the tube.",
+        (
+            Field(
+                "mm", Number(low=100, high=4000, unit="mm"), "distance from source to detector", required=True
+            ),
+        ),
         products=("vxvue",),
     ),
     StepSpec("sut.kill", "Cut the modality's power (SIGKILL).", fault=True, undone_by="operator.restart"),

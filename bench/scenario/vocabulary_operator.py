@@ -7,7 +7,7 @@ from typing import Final
 from bench.scenario.fields import DURATION, Bool, Enum, Field, Number, Text
 from bench.scenario.keywords import Keywords
 from bench.scenario.setup import MODALITY_FIELDS
-from bench.scenario.spec import PEER, StepSpec
+from bench.scenario.spec import DESTINATION, PEER, StepSpec
 
 TIMEOUT: Final = Field(
     "timeout", DURATION, "how long the answer may take (else the scenario's or the bench's limit)"
@@ -30,7 +30,7 @@ _TECHNIQUE: Final = (
 _IMAGE: Final = Field(
     "image", Text("a SOP Instance UID"), "which image (else the last one): `${shot.sop_instance}`"
 )
-_DESTINATION: Final = Field("destination", PEER, "one destination only (else every configured one)")
+_DESTINATION: Final = Field("destination", DESTINATION, "one destination only (else every configured one)")
 _IMAGE_RESULTS: Final = (
     *("sop_instance", "sha256", "raw_sha256", "ei", "target_ei", "di", "kvp", "ma", "ms", "mas"),
     *("rows", "columns"),

@@ -174,7 +174,7 @@ def test_all_faults_of_a_file_come_at_once_with_their_lines() -> None:
         ),
         (
             "  - operator.send: {destination: pac}\n",
-            "operator.send: destination: unknown peer 'pac' (did you mean",
+            "operator.send: destination: unknown storage destination 'pac' (did you mean",
         ),
         ("  - operator.send:\n    within: 3 s\n", "operator.send: unknown key 'within'"),
         ("  - operator.freeze:\n", "operator.freeze is nothing that vxvue can do"),

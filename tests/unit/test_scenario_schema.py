@@ -11,6 +11,7 @@ import pytest
 
 from bench.scenario import load_text
 from bench.scenario.problems import Problems
+from bench.scenario.reference import fill
 from bench.scenario.schema import FILES, scenario_schema, testbed_schema, text_of
 from bench.scenario.source import Mapping, Node, Scalar, parse
 from bench.statements import clause_ids
@@ -181,3 +182,38 @@ def test_clause_ids_are_sorted_and_complete() -> None:
     assert clause_ids() == frozenset(listed)
     assert {"VX-GEN-001", "MX-GEN-006", "VX-D-41", "MX-D-30"} <= clause_ids()
     assert len(listed) == 569 + 201 + 41 + 30
+
+
+def test_the_page_about_scenarios_is_current() -> None:
+    page = (ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8")
+    assert page == fill(page), "run: python -m bench.scenario.reference"
+
+
+def yaml_blocks(page: str) -> list[str]:
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    return [block.split("```")[0] for block in text.split("```yaml\n")[1:]]
+
+
+def test_the_worked_examples_of_the_pages_load() -> None:
+    whole = [block for block in yaml_blocks("scenarios.md") if "\nscenario:" in f"\n{block}"]
+    assert len(whole) == 1
+    scenario = load_text(whole[0])
+    assert len(scenario.cells("full")) == 4
+    (testbed,) = yaml_blocks("testbeds.md")
+    assert load_testbed_text(testbed).name == "bench-3"
+
+
+def test_the_fragments_of_the_page_load_where_they_belong() -> None:
+    fragments = [block for block in yaml_blocks("scenarios.md") if "\nscenario:" not in f"\n{block}"]
+    head = "scenario: t\nproduct: vxvue\n"
+    for block in fragments:
+        if block.startswith("- "):
+            load_text(f"{head}steps:\n{block}")
+        elif block.startswith("dataset:"):
+            before = "steps:\n- operator.expose: {view: PA}\n  as: shot\n- expect: ris.mpps_set\n"
+            load_text(head + before + "".join(f"  {line}\n" for line in block.splitlines()))
+        elif block.startswith("matrix:"):
+            load_text(f"{head}{block}steps: [operator.prepare: {{kvp: '${{matrix.kv}}'}}]\n")
+        else:
+            load_text(f"{head}{block}steps: [operator.send: ]\n")
+    assert len(fragments) == 4
