@@ -42,7 +42,9 @@ from bench.results import (
     StepResult,
     VolumeFidelity,
     cell_folder,
+    section_of,
 )
+from bench.statements import clause_ids
 from bench.verdict import WORST_FIRST, Verdict
 
 MAX_EVENTS: Final = 3000
@@ -171,11 +173,12 @@ class CellView:
 
 @dataclass(frozen=True)
 class Section:
-    """Clauses of one section of the statement, with counts per verdict for the bar."""
+    """Clauses of one section of the statement, with counts per verdict for the bar, and how many there are."""
 
     name: str
     clauses: tuple[ClauseSummary, ...]
     counts: Mapping[Verdict, int]
+    total: int
 
 
 def _rows(cell: CellResult) -> list[Row]:
@@ -406,17 +409,27 @@ def _view(run_dir: Path, cell: CellResult, number: int) -> CellView:
 
 
 def _sections(run: RunResult) -> list[Section]:
+    """Return the sections of every statement that a clause of the run belongs to, untouched ones too."""
     grouped: dict[str, list[ClauseSummary]] = {}
     for clause in run.clauses:
         grouped.setdefault(clause.section, []).append(clause)
-    return [
-        Section(
-            name,
-            tuple(sorted(clauses, key=lambda c: (WORST_FIRST.index(c.verdict), c.id))),
-            {v: n for v in WORST_FIRST if (n := sum(c.verdict is v for c in clauses))},
+    statements = {clause.id.partition("-")[0] for clause in run.clauses}
+    known: dict[str, set[str]] = {}
+    for clause_id in clause_ids():
+        if clause_id.partition("-")[0] in statements:
+            known.setdefault(section_of(clause_id), set()).add(clause_id)
+    sections = []
+    for name in sorted({*grouped, *known}):
+        clauses = grouped.get(name, [])
+        sections.append(
+            Section(
+                name,
+                tuple(sorted(clauses, key=lambda c: (WORST_FIRST.index(c.verdict), c.id))),
+                {v: n for v in WORST_FIRST if (n := sum(c.verdict is v for c in clauses))},
+                len(known.get(name, set()) | {c.id for c in clauses}),
+            )
         )
-        for name, clauses in sorted(grouped.items())
-    ]
+    return sections
 
 
 @dataclass(frozen=True)
@@ -460,7 +473,7 @@ def deviation(link: LinkFidelity) -> float | None:
     """Return how far the measured goodput is from nominal, in percent."""
     if not link.nominal_mbps or link.measured_mbps is None:
         return None
-    return 100 * (link.measured_mbps / link.nominal_mbps - 1)
+    return round(100 * (link.measured_mbps / link.nominal_mbps - 1), 1) + 0.0  # no minus before a zero
 
 
 def _headline(run: RunResult) -> str:
@@ -486,7 +499,8 @@ def _headline(run: RunResult) -> str:
             parts.append(f"{ran} of {total} cells did what was expected, nothing failed")
         else:
             parts.append(f"{f'All {total} cells' if total > 1 else 'The one cell'} did what was expected")
-    return ", ".join(parts) + "."
+    text = ", ".join(parts)
+    return text[:1].upper() + text[1:] + "."
 
 
 def _duration(run: RunResult) -> str:

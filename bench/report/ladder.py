@@ -109,7 +109,7 @@ def _message(event: Event, data: dict[str, Any], peer: str) -> Mark:
 
 def _technique(data: dict[str, Any]) -> str:
     parts = [
-        f"{data[name]:g} {unit}"
+        f"{data[name]:.4g} {unit}"
         for name, unit in (("kvp", "kV"), ("ma", "mA"), ("ms", "ms"), ("mas", "mAs"))
         if isinstance(data.get(name), int | float)
     ]
@@ -215,16 +215,11 @@ def _acquisition(event: Event, data: dict[str, Any]) -> Mark | None:
         case "generator.set":
             return Mark(event.t, "modality", f"set {_technique(data)}", "generator")
         case "generator.exposure":
-            return Mark(
-                event.t,
-                "generator",
-                f"done {_technique(data)}",
-                "modality",
-                "quiet",
-                key="generator.exposure",
-            )
+            return Mark(event.t, "generator", f"X-ray off, {_technique(data)}", tone="quiet")
         case "generator.refused":
-            return Mark(event.t, "generator", f"refused: {data.get('reason')}", "modality", "bad")
+            # A command is answered on the line; an exposure that the hand switch asked for is refused silently.
+            to = "modality" if data.get("command") else None
+            return Mark(event.t, "generator", f"refused: {data.get('reason')}", to, "bad")
         case "generator.fault" | "detector.fault":
             actor = event.kind.partition(".")[0]
             return Mark(event.t, actor, shorten(f"fault: {data.get('what')}", 34), tone="bad")
