@@ -486,8 +486,8 @@ def _guard(live: Live, name: str, do: Callable[[], Any]) -> Any:
 def _links(live: Live) -> Iterator[LinkFidelity]:
     interfaces = {e.link: e for e in live.captured.interfaces} if live.captured is not None else {}
     for link in live.links:
-        # One capture at the modality's port sees every packet of the hospital LAN that concerns it.
-        entry = interfaces.get(link.name) or (interfaces.get("lan") if link.name != "detector" else None)
+        # The hospital LAN is captured once, at the modality's port: that is the modality's cable.
+        entry = interfaces.get("lan" if link.name == "modality" else link.name)
         facts = (
             CaptureFacts(file="wire.pcapng", packets=entry.packets, dropped=entry.dropped) if entry else None
         )
