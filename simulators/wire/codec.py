@@ -212,8 +212,6 @@ def split_pdvs(body: memoryview, limits: Limits) -> list[tuple[int, int, memoryv
             raise RemoteProtocolError(f"more than {limits.pdvs} PDVs in a PDU", INVALID_PARAMETER)
         pdvs.append((context_id, control, body[position + 6 : after]))
         position = after
-    if not pdvs:
-        raise RemoteProtocolError("P-DATA-TF without PDV", INVALID_PARAMETER)
     return pdvs
 
 

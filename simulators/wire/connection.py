@@ -53,6 +53,7 @@ from simulators.wire.pdu import (
     ReleaseRequest,
     ReleaseResponse,
 )
+from simulators.wire.receivebuffer import ReceiveBuffer
 from simulators.wire.states import EFFECTS, STATE_TEXT, TABLE, Action, Evt, State
 
 
@@ -120,7 +121,6 @@ _DATA_STATES: Final = frozenset(
     if TABLE[state][Evt.EVT10] in (Action.DT_2, Action.AR_6)
     and EFFECTS[TABLE[state][Evt.EVT10]].next_state is state
 )
-_IDLE_BUFFER: Final = 4096
 
 
 class Connection:
@@ -130,18 +130,13 @@ class Connection:
     """
 
     __slots__ = (
-        "_bytes",
         "_data_limit",
         "_deaf",
-        "_end",
         "_eof",
-        "_filled",
+        "_incoming",
         "_limits",
-        "_offered",
         "_receiving",
         "_skip",
-        "_start",
-        "_view",
         "accept",
         "artim_running",
         "artim_starts",
@@ -189,10 +184,7 @@ class Connection:
         self._deaf = False  # the stream makes no sense any more: throw everything away
         self._skip = 0  # bytes of a refused or ignored PDU that are still to be thrown away
         self._eof: int | None = 0 if connected else None  # None: no transport; 0: open; 1: closed; 2: told
-        self._bytes = bytearray(_IDLE_BUFFER)
-        self._view = memoryview(self._bytes)
-        self._start = self._end = self._offered = 0
-        self._filled = False
+        self._incoming = ReceiveBuffer(limits.receive_buffer)
         if connected and role is Role.ACCEPTOR:
             self._apply(Evt.EVT5)
 
@@ -201,12 +193,12 @@ class Connection:
     @property
     def buffer_size(self) -> int:
         """Bytes that the receive buffer holds or could hold: all the memory that a peer's bytes use here."""
-        return len(self._bytes)
+        return len(self._incoming.data)
 
     @property
     def pending(self) -> int:
         """Bytes received and not yet given out."""
-        return self._end - self._start
+        return self._incoming.end - self._incoming.start
 
     def buffer(self) -> memoryview:
         """Free space for ``sock.recv_into``, never empty.  Ends the life of all views that were handed out.
@@ -215,39 +207,24 @@ class Connection:
         """
         if self._eof != 0:
             raise LocalProtocolError("no open transport connection")
-        start, end = self._start, self._end
-        if start == end:
-            pending = 0
-        else:
-            pending = end - start
-            if start:
-                self._view[:pending] = self._view[start:end]
-        self._start, self._end = 0, pending
-        size = len(self._bytes)
-        best = self._limits.receive_buffer
-        if self._filled and size < best:
-            # The peer sent more than we offered: offer more.
-            self._resize(min(size * 4, best))
-        elif pending == size:
-            # One PDU larger than the buffer.  Grow as its bytes arrive, not as its header claims.
-            most = 6 + max(self._data_limit, self._limits.associate_length)
-            if size >= most or self._whole():
-                raise LocalProtocolError("take the events before receiving more")
-            self._resize(min(size * 4, most))
-        elif size > best and pending * 4 < best:
-            self._resize(best)
-        self._offered = len(self._bytes) - pending
-        return self._view[pending:]
+        most = 6 + max(self._data_limit, self._limits.associate_length)
+        if self._incoming.full and not self._unfinished(most):
+            raise LocalProtocolError("take the events before receiving more")
+        return self._incoming.space(most)
+
+    def _unfinished(self, most: int) -> bool:
+        """Whether all pending bytes belong to one PDU of a possible length that is not complete."""
+        if self._deaf or self._skip:
+            return False
+        length: int = HEADER.unpack_from(self._incoming.data, self._incoming.start)[1]
+        return self.pending < 6 + length <= most
 
     def received(self, count: int) -> None:
         """Tell how many bytes were written into :meth:`buffer`; 0: the peer closed the connection."""
-        if not 0 <= count <= self._offered:
-            raise LocalProtocolError(f"{count} bytes received into {self._offered}")
+        if not self._incoming.added(count):
+            raise LocalProtocolError(f"{count} bytes cannot have been received into the buffer")
         if count == 0:
-            self._close()
-        self._filled = count == self._offered
-        self._end += count
-        self._offered = 0
+            self._eof = 1
 
     def receive_data(self, data: Bytes) -> None:
         """Take bytes from the peer by copying; empty: the peer closed the connection.
@@ -256,44 +233,14 @@ class Connection:
         """
         if self._eof != 0:
             raise LocalProtocolError("no open transport connection")
-        count = len(data)
-        if count == 0:
-            self._close()
-            return
-        pending = self._end - self._start
-        if self._end + count > len(self._bytes):
-            self._view[:pending] = self._view[self._start : self._end]
-            self._start, self._end = 0, pending
-            if pending + count > len(self._bytes) or len(self._bytes) > self._limits.receive_buffer:
-                self._resize(max(pending + count, _IDLE_BUFFER))
-        self._view[self._end : self._end + count] = data
-        self._end += count
+        if len(data) == 0:
+            self._eof = 1
+        else:
+            self._incoming.append(data)
 
     def shrink(self) -> None:
         """Give back the receive buffer's memory while nothing arrives; ends the life of handed-out views."""
-        pending = self._end - self._start
-        size = max(_IDLE_BUFFER, pending)
-        if len(self._bytes) > size:
-            self._view[:pending] = self._view[self._start : self._end]
-            self._start, self._end = 0, pending
-            self._resize(size)
-        self._filled = False
-
-    def _resize(self, size: int) -> None:
-        """A new buffer of that size with the pending bytes (which must begin at 0); old views stay readable."""
-        fresh = bytearray(size)
-        view = memoryview(fresh)
-        view[: self._end] = self._view[: self._end]
-        self._bytes, self._view = fresh, view
-
-    def _whole(self) -> bool:
-        """Whether the buffer begins with a whole PDU, which :meth:`next_event` would have taken."""
-        length: int = HEADER.unpack_from(self._bytes, self._start)[1]
-        return self._deaf or self._skip > 0 or self._end - self._start >= 6 + length
-
-    def _close(self) -> None:
-        self._eof = 1
-        self._offered = 0
+        self._incoming.shrink()
 
     def data_fragments(self) -> Iterator[tuple[int, int, memoryview]]:
         """(context id, control byte, data) of every PDV of the complete P-DATA-TF PDUs in the buffer.
@@ -303,9 +250,10 @@ class Connection:
         caller may :meth:`send` between two fragments; when that ends the association, so does the iteration.
         """
         unpack = DATA_HEADER.unpack_from
-        view, data, end = self._view, self._bytes, self._end
+        incoming = self._incoming
+        view, data, end = incoming.view, incoming.data, incoming.end
         while self._receiving:
-            start = self._start
+            start = incoming.start
             available = end - start
             if available < 12:
                 return
@@ -318,7 +266,7 @@ class Connection:
                     return
                 if pdv_length == length - 4 and context_id in self.contexts:
                     # One PDV in the PDU: what nearly everybody sends.
-                    self._start = after
+                    incoming.start = after
                     yield context_id, control, view[start + 12 : after]
                     continue
             pdvs = self._data(pdu_type, length)
@@ -329,15 +277,16 @@ class Connection:
 
     def _data(self, pdu_type: int, length: int) -> list[tuple[int, int, memoryview]]:
         """Take the P-DATA-TF PDU that begins the buffer; its PDVs as views."""
-        start = self._start
+        incoming = self._incoming
+        start = incoming.start
         try:
             check_length(pdu_type, length, self._data_limit, self._limits)
         except RemoteProtocolError as error:
             self._deaf = True
             raise self._refused(error, Evt.EVT19) from None
-        self._start = start + 6 + length
+        incoming.start = start + 6 + length
         try:
-            pdvs = split_pdvs(self._view[start + 6 : start + 6 + length], self._limits)
+            pdvs = split_pdvs(incoming.view[start + 6 : incoming.start], self._limits)
             for context_id, _, _ in pdvs:
                 if context_id not in self.contexts:
                     raise RemoteProtocolError(
@@ -354,19 +303,18 @@ class Connection:
         Raises :class:`RemoteProtocolError`; then send ``connection.refuse(error)``, and close when ``should_close`` or
         when the ARTIM time is over.
         """
+        incoming = self._incoming
         while True:
             if self._deaf or self.state is State.STA1:
-                self._start = self._end
-            start = self._start
-            available = self._end - start
+                incoming.start = incoming.end
             if self._skip:
-                skipped = min(self._skip, available)
+                skipped = min(self._skip, incoming.end - incoming.start)
                 self._skip -= skipped
-                self._start = start = start + skipped
-                available -= skipped
+                incoming.start += skipped
+            available = incoming.end - incoming.start
             if available < 6:
                 return self._ended(available)
-            pdu_type, length = HEADER.unpack_from(self._bytes, start)
+            pdu_type, length = HEADER.unpack_from(incoming.data, incoming.start)
             try:
                 check_length(pdu_type, length, self._data_limit, self._limits)
             except RemoteProtocolError as error:
@@ -391,13 +339,14 @@ class Connection:
 
     def _take(self, pdu_type: int, length: int, event: Evt) -> PDU:
         """Decode the whole PDU that begins the buffer and apply its event."""
-        start = self._start
         if pdu_type == 4:
             return _data_event(self._data(pdu_type, length))
-        self._start = start + 6 + length
+        incoming = self._incoming
+        body = incoming.view[incoming.start + 6 : incoming.start + 6 + length]
+        incoming.start += 6 + length
         rejection: AssociateReject | None = None
         try:
-            pdu = decode_body(pdu_type, self._view[start + 6 : self._start], self._limits)
+            pdu = decode_body(pdu_type, body, self._limits)
             if type(pdu) is AssociateRequest:
                 self.request = pdu
                 self.peer_max_length = pdu.max_length
@@ -428,7 +377,7 @@ class Connection:
         if self._eof != 1:
             return NEED_DATA
         self._eof = 2
-        self._start = self._end
+        self._incoming.start = self._incoming.end
         state = self.state
         if state is not State.STA1:
             self._apply(Evt.EVT17)
@@ -543,9 +492,9 @@ class Connection:
 
     def transport_failed(self) -> ConnectionClosed:
         """The transport connection could not be opened, or was reset: as if the peer had closed it, at once."""
-        state, pending = self.state, self._end - self._start
+        state, pending = self.state, self.pending
         self._eof = 2
-        self._start = self._end
+        self._incoming.start = self._incoming.end
         if TABLE[state][Evt.EVT17] is not Action.NONE:
             self._apply(Evt.EVT17)
         self.should_close = True
