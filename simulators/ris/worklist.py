@@ -167,7 +167,7 @@ def _build(stated: Mapping[str, Any], defaults: Defaults, index: int) -> list[It
     if terms:
         dataset[SPECIFIC_CHARACTER_SET] = Element("CS", terms)
     if raw:
-        _check_text(dataset)
+        _check_text(dataset, terms)
         return [Item(dataset, terms)]
     flat = {tag: dataset.pop(tag) for tag in list(dataset) if tag in _SPS_TAGS}
     given = dataset.get(SPS_SEQUENCE)
@@ -183,7 +183,7 @@ def _build(stated: Mapping[str, Any], defaults: Defaults, index: int) -> list[It
             filled.setdefault(tag, Element(vr, value))
         open_station = STATION_AE not in filled
         whole = {**dataset, SPS_SEQUENCE: Element("SQ", (filled,))}
-        _check_text(whole)
+        _check_text(whole, terms)
         items.append(Item(whole, terms, open_station))
     return items
 
@@ -200,13 +200,12 @@ def _terms(stated: Any, dataset: DataSet) -> tuple[str, ...]:
     return terms
 
 
-def _check_text(dataset: DataSet) -> None:
+def _check_text(dataset: DataSet, terms: Sequence[str]) -> None:
     try:
         encode(dataset, EXPLICIT_LE)
     except UnicodeEncodeError as error:
-        raise ValueError(
-            f"{error.object!r} cannot be written in its character set ({error.reason})"
-        ) from None
+        names = "\\".join(terms) or "the default repertoire"
+        raise ValueError(f"{error.object!r} cannot be written in {names}") from None
 
 
 def _made_up(seed: int, index: int) -> dict[str, tuple[str, ...]]:
