@@ -90,6 +90,9 @@ class Console:
                 f"{count} {what}" for what, count in self.recovered.items()
             )
             self.notices.state(what="recovered", text=text, **self.recovered)
+        if self.recovered["missing"]:
+            text = f"{self.recovered['missing']} images are in the database but no longer on the disk"
+            self.notices.warn("store", "disk", text)
         self.notices.state(what="console", state="ready")
         self.queue.wake()
 

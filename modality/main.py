@@ -10,6 +10,7 @@ import argparse
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -45,6 +46,7 @@ def _run(path: Path, config: Config) -> int:
     from .control import ControlServer
     from .store import StoreError
 
+    warnings.filterwarnings("ignore", module="pydicom")  # a peer's odd data is no matter for stderr
     # A pipe, since a signal handler may not touch locks that the interrupted code could hold.
     ended, end = os.pipe()
 

@@ -241,13 +241,13 @@ class SendQueue:
         try:
             self._send(self._config(), peer, images, report)
         except ServiceFailure as failure:
+            self._notices.failure(failure)  # told before the job shows that it waits
             self._finish(job, "queued", failure.text, hold=True)
-            self._notices.failure(failure)
         except Exception as error:  # a fault of ours must not end the thread or lose the job
-            self._finish(job, "queued", f"internal error: {error!r}", hold=True)
             self._notices.warn(
                 "storage", peer.name, f"{peer.name}: sending failed: {error!r}", error=repr(error)
             )
+            self._finish(job, "queued", f"internal error: {error!r}", hold=True)
         else:
             self._finish(job, "failed" if refused else "sent", refused[-1] if refused else "")
 

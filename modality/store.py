@@ -251,7 +251,9 @@ class Store:
             self._db.execute("UPDATE steps SET set_state='failed' WHERE set_state='sending'")
             known = {
                 r["sop_instance"]
-                for r in self.rows("SELECT sop_instance FROM images WHERE state<>'rejected'")
+                for r in self.rows(
+                    "SELECT sop_instance FROM images WHERE state NOT IN ('rejected', 'missing')"
+                )
             }
             for image in sorted(known):
                 if not self.object_path(image).exists():

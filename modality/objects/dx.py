@@ -144,6 +144,7 @@ def checked(pixels: npt.NDArray[np.uint16], bits_stored: int) -> npt.NDArray[np.
 
 def _file_start(sop_instance: str) -> bytes:
     meta = FileMetaDataset()
+    meta.FileMetaInformationGroupLength = 0  # set by the writer
     meta.FileMetaInformationVersion = b"\x00\x01"
     meta.MediaStorageSOPClassUID = UID(vxvue.DX_PRESENTATION)
     meta.MediaStorageSOPInstanceUID = UID(sop_instance)
@@ -151,7 +152,8 @@ def _file_start(sop_instance: str) -> bytes:
     meta.ImplementationClassUID = UID(vxvue.IMPLEMENTATION_CLASS_UID)
     buffer = io.BytesIO()
     buffer.write(b"\x00" * 128 + b"DICM")
-    write_file_meta_info(buffer, meta)  # type: ignore[arg-type]
+    # Not enforce_standard: that would add the library's own version name (VX-ASC-008).
+    write_file_meta_info(buffer, meta, enforce_standard=False)  # type: ignore[arg-type]
     return buffer.getvalue()
 
 

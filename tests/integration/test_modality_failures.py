@@ -16,7 +16,8 @@ import pytest
 _NAME = "modality_peers"
 if _NAME not in sys.modules:
     _spec = importlib.util.spec_from_file_location(_NAME, Path(__file__).with_name(f"{_NAME}.py"))
-    assert _spec and _spec.loader
+    assert _spec
+    assert _spec.loader
     sys.modules[_NAME] = importlib.util.module_from_spec(_spec)
     _spec.loader.exec_module(sys.modules[_NAME])
 peers: Any = sys.modules[_NAME]

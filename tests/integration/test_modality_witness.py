@@ -22,7 +22,8 @@ import pytest
 _NAME = "modality_peers"
 if _NAME not in sys.modules:
     _spec = importlib.util.spec_from_file_location(_NAME, Path(__file__).with_name(f"{_NAME}.py"))
-    assert _spec and _spec.loader
+    assert _spec
+    assert _spec.loader
     sys.modules[_NAME] = importlib.util.module_from_spec(_spec)
     _spec.loader.exec_module(sys.modules[_NAME])
 peers: Any = sys.modules[_NAME]
@@ -215,7 +216,7 @@ def test_a_whole_exam_against_orthanc(tmp_path: Path, background: Any) -> None:
         assert len(operator.warnings()) == before
 
         def ask(what: str) -> Any:
-            with urllib.request.urlopen(f"http://127.0.0.1:{ports['http']}{what}", timeout=10) as answer:  # noqa: S310
+            with urllib.request.urlopen(f"http://127.0.0.1:{ports['http']}{what}", timeout=10) as answer:
                 return answer.read()
 
         stored = json.loads(ask("/instances?expand"))

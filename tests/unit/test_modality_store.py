@@ -1,0 +1,240 @@
+"""Store, exam workflow and send queue without a network."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydicom.dataset import Dataset
+
+from modality.acquisition import DetectorInfo, Shot
+from modality.config import Config, Peer
+from modality.dicom.worklist import pack
+from modality.exam import ExamError, Exams
+from modality.notices import Notices, ServiceFailure
+from modality.sendqueue import SendQueue
+from modality.store import Store
+
+NOW = datetime(2026, 11, 21, 9, 30)
+INFO = DetectorInfo("V", "VIVIX", "SN", None, 0.139, None)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = Store(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return Config(tmp_path, tmp_path / "c", storage=(Peer("a", "A", "h"), Peer("b", "B", "h")))
+
+
+def shot(value: int = 1) -> Shot:
+    pixels = np.full((4, 4), value, np.uint16)
+    return Shot(pixels, 14, 1.0, 2.0, "", None, None, None, None, None, None, None, None, NOW, INFO)
+
+
+def expose(exams: Exams, config: Config, **view: str) -> dict[str, Any]:
+    return exams.keep(config, exams.plan_view(config, view, None), shot(), mpps=True)
+
+
+def started(store: Store) -> Exams:
+    exams = Exams(store)
+    exams.start("emergency", pack(Dataset()), "", mpps=True, now=NOW)
+    return exams
+
+
+def test_a_transaction_is_all_or_nothing(store: Store) -> None:
+    with pytest.raises(RuntimeError), store.transaction():
+        store.put("a", "1")
+        with store.transaction():
+            store.put("b", "2")
+        raise RuntimeError
+    assert (store.get("a"), store.get("b")) == ("", "")
+
+
+def test_numbers_never_come_twice_even_after_a_restart(tmp_path: Path) -> None:
+    first = Store(tmp_path)
+    numbers = [first.next_number("n"), first.next_number("n"), first.next_number("m")]
+    first.close()
+    second = Store(tmp_path)
+    assert [*numbers, second.next_number("n")] == [1, 2, 1, 3]
+    second.close()
+
+
+def test_recovery_puts_jobs_back_and_removes_orphans(store: Store, config: Config) -> None:
+    exams = started(store)
+    kept = expose(exams, config)
+    lost = expose(exams, config)
+    exams.decide(kept["sop_instance"], "accepted")
+    rejected = expose(exams, config)
+    exams.decide(rejected["sop_instance"], "rejected", "moved")
+    store.write_object("2.25.99", [b"orphan"])
+    (store.images / "2.25.98.part").write_bytes(b"half")
+    foreign = store.images / "note.txt"
+    foreign.write_text("not ours")
+    store.remove_object(lost["sop_instance"])
+    job = store.insert("jobs", exam=1, destination="a", state="sending", attempts=1)
+    waiting = store.insert("jobs", exam=1, destination="b", state="queued")
+    store.update("steps", 1, create_state="sending")
+    assert store.recover() == {"interrupted": 1, "orphans": 2, "missing": 1}
+    assert {path.name for path in store.images.iterdir()} == {f"{kept['sop_instance']}.dcm", "note.txt"}
+    rows = {row["id"]: row for row in store.rows("SELECT * FROM jobs")}
+    assert (rows[job]["state"], rows[job]["hold"]) == ("queued", 1)
+    assert (rows[waiting]["state"], rows[waiting]["hold"]) == ("queued", 0)
+    assert exams.step(exams.open())["create_state"] == "failed"
+    assert store.recover() == {"interrupted": 0, "orphans": 0, "missing": 0}
+
+
+def test_warnings_are_kept_in_order_and_bounded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("modality.store._WARNINGS_KEPT", 3)
+    for number in range(5):
+        store.add_warning("t", {"text": str(number)})
+    assert [warning["text"] for warning in store.warnings()] == ["2", "3", "4"]
+
+
+def test_identifiers_of_an_exam(store: Store, config: Config) -> None:
+    exams = started(store)
+    images = [expose(exams, config, view=view) for view in ("PA", "PA", "LL")]
+    rows = exams.images(exams.open())
+    assert [row["number"] for row in rows] == [1, 2, 1]
+    assert rows[0]["series_uid"] == rows[1]["series_uid"] != rows[2]["series_uid"]
+    assert len({row["sop_instance"] for row in images}) == 3
+    for row in images:
+        assert row["sop_instance"].startswith("2.25.")
+        assert len(row["sop_instance"]) <= 64
+        assert store.object_path(row["sop_instance"]).exists()
+        exams.decide(row["sop_instance"], "accepted")
+    exam, step = exams.close("COMPLETED", "", NOW)
+    again = exams.append(mpps=True, now=NOW)
+    new = exams.step(again)
+    assert again["study_uid"] == exam["study_uid"]
+    assert new["sop_instance"] != step["sop_instance"]
+    for identifier in (exam["study_id"], step["pps_id"], new["pps_id"]):
+        assert 1 <= len(identifier) <= 16
+    assert new["pps_id"] != step["pps_id"]
+    assert expose(exams, config)["number"] == 1  # a new step has series of its own
+    assert exams.series(new) == []
+    assert [len(series.instances) for series in exams.series(step)] == [2, 1]
+
+
+def test_what_cannot_be_done_now_is_refused(store: Store, config: Config) -> None:
+    exams = Exams(store)
+    for action in (
+        exams.open,
+        lambda: exams.append(mpps=False, now=NOW),
+        lambda: exams.decide(None, "accepted"),
+    ):
+        with pytest.raises(ExamError):
+            action()
+    exams = started(store)
+    image = expose(exams, config)
+    with pytest.raises(ExamError, match="waits for acceptance"):
+        exams.close("COMPLETED", "", NOW)
+    exams.decide(None, "rejected")
+    assert not store.object_path(image["sop_instance"]).exists()
+    with pytest.raises(ExamError, match="does not wait"):
+        exams.decide(image["sop_instance"], "accepted")
+    with pytest.raises(ExamError, match="no image"):
+        exams.close("COMPLETED", "", NOW)
+    exams.close("DISCONTINUED", "", NOW)
+    with pytest.raises(ExamError):
+        exams.close("COMPLETED", "", NOW)
+
+
+def queue_with(store: Store, config: Config, sender: Any) -> tuple[SendQueue, list[dict[str, Any]]]:
+    notices = Notices(store)
+    warnings: list[dict[str, Any]] = []
+    notices.listen(lambda event: warnings.append(event) if event["event"] == "modality.warning" else None)
+    return SendQueue(store, notices, lambda: config, sender), warnings
+
+
+def accepted(store: Store, config: Config, count: int) -> list[int]:
+    exams = started(store)
+    return [exams.decide(expose(exams, config)["sop_instance"], "accepted")["id"] for _ in range(count)]
+
+
+def test_destinations_do_not_wait_for_each_other(store: Store, config: Config) -> None:
+    meet = threading.Barrier(2, timeout=10)
+    sets: list[tuple[str, int]] = []
+
+    def sender(config: Config, peer: Peer, images: Any, report: Any) -> None:
+        meet.wait()
+        sets.append((peer.name, len(images)))
+        for sop_instance, path in images:
+            assert path.exists()
+            report(sop_instance, 0, "")
+
+    queue, warnings = queue_with(store, config, sender)
+    images = accepted(store, config, 3)
+    jobs = queue.add(1, images, ["a", "b"])
+    assert queue.wait(queue.idle, 10)
+    assert sorted(sets) == [("a", 3), ("b", 3)]
+    assert [job["state"] for job in queue.jobs()] == ["sent", "sent"]
+    assert queue.add(1, images, ["a", "b"]) == []  # each image goes once
+    assert queue.begun(jobs)
+    assert warnings == []
+    assert store.row("SELECT sent FROM exams") == {"sent": 1}
+    queue.stop()
+
+
+def test_only_what_was_not_sent_is_sent_again(store: Store, config: Config) -> None:
+    config = replace(config, storage=config.storage[:1])
+    seen: list[list[str]] = []
+
+    def sender(config: Config, peer: Peer, images: Any, report: Any) -> None:
+        seen.append([uid for uid, _ in images])
+        for number, (sop_instance, _) in enumerate(images):
+            if len(seen) == 1 and number == 1:
+                raise ServiceFailure("storage", peer.name, "lost", connection="lost")
+            report(sop_instance, 0xB000 if number else 0, "")
+
+    queue, warnings = queue_with(store, config, sender)
+    queue.add(1, accepted(store, config, 3), ["a"])
+    assert queue.wait(queue.idle, 10)
+    (job,) = queue.jobs()
+    assert (job["state"], job["waits_for_operator"], job["last_error"]) == ("queued", True, "lost")
+    assert queue.resend("b") == []
+    assert queue.resend() == [job["job"]]
+    assert queue.wait(queue.idle, 10)
+    assert seen[1] == seen[0][1:]
+    assert queue.jobs()[0]["state"] == "sent"
+    assert [w["data"].get("connection", w["data"].get("status")) for w in warnings] == ["lost", "B000"]
+    queue.stop()
+
+
+def test_a_fault_of_ours_costs_a_warning_and_not_the_thread(store: Store, config: Config) -> None:
+    config = replace(config, storage=config.storage[:1])
+    calls: list[int] = []
+
+    def sender(config: Config, peer: Peer, images: Any, report: Any) -> None:
+        calls.append(len(images))
+        if len(calls) == 1:
+            raise ZeroDivisionError
+        for sop_instance, _ in images:
+            report(sop_instance, 0, "")
+
+    queue, warnings = queue_with(store, config, sender)
+    queue.add(1, accepted(store, config, 1), ["a"])
+    assert queue.wait(queue.idle, 10)
+    assert len(warnings) == 1
+    queue.resend()
+    assert queue.wait(queue.idle, 10)
+    assert calls == [1, 1]
+    assert queue.jobs()[0]["state"] == "sent"
+    queue.stop()
+
+
+def test_a_destination_taken_out_of_the_settings_keeps_its_job(store: Store, config: Config) -> None:
+    queue, _ = queue_with(store, replace(config, storage=()), lambda *args: None)
+    queue.add(1, accepted(store, config, 1), ["a"])
+    assert queue.jobs()[0]["state"] == "queued"
+    queue.stop()
