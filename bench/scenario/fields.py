@@ -318,7 +318,8 @@ class Enum:
     def schema(self) -> dict[str, Any]:
         """Give the list."""
         words = [*self.values, *self.aliases]
-        typed = [int(word) if self.whole and word.isdigit() else word for word in words]
+        typed: list[Any] = [int(word) if self.whole and word.isdigit() else word for word in words]
+        typed += [word == "true" for word in words if word in ("true", "false")]
         return {"anyOf": [{"enum": typed}, REFERENCE_SCHEMA]}
 
     @property

@@ -8,9 +8,22 @@ Rules of this file:
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
-from bench.scenario.fields import DURATION, Bool, Enum, Field, ListOf, Number, Record, Text
+from bench.scenario.fields import (
+    DURATION,
+    INVALID,
+    Bool,
+    Context,
+    Enum,
+    Field,
+    ListOf,
+    Number,
+    Record,
+    Text,
+)
+from bench.scenario.source import Node
 from bench.scenario.spec import CHARSET, DESTINATION, PEERS, PHANTOM
 
 _AE: Final = Text("an AE title (1 to 16 ASCII characters)", r"[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?")
@@ -27,8 +40,13 @@ _TIMEOUTS: Final = Record(
 )
 
 MODALITY_FIELDS: Final = (
-    Field("auto_send", Bool(), "send images as soon as they are accepted"),
+    Field(
+        "auto_send",
+        Enum(("complete", "accept", "off"), "moment", {"true": "complete", "false": "off"}),
+        "when images are sent by themselves: at the end of the exam (`true` too), on acceptance, never (`false` too)",
+    ),
     Field("auto_retry", Bool(), "send again by itself after a failure (off: VX-D-09)"),
+    Field("retry_interval", DURATION, "pause between automatic retries"),
     Field("storage", ListOf(DESTINATION), "destinations of images, in their order"),
     Field("charset", CHARSET, "Specific Character Set of what is entered by hand"),
     Field("bits_stored", Enum(("12", "14"), "bits stored", whole=True), "Bits Stored (0028,0101) of images"),
@@ -43,6 +61,23 @@ MODALITY_FIELDS: Final = (
     Field("receiver", Bool(), "the modality's DICOM receiver is on"),
     Field("timeouts", _TIMEOUTS, "the modality's timeouts"),
 )
+
+
+@dataclass(frozen=True)
+class Switch(Bool):
+    """``true`` or ``false``, handed on as ``{"enabled": …}``."""
+
+    def read(self, node: Node, ctx: Context, what: str) -> Any:
+        """Read it."""
+        value = super().read(node, ctx, what)
+        return value if value is INVALID else {"enabled": value}
+
+
+CONFIGURE_FIELDS: Final = (
+    *(item for item in MODALITY_FIELDS if item.name not in ("storage", "bits_stored", "receiver")),
+    Field("receiver", Switch(), "the modality's DICOM receiver is on"),
+)
+"""What an operator can change while the modality runs; destinations belong to the installer."""
 
 _PEER_FIELDS: Final = (
     Field("ae_title", _AE, "AE title of this peer"),

@@ -6,7 +6,7 @@ from typing import Final
 
 from bench.scenario.fields import DURATION, Bool, Enum, Field, Number, Text
 from bench.scenario.keywords import Keywords
-from bench.scenario.setup import MODALITY_FIELDS
+from bench.scenario.setup import CONFIGURE_FIELDS
 from bench.scenario.spec import DESTINATION, PEER, StepSpec
 
 TIMEOUT: Final = Field(
@@ -26,11 +26,20 @@ _TECHNIQUE: Final = (
     Field("kvp", Number(low=20, high=150, unit="kV"), "tube voltage"),
     Field("ma", Number(low=0.1, high=1000, unit="mA"), "tube current"),
     Field("ms", Number(low=0.1, high=12000, unit="ms"), "exposure time"),
+    Field("protocol", Text("a name", longest=64), "Protocol Name (0018,1030)"),
+    Field(
+        "sid_mm",
+        Number(low=100, high=4000, unit="mm"),
+        "distance from source to detector, as the operator enters it",
+    ),
+    Field("target_ei", Number(low=1, high=10000), "target exposure index"),
 )
 _IMAGE: Final = Field(
     "image", Text("a SOP Instance UID"), "which image (else the last one): `${shot.sop_instance}`"
 )
 _DESTINATION: Final = Field("destination", DESTINATION, "one destination only (else every configured one)")
+_WHAT: Final = Field("what", Enum(("all", "images", "mpps"), "kind of job"), "`all` unless said")
+_WAIT: Final = Field("wait", DURATION, "answer when the queue is empty, at the latest after this time")
 _IMAGE_RESULTS: Final = (
     *("sop_instance", "sha256", "raw_sha256", "ei", "target_ei", "di", "kvp", "ma", "ms", "mas"),
     *("rows", "columns"),
@@ -108,7 +117,7 @@ OPERATOR_STEPS: Final = (
         (Field("reason", Text("a reason"), "what the operator chooses or types"), TIMEOUT),
     ),
     StepSpec("operator.append", "Open the closed exam again for further images.", (TIMEOUT,), products=_VX),
-    StepSpec("operator.send", "Send what waits in the queue (again).", (_DESTINATION, TIMEOUT)),
+    StepSpec("operator.send", "Send what waits in the queue (again).", (_DESTINATION, _WHAT, _WAIT, TIMEOUT)),
     StepSpec(
         "operator.commit",
         "Ask for storage commitment of the exam's images.",
@@ -149,12 +158,12 @@ OPERATOR_STEPS: Final = (
         (Field("medium", Enum(("usb", "sd"), "medium"), "where to", required=True), TIMEOUT),
         products=_MX,
     ),
-    StepSpec("operator.configure", "Change settings of the modality.", (*MODALITY_FIELDS, TIMEOUT)),
+    StepSpec("operator.configure", "Change settings of the modality.", (*CONFIGURE_FIELDS, TIMEOUT)),
     StepSpec("operator.restart", "Switch the modality off (if it runs) and on again.", (TIMEOUT,)),
     StepSpec(
         "operator.warnings", "Question: which warnings are on the screen? Judge it with `answer`.", (TIMEOUT,)
     ),
-    StepSpec("operator.queue", "Question: what waits to be sent? Judge it with `answer`.", (TIMEOUT,)),
+    StepSpec("operator.queue", "Question: what waits to be sent? Judge it with `answer`.", (_WAIT, TIMEOUT)),
     StepSpec(
         "operator.exam_state", "Question: in which state is the exam? Judge it with `answer`.", (TIMEOUT,)
     ),

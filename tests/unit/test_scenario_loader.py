@@ -116,7 +116,7 @@ def test_fields_are_typed_as_the_registry_says() -> None:
     assert args[4] == {"on": "C-ECHO-RQ", "by": 0.5}
     assert args[5] == {"at_bytes": 16384, "how": "rst"}
     assert scenario.setup == {
-        "auto_send": False,
+        "auto_send": "off",
         "bits_stored": 12,
         "storage": ("pacs", "pacs2"),
         "pacs": {"running": False},
@@ -357,7 +357,7 @@ def test_a_matrix_value_is_checked_and_typed_for_every_cell() -> None:
         ("covers: [VX-STO-004, VX-STO-004]", "covers: 'VX-STO-004' is there twice"),
         ("covers: [MX-GEN-001]", "covers: MX-GEN-001 is no clause of vxvue"),
         ("setup: {auto_sent: true}", "setup: unknown key 'auto_sent' (did you mean 'auto_send'?)"),
-        ("setup: {auto_send: yes}", "setup: auto_send: expected true or false, not 'yes'"),
+        ("setup: {auto_send: yes}", "setup: auto_send: unknown moment 'yes'"),
         ("timeout: 5", "timeout: a duration looks like"),
         ("marks: [Slow-One]", "marks: 'Slow-One' is not a pytest mark"),
     ],

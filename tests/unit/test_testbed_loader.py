@@ -47,7 +47,7 @@ def test_a_command_adapter_and_configuration() -> None:
         "peers: {pacs: {address: 10.0.0.21, port: 104, ae: PACS}}\n"
     )
     assert bed.sut.command == ("python", "drive.py")
-    assert bed.sut.config == {"auto_send": False, "bits_stored": 12}
+    assert bed.sut.config == {"auto_send": "off", "bits_stored": 12}
     assert bed.links["modality"].options == {"mode": "100BASE-T"}
     assert bed.peers["pacs"].port == 104
 
