@@ -155,6 +155,19 @@ def test_the_echoed_titles_and_refused_syntaxes_of_an_answer_are_not_tested() ->
     assert decode(encode(bare)) == bare
 
 
+def test_unknown_sub_items_of_a_context_are_skipped() -> None:
+    """PS3.8 9.3.1: items of unrecognized types shall be ignored."""
+    proposed = "20 00 0019 01 00 00 00  30 00 0003 312e32  7f 00 0001 00  40 00 0005 312e322e33"
+    assert decode(_associate(CONTEXT, proposed, USER)) == EXACT[0][0]
+    answered = "21 00 0012 01 00 00 00  7f 00 0001 00  40 00 0005 312e322e33"
+    assert decode(_associate(CONTEXT, answered, USER, pdu_type=2)) == EXACT[1][0]
+
+
+def test_the_bits_of_a_pdv() -> None:
+    bits = [(PDV(1, control, b"").is_command, PDV(1, control, b"").is_last) for control in (0, 1, 2, 3, 0xFC)]
+    assert bits == [(False, False), (True, False), (False, True), (True, True), (False, False)]
+
+
 def test_spaces_around_an_ae_title_mean_nothing() -> None:
     fixed = f"0001 0000 {b'  A B           '.hex()} {CALLING} {'00' * 32}"
     request = decode(_associate(CONTEXT, PROPOSED, USER, fixed=fixed))

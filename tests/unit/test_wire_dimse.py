@@ -167,6 +167,19 @@ def test_all_kinds_of_values() -> None:
     assert decode_command(data) == command
 
 
+def test_anything_can_be_left_out_or_forged() -> None:
+    without = Command.new("C-STORE-RQ", Priority=None, MessageID=None, dataset=False)
+    assert without.elements == {0x0100: 1, 0x0800: 0x0101}
+    forged = Command({0x0001: 5, 0x0002: b"\xff", 0x0100: 0x0030, 0x0110: b"\1\0\0\0"})
+    assert encode_command(forged) == bytes.fromhex(
+        "00000000040000002b000000"  # group length
+        "000001000400000005000000"  # a number in an unknown element has 4 bytes
+        "0000020001000000ff"
+        "00000001020000003000"
+        "000010010400000001000000"
+    )
+
+
 def test_titles_are_read_without_spaces() -> None:
     move = Command.new("C-MOVE-RQ", MessageID=1, AffectedSOPClassUID="1.2", MoveDestination=" A B ")
     assert decode_command(encode_command(move)).get("MoveDestination") == "A B"
