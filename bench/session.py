@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import queue
 import secrets
 import shutil
@@ -49,6 +50,8 @@ from bench.testbed import VIRTUAL, Testbed, load_testbed
 from bench.verdict import Verdict
 from bench.zygote import SandboxError, Zygote
 
+SCRATCH: Final = "modbench-"
+"""Scratch folders are named so, then the worker's pid."""
 EXTRA_S: Final = 60.0
 """A cell's own limit is its scenario's; the worker adds this for building and teardown before it kills it."""
 
@@ -109,6 +112,24 @@ def choose_backend(testbed: Testbed, asked: str | None) -> str:
     return best_backend()
 
 
+def sweep_scratch() -> None:
+    """Delete the scratch folders of workers that were killed: they are ours, and their process is gone."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*-*"):
+        owner = folder.name.removeprefix(SCRATCH).partition("-")[0]
+        if owner.isdigit() and not _alive(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
 class Worker:
     """One warm process and what may be kept between its cells."""
 
@@ -119,7 +140,8 @@ class Worker:
         self._options = options
         self._backend = backend
         self._calibrations: Any = {}
-        self._cache = Path(tempfile.mkdtemp(prefix="modbench-cache-"))
+        sweep_scratch()
+        self._cache = Path(tempfile.mkdtemp(prefix=f"{SCRATCH}{os.getpid()}-"))
         self._zygote = Zygote(preload(backend), backend)
         self._running: Any = None
 

@@ -82,6 +82,7 @@ class Live:
     plan: Plan
     folder: Path
     stream: Stream
+    scratch: Path | None = None
     network: Network = None  # type: ignore[assignment]  # there from the first step of building on
     hosts: dict[str, Host] = field(default_factory=dict)
     capture: Capture | None = None
@@ -111,6 +112,7 @@ def main(channel: Any, argument: Mapping[str, Any]) -> int:
         plan,
         folder,
         calibrations=calibrations,
+        scratch=cache,
         phases=phases,
         progress=lambda news: channel.send({"progress": dict(news)}),
         hold=bool(argument.get("hold")),
@@ -135,6 +137,7 @@ def run_cell(
     folder: Path,
     *,
     calibrations: Calibrations,
+    scratch: Path | None,
     phases: Phases,
     progress: Progress,
     hold: bool = False,
@@ -147,7 +150,7 @@ def run_cell(
     engine = Engine(plan.cell.allow)
     stream = Stream(journal, engine)
     stream.say("bench", "cell.start", cell=plan.cell.id, axes=dict(plan.cell.values), seed=plan.seed)
-    live = Live(plan, folder, stream)
+    live = Live(plan, folder, stream, scratch)
     walk: Walk | None = None
     try:
         build(live, calibrations, phases, progress)
@@ -361,7 +364,7 @@ def _start_sut(live: Live) -> None:
             return netns.inside(modality_fd)
 
     config = sut_config(live)
-    live.sut = ReferenceSut(plan.product, config, live.folder, inside, say, claim)
+    live.sut = ReferenceSut(plan.product, config, live.folder, inside, say, claim, live.scratch)
     with stream.lock:
         stream.engine.scope.put(
             "modality",

@@ -72,6 +72,7 @@ class ReferenceSut:
         inside: Callable[[], contextlib.AbstractContextManager[None]],
         say: Say,
         claim: Claim,
+        scratch: Path | None = None,
     ) -> None:
         """Prepare to run ``product``.
 
@@ -82,6 +83,7 @@ class ReferenceSut:
             inside: context manager that puts the calling thread into the modality's network namespace.
             say: journals what the bench does to the SUT.
             claim: journals what the SUT says.
+            scratch: where its database and control socket live while it runs; else the system's place.
         """
         self._product = product
         self._folder = folder
@@ -89,7 +91,7 @@ class ReferenceSut:
         self._say = say
         self._claim = claim
         # A path of a Unix socket is limited to about 100 bytes: never below the run folder.
-        self._private = Path(tempfile.mkdtemp(prefix="modbench-"))
+        self._private = Path(tempfile.mkdtemp(prefix="sut-", dir=scratch))
         self._config = {**config, "control": str(self._private / "control")}
         self._config.setdefault("data_dir", str(self._private / "data"))
         self._process: subprocess.Popen[bytes] | None = None
