@@ -9,6 +9,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+import fcntl
 import socket
 import struct
 import time
@@ -24,6 +25,7 @@ from simulators.detector.bootstrap import Ccp, Reg, address
 from simulators.detector.gvsp import Packets
 
 SO_RCVBUFFORCE: Final = 33
+SIOCGSTAMPNS: Final = 0x8907
 
 
 class GvcpError(Exception):
@@ -46,6 +48,9 @@ class Grab:
     lost: int = 0
     """Packets missing when the frame should have been complete, before any resend."""
     seconds: float = 0.0
+    """From reading the first packet to reading the last one."""
+    line_seconds: float = 0.0
+    """From the first packet's arrival to the last one's, as the kernel stamped them."""
     unavailable: int = 0
     """Packets the device said it does not have."""
 
@@ -69,6 +74,7 @@ class Client:
         except OSError:
             self.stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         self.stream.bind((local, 0))
+        self._arrival()  # from now on packets are stamped
         self.local = local
         self.pending = 0
         """PENDING_ACKs seen."""
@@ -147,6 +153,14 @@ class Client:
 
     # ---------------------------------------------------------------- GVSP
 
+    def _arrival(self) -> float:
+        """When the packet just read arrived at this machine (s), whoever read it late; 0 where unknown."""
+        try:
+            seconds, nanoseconds = struct.unpack("@ll", fcntl.ioctl(self.stream, SIOCGSTAMPNS, bytes(16)))
+        except OSError:
+            return 0.0
+        return float(seconds + nanoseconds / 1e9)
+
     def grab(self, size: int, packet_size: int = 1500, *, timeout: float = 5.0, resend: bool = True) -> Grab:
         """Receive one frame of ``size`` bytes; ask for what is missing until nothing comes any more."""
         cut = Packets(size, packet_size)
@@ -156,7 +170,7 @@ class Client:
         buffer = bytearray(16384)
         step, left = cut.step, cut.total
         end = time.monotonic() + timeout
-        started = 0.0
+        started = first_arrival = 0.0
         asked = 0
         self.stream.settimeout(timeout)
         while left:
@@ -178,6 +192,7 @@ class Client:
                 continue
             if not started:
                 started = time.monotonic()
+                first_arrival = self._arrival()
                 result.block = int.from_bytes(buffer[2:4], "big")
                 self.stream.settimeout(0.1)
             if int.from_bytes(buffer[2:4], "big") != result.block or packet >= cut.total or got[packet]:
@@ -190,7 +205,9 @@ class Client:
             elif kind == gvsp.Kind.LEADER:
                 decoded = gvsp.decode(bytes(buffer[:n]))
                 result.leader = decoded if isinstance(decoded, gvsp.Leader) else None
-        result.seconds = time.monotonic() - started if started else 0.0
+        if started:
+            result.seconds = time.monotonic() - started
+            result.line_seconds = self._arrival() - first_arrival
         result.missing = [i for i, seen in enumerate(got) if not seen]
         return result
 

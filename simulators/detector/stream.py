@@ -27,7 +27,7 @@ from simulators.detector import gvsp
 from simulators.detector.faults import Plan
 from simulators.detector.gvcp import PacketResend, Status
 from simulators.detector.gvsp import ETHERNET, OVERHEAD, Packets
-from simulators.detector.transmit import Burst, Pacer, tune
+from simulators.detector.transmit import Burst, Pacer, hurry, tune
 
 KEPT: Final = 2
 MAX_REQUESTS: Final = 4096
@@ -158,6 +158,7 @@ class Stream:
     # ---------------------------------------------------------------- the sending thread
 
     def _run(self) -> None:
+        hurry()
         while True:
             with self._wake:
                 self._wake.wait_for(
@@ -175,6 +176,7 @@ class Stream:
                 if frame is not None:
                     self._send(frame)
                 elif not idle:
+                    self._pacer.begin()
                     self._serve()
             except OSError as error:
                 self._emit("bench.error", where="detector stream", message=str(error))
@@ -198,6 +200,7 @@ class Stream:
             frame.cut, frame.headers, frame.pixels, plan.order, frame.destination, plain=self._plain
         )
         self._pacer.gap_s = frame.gap_s
+        self._pacer.begin()
         started = time.monotonic()
         if plan.leader:
             self._single(frame.leader, frame.destination)
