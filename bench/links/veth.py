@@ -19,6 +19,7 @@ Rules of this file:
 from __future__ import annotations
 
 import errno
+import importlib.util
 import socket
 import threading
 import time
@@ -38,7 +39,7 @@ from bench.links.network import (
     monotonic_ns,
 )
 from bench.links.rtnl import Rtnl
-from bench.links.spec import LINE_RATES, End, LinkSpec, NetworkSpec, check_mode
+from bench.links.spec import HOSTS, LINE_RATES, End, LinkSpec, NetworkSpec, check_mode, standard
 
 WIRE_OVERHEAD: Final = 24
 """Preamble 8, FCS 4, inter-frame gap 12 bytes (IEEE 802.3)."""
@@ -411,3 +412,18 @@ def _switch_limit(mode: str) -> int:
 
 def _nic_limit(mode: str) -> int:
     return max(NIC_QUEUE_BYTES, _switch_limit(mode))
+
+
+def warm_up() -> None:
+    """Encode all messages of the standard network in every mode; called by a zygote that preloads this module."""
+    if importlib.util.find_spec("pyroute2") is None:
+        return  # not a system that could build a network
+    hosts = dict.fromkeys(HOSTS, 0)
+    for mode in LINE_RATES:
+        for neighbours in (False, True):
+            spec = standard(lan=mode, detector=mode, modes={"pacs": mode}, neighbours=neighbours)
+            network = VethNetwork(spec, hosts)
+            network._switch_requests()
+            for cable in network._cables.values():
+                for port in cable.ports:
+                    network._nic_requests(cable, port)

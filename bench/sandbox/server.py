@@ -6,6 +6,8 @@ Rules of this file:
 
 * It stays single-threaded for ever (threads do not survive a fork, their locks do): checked after the
   imports, by the kernel's count, because libraries such as BLAS start threads that Python does not know.
+* A preloaded module may have a function ``warm_up()``; it is called once, so that what it computes is there in every
+  sandbox.
 * It ends when its worker goes away, and its sandboxes end with it.
 * It answers one request after the other; the sandboxes themselves run side by side.
 """
@@ -57,7 +59,9 @@ def _serve(control: socket.socket) -> None:
             isolate.new_user_namespace()
         sys.path[:0] = [entry for entry in hello["path"] if entry not in sys.path]
         for name in hello["preload"]:
-            importlib.import_module(name)
+            warm_up = getattr(importlib.import_module(name), "warm_up", None)
+            if callable(warm_up):
+                warm_up()
         _one_thread()
     except Exception as error:
         _answer(control, {"error": f"the zygote could not start: {type(error).__name__}: {error}"})
