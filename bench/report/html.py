@@ -408,6 +408,16 @@ def _view(run_dir: Path, cell: CellResult, number: int) -> CellView:
     return view
 
 
+def _safe_view(run_dir: Path, cell: CellResult, number: int) -> CellView:
+    """Make the view of a cell; a fault of this program costs the drawings of one cell, never the report of a night."""
+    try:
+        return _view(run_dir, cell, number)
+    except Exception as error:
+        view = CellView(cell, f"c{number}", f"cells/{cell_folder(cell.id)}", _rows(cell))
+        view.journal_note = f"What this cell left could not be shown: {type(error).__name__}: {error}"
+        return view
+
+
 def _sections(run: RunResult) -> list[Section]:
     """Return the sections of every statement that a clause of the run belongs to, untouched ones too."""
     grouped: dict[str, list[ClauseSummary]] = {}
@@ -611,7 +621,7 @@ def environment() -> jinja2.Environment:
 
 def html(run: RunResult, run_dir: Path) -> str:
     """Return the whole page of a run."""
-    views = [_view(run_dir, cell, number) for number, cell in enumerate(run.cells, 1)]
+    views = [_safe_view(run_dir, cell, number) for number, cell in enumerate(run.cells, 1)]
     env = environment()
     source = Path(__file__).parent / "templates"
     style = (source / "style.css").read_text(encoding="utf-8")

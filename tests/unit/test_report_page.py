@@ -28,6 +28,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from bench.journal import JournalWriter
 from bench.report import render
 from bench.report.__main__ import main
+from bench.report.html import MAX_EVENTS
 from bench.results import (
     Artefact,
     Capture,
@@ -700,6 +701,46 @@ def test_steps_and_faults_are_found_in_the_journal_when_the_result_does_not_say(
         assert "8 operator.query_worklist" in text
     assert "/home/somebody" not in (tmp_path / "index.html").read_text(encoding="utf-8")
     assert "scenarios/regression/x.yaml:19" in text
+
+
+def test_a_long_journal_shows_its_beginning_and_all_that_is_referred_to(tmp_path: Path) -> None:
+    writer = JournalWriter(cell_dir(tmp_path, "one") / "journal.jsonl", {})
+    emit = writer.source("pacs", clock=iter(range(10_000)).__next__)
+    for number in range(MAX_EVENTS + 2000):
+        emit("bench.note", message=f"n{number}")
+    seal = writer.close()
+    last = MAX_EVENTS + 1500
+    write_run(tmp_path, run_info())
+    write_cell(
+        tmp_path,
+        CellResult(
+            id="one", scenario="s", file="s.yaml", line=1, verdict=V.PASS, reason="r", seconds=1.0,
+            expectations=(ExpectationResult(line=1, text="x", verdict=V.PASS, matched=(last, last + 9999)),),
+            journal=JournalSeal(events=seal.events, last=seal.last),
+        ),
+    )  # fmt: skip
+    render(tmp_path, ["html"])
+    found = page(tmp_path)
+    assert f"c1-e{last}" in found.ids
+    assert f"#c1-e{last}" in found.links
+    assert f"#c1-e{last + 9999}" not in found.links
+    assert f"c1-e{last - 1}" not in found.ids
+    assert f"All events ({MAX_EVENTS + 1} of {MAX_EVENTS + 2000})" in text_of(tmp_path)
+
+
+def test_a_mistake_of_ours_costs_one_cell_not_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> str:
+        raise RuntimeError("<oops>")
+
+    monkeypatch.setattr("bench.report.html.ladder", broken)
+    write_run(tmp_path, run_info())
+    write_cell(tmp_path, exam(tmp_path, "one", {"link": "100BASE-T"}, lost=True))
+    render(tmp_path, ["html"])
+    whole = text_of(tmp_path)
+    assert "What this cell left could not be shown: RuntimeError: <oops>" in whole
+    assert "The image was not stored within 30 s" in whole
 
 
 def test_cells_of_the_demonstration_have_safe_folders(run: Path) -> None:
