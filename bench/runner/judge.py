@@ -23,7 +23,7 @@ from bench.results import (
     NearMiss,
     StrictnessFinding,
 )
-from bench.runner.steps import VERDICTS, Walk
+from bench.runner.steps import VERDICTS, Walk, shown
 from bench.scenario import Expect, Never
 from bench.verdict import Verdict, combine
 
@@ -86,7 +86,7 @@ def _expectation(outcome: Outcome) -> ExpectationResult:
     return ExpectationResult(
         line=step.line,
         index=step.index,
-        text=step.head,
+        text=shown(step),
         what=what,
         verdict=VERDICTS[outcome.status],
         within_s=within,
@@ -148,19 +148,20 @@ def _reason(
 def _clauses(
     plan: Plan, verdict: Verdict, expectations: Sequence[ExpectationResult]
 ) -> tuple[ClauseResult, ...]:
-    """Clauses that the scenario covers.
+    """Clauses that the scenario exercises.
 
-    They are exercised, and share the cell's verdict, only as far as the scenario's expectations go; the wire's own
-    verdict per clause is the witness's work.  A cell that did not pass says nothing good about any of them.
+    Its expectations look at a few attributes and moments; whether every word of a clause is kept is for a check of
+    that clause to say.  So a clause is exercised here, and never green for that alone.
     """
-    evidence = tuple(Evidence(seq=seq) for e in expectations for seq in e.matched[:1])[:8]
-    if verdict is Verdict.PASS:
-        reason = "exercised by this scenario; every expectation of it held"
-    else:
-        verdict = Verdict.INCONCLUSIVE if verdict is not Verdict.ERROR else verdict
-        reason = "exercised by a cell that did not pass: see the cell"
+    evidence = tuple(Evidence(seq=seq) for e in expectations for seq in e.matched[:1])[:3]
+    held = "its scenario passed" if verdict.green else "its scenario did not pass"
     return tuple(
-        ClauseResult(id=clause, verdict=verdict, reason=reason, evidence=evidence)
+        ClauseResult(
+            id=clause,
+            verdict=Verdict.INCONCLUSIVE,
+            reason=f"exercised, and {held}; its own words are not judged yet",
+            evidence=evidence,
+        )
         for clause in plan.cell.scenario.covers
     )
 

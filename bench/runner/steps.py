@@ -101,7 +101,7 @@ class Walk:
             if stopped:
                 self.results.append(
                     StepResult(
-                        index=step.index, line=step.line, text=step.head, verdict=Verdict.NOT_EXERCISED
+                        index=step.index, line=step.line, text=shown(step), verdict=Verdict.NOT_EXERCISED
                     )
                 )
                 continue
@@ -112,7 +112,7 @@ class Walk:
 
     def _one(self, step: Step) -> StepResult:
         began = time.monotonic_ns()
-        self.stream.say("bench", "step.start", index=step.index, line=step.line, text=step.head)
+        self.stream.say("bench", "step.start", index=step.index, line=step.line, text=shown(step))
         verdict, message = Verdict.PASS, None
         try:
             if isinstance(step, Expect | Never | Order):
@@ -357,6 +357,12 @@ class Walk:
             # A fault that fired for the last time is gone already; that is no trouble.
             with contextlib.suppress(HostError):
                 self._hosts_of(step.host).command(step.host, "disarm", {"id": entry[1]})
+
+
+def shown(step: Step) -> str:
+    """Return the step as its author wrote it, on one line."""
+    text = step.text.removeprefix("- ").split("  #")[0].strip()
+    return text if len(text) <= 120 else text[:119] + "…"
 
 
 def _common(step: Step) -> dict[str, Any]:
