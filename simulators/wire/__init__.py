@@ -5,8 +5,9 @@ Start with :class:`Connection`; :mod:`simulators.wire.dimse` turns its data into
 
 from simulators.wire import dimse
 from simulators.wire.codec import decode, encode
-from simulators.wire.connection import NEED_DATA, Connection, ConnectionClosed, Event, Role
+from simulators.wire.connection import Connection
 from simulators.wire.errors import LocalProtocolError, ProtocolError, RemoteProtocolError
+from simulators.wire.events import NEED_DATA, ConnectionClosed, Event, Role
 from simulators.wire.limits import DEFAULT_LIMITS, Limits
 from simulators.wire.negotiate import AcceptedContext, accept, agreed_contexts
 from simulators.wire.pdu import (

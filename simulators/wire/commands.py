@@ -5,7 +5,8 @@ Rules of this file:
 * A :class:`Command` is a small dict of elements; :func:`encode_command` writes whatever is in it, so that a
   scenario can leave out or forge anything.
 * :func:`decode_command` is strict: implicit VR little endian, group 0000 only, elements ascending and unique, the
-  group length right, every element of :data:`MESSAGES` there, a data set announced where one must follow and
+  group length right, every element that
+  :data:`~simulators.wire.commandtable.MESSAGES` names there, a data set announced where one must follow and
   not where none may.  Anything else is a :class:`RemoteProtocolError`.
 * Unknown and retired elements of group 0000 stay as bytes.
 """
@@ -13,140 +14,26 @@ Rules of this file:
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
-from enum import IntEnum
-from typing import Final, TypeAlias
+from typing import Final
 
+from simulators.wire.commandtable import (
+    COMMAND_ELEMENTS,
+    ELEMENTS,
+    MESSAGES,
+    NO_DATASET,
+    Dataset,
+    Field,
+    Value,
+)
 from simulators.wire.errors import LocalProtocolError, RemoteProtocolError
 from simulators.wire.limits import DEFAULT_LIMITS, Limits
 from simulators.wire.useritems import encode_text, read_uid
-
-
-class Field(IntEnum):
-    """Command Field (0000,0100), PS3.7 E.1."""
-
-    C_STORE_RQ = 0x0001
-    C_GET_RQ = 0x0010
-    C_FIND_RQ = 0x0020
-    C_MOVE_RQ = 0x0021
-    C_ECHO_RQ = 0x0030
-    N_EVENT_REPORT_RQ = 0x0100
-    N_GET_RQ = 0x0110
-    N_SET_RQ = 0x0120
-    N_ACTION_RQ = 0x0130
-    N_CREATE_RQ = 0x0140
-    N_DELETE_RQ = 0x0150
-    C_CANCEL_RQ = 0x0FFF
-    C_STORE_RSP = 0x8001
-    C_GET_RSP = 0x8010
-    C_FIND_RSP = 0x8020
-    C_MOVE_RSP = 0x8021
-    C_ECHO_RSP = 0x8030
-    N_EVENT_REPORT_RSP = 0x8100
-    N_GET_RSP = 0x8110
-    N_SET_RSP = 0x8120
-    N_ACTION_RSP = 0x8130
-    N_CREATE_RSP = 0x8140
-    N_DELETE_RSP = 0x8150
-
-
-Value: TypeAlias = int | str | tuple[int, ...] | bytes
-"""US and UL: int; UI, AE, LO: str; AT: tuple of 32-bit tags; unknown elements: bytes."""
-
-NO_DATASET: Final = 0x0101
-"""Command Data Set Type that says: no data set follows.  Every other value says one does."""
-
-_ELEMENTS: Final[dict[int, tuple[str, str]]] = {
-    0x0002: ("AffectedSOPClassUID", "UI"),
-    0x0003: ("RequestedSOPClassUID", "UI"),
-    0x0100: ("CommandField", "US"),
-    0x0110: ("MessageID", "US"),
-    0x0120: ("MessageIDBeingRespondedTo", "US"),
-    0x0600: ("MoveDestination", "AE"),
-    0x0700: ("Priority", "US"),
-    0x0800: ("CommandDataSetType", "US"),
-    0x0900: ("Status", "US"),
-    0x0901: ("OffendingElement", "AT"),
-    0x0902: ("ErrorComment", "LO"),
-    0x0903: ("ErrorID", "US"),
-    0x1000: ("AffectedSOPInstanceUID", "UI"),
-    0x1001: ("RequestedSOPInstanceUID", "UI"),
-    0x1002: ("EventTypeID", "US"),
-    0x1005: ("AttributeIdentifierList", "AT"),
-    0x1008: ("ActionTypeID", "US"),
-    0x1020: ("NumberOfRemainingSuboperations", "US"),
-    0x1021: ("NumberOfCompletedSuboperations", "US"),
-    0x1022: ("NumberOfFailedSuboperations", "US"),
-    0x1023: ("NumberOfWarningSuboperations", "US"),
-    0x1030: ("MoveOriginatorApplicationEntityTitle", "AE"),
-    0x1031: ("MoveOriginatorMessageID", "US"),
-}
-ELEMENTS: Final[dict[str, int]] = {keyword: number for number, (keyword, _) in _ELEMENTS.items()}
-"""Keyword -> element number within group 0000 (PS3.7 E.1)."""
-_SHORTS: Final = frozenset(number for number, (_, vr) in _ELEMENTS.items() if vr == "US")
-
-
-class Dataset(IntEnum):
-    """Whether a data set follows the command set of a message."""
-
-    NEVER = 0
-    ALWAYS = 1
-    MAYBE = 2
-
-
-@dataclass(frozen=True, slots=True)
-class MessageType:
-    """What PS3.7 says about one message: the elements that must be there, and whether a data set follows.
-
-    Elements that the services of PS3.7 9.1 and 10.1 call mandatory are required; conditional and user-option ones
-    are not.
-    """
-
-    required: frozenset[int]
-    dataset: Dataset
-
-
-def _message(dataset: Dataset, *keywords: str) -> MessageType:
-    return MessageType(
-        frozenset(ELEMENTS[k] for k in ("CommandField", "CommandDataSetType", *keywords)), dataset
-    )
-
-
-_CLASS, _INSTANCE = "AffectedSOPClassUID", "AffectedSOPInstanceUID"
-_REQUESTED: Final = ("MessageID", "RequestedSOPClassUID", "RequestedSOPInstanceUID")
-_RESPONSE: Final = ("MessageIDBeingRespondedTo", "Status")
-
-MESSAGES: Final[dict[int, MessageType]] = {
-    Field.C_STORE_RQ: _message(Dataset.ALWAYS, "MessageID", _CLASS, _INSTANCE, "Priority"),
-    Field.C_STORE_RSP: _message(Dataset.NEVER, *_RESPONSE),
-    Field.C_FIND_RQ: _message(Dataset.ALWAYS, "MessageID", _CLASS, "Priority"),
-    Field.C_FIND_RSP: _message(Dataset.MAYBE, *_RESPONSE),
-    Field.C_GET_RQ: _message(Dataset.ALWAYS, "MessageID", _CLASS, "Priority"),
-    Field.C_GET_RSP: _message(Dataset.MAYBE, *_RESPONSE),
-    Field.C_MOVE_RQ: _message(Dataset.ALWAYS, "MessageID", _CLASS, "Priority", "MoveDestination"),
-    Field.C_MOVE_RSP: _message(Dataset.MAYBE, *_RESPONSE),
-    Field.C_ECHO_RQ: _message(Dataset.NEVER, "MessageID", _CLASS),
-    Field.C_ECHO_RSP: _message(Dataset.NEVER, *_RESPONSE),
-    Field.C_CANCEL_RQ: _message(Dataset.NEVER, "MessageIDBeingRespondedTo"),
-    Field.N_EVENT_REPORT_RQ: _message(Dataset.MAYBE, "MessageID", _CLASS, _INSTANCE, "EventTypeID"),
-    Field.N_EVENT_REPORT_RSP: _message(Dataset.MAYBE, *_RESPONSE),
-    Field.N_GET_RQ: _message(Dataset.NEVER, *_REQUESTED),
-    Field.N_GET_RSP: _message(Dataset.MAYBE, *_RESPONSE),
-    Field.N_SET_RQ: _message(Dataset.ALWAYS, *_REQUESTED),
-    Field.N_SET_RSP: _message(Dataset.MAYBE, *_RESPONSE),
-    Field.N_ACTION_RQ: _message(Dataset.MAYBE, *_REQUESTED, "ActionTypeID"),
-    Field.N_ACTION_RSP: _message(Dataset.MAYBE, *_RESPONSE),
-    Field.N_CREATE_RQ: _message(Dataset.MAYBE, "MessageID", _CLASS),
-    Field.N_CREATE_RSP: _message(Dataset.MAYBE, *_RESPONSE),
-    Field.N_DELETE_RQ: _message(Dataset.NEVER, *_REQUESTED),
-    Field.N_DELETE_RSP: _message(Dataset.NEVER, *_RESPONSE),
-}
-"""Every message of PS3.7 by its command field."""
 
 _ELEMENT: Final = struct.Struct("<HHI")
 _US: Final = struct.Struct("<HHIH")
 _UL: Final = struct.Struct("<HHII")
 _AT: Final = struct.Struct("<HH")
+_SHORTS: Final = frozenset(number for number, (_, vr) in COMMAND_ELEMENTS.items() if vr == "US")
 _NAMES: Final[dict[int, str]] = {field: field.name.replace("_", "-") for field in Field}
 _FIELDS: Final[dict[str, Field]] = {name: Field(field) for field, name in _NAMES.items()}
 
@@ -285,7 +172,7 @@ class Command:
     def __repr__(self) -> str:
         parts = []
         for number, value in sorted(self.elements.items()):
-            keyword = _ELEMENTS[number][0] if number in _ELEMENTS else f"{number:04X}"
+            keyword = COMMAND_ELEMENTS[number][0] if number in COMMAND_ELEMENTS else f"{number:04X}"
             if keyword not in ("CommandField", "CommandDataSetType"):
                 parts.append(f"{keyword}={value!r}")
         return f"<{self.name} {', '.join(parts)}{' + data set' if self.has_dataset else ''}>"
@@ -326,7 +213,7 @@ def _value_bytes(number: int, value: str | bytes | tuple[int, ...]) -> bytes:
         return b"".join(_AT.pack(tag >> 16, tag & 0xFFFF) for tag in value)
     data = encode_text(value)
     if len(data) & 1:
-        data += b"\0" if number in _ELEMENTS and _ELEMENTS[number][1] == "UI" else b" "
+        data += b"\0" if number in COMMAND_ELEMENTS and COMMAND_ELEMENTS[number][1] == "UI" else b" "
     return data
 
 
@@ -369,7 +256,7 @@ def decode_command(data: bytes | bytearray | memoryview, limits: Limits = DEFAUL
 
 
 def _read_value(number: int, data: bytes, limits: Limits) -> Value:
-    known = _ELEMENTS.get(number)
+    known = COMMAND_ELEMENTS.get(number)
     if known is None:
         return data
     keyword, vr = known
@@ -401,12 +288,12 @@ def _checked(command: Command) -> Command:
     if kind is None:
         raise RemoteProtocolError(f"unknown command field {elements.get(0x0100)!r}")
     if not kind.required <= elements.keys():
-        missing = ", ".join(_ELEMENTS[number][0] for number in sorted(kind.required - elements.keys()))
+        missing = ", ".join(COMMAND_ELEMENTS[number][0] for number in sorted(kind.required - elements.keys()))
         raise RemoteProtocolError(f"{command.name} lacks {missing}")
     if "" in elements.values():
         for number in kind.required:
             if elements[number] == "":
-                raise RemoteProtocolError(f"{command.name} has an empty {_ELEMENTS[number][0]}")
+                raise RemoteProtocolError(f"{command.name} has an empty {COMMAND_ELEMENTS[number][0]}")
     if kind.dataset is not Dataset.MAYBE and command.has_dataset is not bool(kind.dataset):
         raise RemoteProtocolError(
             f"{command.name} {'without' if kind.dataset else 'with'} a data set "

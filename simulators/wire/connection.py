@@ -23,8 +23,6 @@ The loop of an acceptor::
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from enum import Enum
 from typing import Final, Literal, TypeAlias
 
 from simulators.wire.codec import (
@@ -39,6 +37,7 @@ from simulators.wire.codec import (
 )
 from simulators.wire.commands import Command
 from simulators.wire.errors import LocalProtocolError, RemoteProtocolError
+from simulators.wire.events import NEED_DATA, ConnectionClosed, Event, NeedData, Role
 from simulators.wire.limits import DEFAULT_LIMITS, Limits
 from simulators.wire.messages import fragments
 from simulators.wire.negotiate import AcceptedContext, agreed_contexts
@@ -56,45 +55,7 @@ from simulators.wire.pdu import (
 from simulators.wire.receivebuffer import ReceiveBuffer
 from simulators.wire.states import EFFECTS, STATE_TEXT, TABLE, Action, Evt, State
 
-
-class Role(Enum):
-    """Who asked for the association."""
-
-    REQUESTOR = "requestor"
-    ACCEPTOR = "acceptor"
-
-
-class _NeedData(Enum):
-    NEED_DATA = "NEED_DATA"
-
-    def __repr__(self) -> str:
-        return "NEED_DATA"
-
-
-NEED_DATA: Final = _NeedData.NEED_DATA
-"""What :meth:`Connection.next_event` returns when it needs more bytes."""
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionClosed:
-    """The peer closed the transport connection.
-
-    ``state`` is where the association was: Sta13 or Sta1 when it was over, elsewhere it is lost.  ``pending`` is the
-    number of bytes of an unfinished PDU.
-    """
-
-    state: State
-    pending: int = 0
-
-    @property
-    def clean(self) -> bool:
-        """Whether the association was over."""
-        return self.state is State.STA1 or self.state is State.STA13
-
-
 Bytes: TypeAlias = bytes | bytearray | memoryview
-Event: TypeAlias = PDU | ConnectionClosed
-
 _RECEIVED: Final[dict[int, Evt]] = {
     1: Evt.EVT6,
     2: Evt.EVT3,
@@ -297,7 +258,7 @@ class Connection:
             raise self._refused(error, Evt.EVT19) from None
         return pdvs
 
-    def next_event(self) -> Event | Literal[_NeedData.NEED_DATA]:
+    def next_event(self) -> Event | Literal[NeedData.NEED_DATA]:
         """The next event, or :data:`NEED_DATA`.
 
         Raises :class:`RemoteProtocolError`; then send ``connection.refuse(error)``, and close when ``should_close`` or
@@ -372,7 +333,7 @@ class Connection:
             raise version
         return pdu
 
-    def _ended(self, available: int) -> ConnectionClosed | Literal[_NeedData.NEED_DATA]:
+    def _ended(self, available: int) -> ConnectionClosed | Literal[NeedData.NEED_DATA]:
         """What to say when no whole PDU is there."""
         if self._eof != 1:
             return NEED_DATA

@@ -1,19 +1,18 @@
 """DIMSE on one page: commands, messages, and their way through presentation data values (PS3.7).
 
-Public names of :mod:`simulators.wire.commands`, :mod:`simulators.wire.messages` and :mod:`simulators.wire.status`.
+Public names of :mod:`simulators.wire.commandtable`, ``commands``, ``messages`` and ``status``.
 """
 
-from simulators.wire.commands import (
+from simulators.wire.commands import Command, decode_command, encode_command
+from simulators.wire.commandtable import (
+    COMMAND_ELEMENTS,
     ELEMENTS,
     MESSAGES,
     NO_DATASET,
-    Command,
     Dataset,
     Field,
     MessageType,
     Value,
-    decode_command,
-    encode_command,
 )
 from simulators.wire.messages import (
     Assembler,
@@ -26,6 +25,7 @@ from simulators.wire.messages import (
 from simulators.wire.status import STATUS_TEXT, Category, category, describe
 
 __all__ = [
+    "COMMAND_ELEMENTS",
     "ELEMENTS",
     "MESSAGES",
     "NO_DATASET",

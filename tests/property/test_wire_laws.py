@@ -50,7 +50,6 @@ from simulators.wire import (
     dimse,
     encode,
 )
-from simulators.wire.commands import _ELEMENTS
 
 law = settings(deadline=None, max_examples=100)  # no test depends on how busy the machine is
 
@@ -158,9 +157,9 @@ def commands(draw: st.DrawFn) -> dimse.Command:
     """Any message with all that it must have and anything else of group 0000."""
     field = draw(st.sampled_from(list(dimse.Field)))
     kind = dimse.MESSAGES[field]
-    numbers = set(kind.required) | draw(st.sets(st.sampled_from(sorted(_ELEMENTS)), max_size=6))
-    elements: dict[int, Any] = {number: draw(values[_ELEMENTS[number][1]]) for number in numbers}
-    unknown = st.integers(1, 0xFFFF).filter(lambda number: number not in _ELEMENTS)
+    numbers = set(kind.required) | draw(st.sets(st.sampled_from(sorted(dimse.COMMAND_ELEMENTS)), max_size=6))
+    elements: dict[int, Any] = {number: draw(values[dimse.COMMAND_ELEMENTS[number][1]]) for number in numbers}
+    unknown = st.integers(1, 0xFFFF).filter(lambda number: number not in dimse.COMMAND_ELEMENTS)
     even = blob.map(lambda raw: raw[: len(raw) & ~1])
     elements.update(draw(st.dictionaries(unknown, even, max_size=3)))
     elements[0x0100] = int(field)

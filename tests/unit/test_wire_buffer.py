@@ -119,6 +119,15 @@ def test_good_fragments_come_before_a_bad_pdu_but_nothing_of_it() -> None:
     assert connection.state is State.STA13
 
 
+def test_fragments_come_in_accepted_contexts_only() -> None:
+    connection = established()
+    connection.receive_data(data_pdu(2) + data_pdu(2, context_id=3))
+    fragments = connection.data_fragments()
+    assert next(fragments)[0] == 1
+    with pytest.raises(RemoteProtocolError, match="context 3"):
+        next(fragments)
+
+
 @pytest.mark.parametrize(
     ("announced", "limit", "longest"), [(16384, 1 << 20, 16384), (0, 5000, 5000), (1 << 30, 5000, 5000)]
 )  # fmt: skip
