@@ -195,18 +195,18 @@ def _rows(cell: CellResult) -> list[Row]:
 
 def _located(cell: CellResult, events: list[Event]) -> CellResult:
     """Fill in where in the journal steps and faults are, as far as the result leaves that open."""
-    found: dict[tuple[str, Any], int] = {}
+    found: dict[tuple[str, str], int] = {}
     for event in events:
         match event.kind:
             case "step.start" | "step.end":
-                found[event.kind, event.data.get("index")] = event.seq
+                found[event.kind, str(event.data.get("index"))] = event.seq
             case "fault.armed" | "fault.fired":
                 found.setdefault((event.kind, str(event.data.get("id"))), event.seq)
     steps = (
         replace(
             step,
-            start_seq=step.start_seq or found.get(("step.start", step.index)),
-            end_seq=step.end_seq or found.get(("step.end", step.index)),
+            start_seq=step.start_seq or found.get(("step.start", str(step.index))),
+            end_seq=step.end_seq or found.get(("step.end", str(step.index))),
         )
         for step in cell.steps
     )

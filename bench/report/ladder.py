@@ -301,10 +301,10 @@ def _news(events: Iterable[Event]) -> Iterator[Event]:
 
     (A simulator and the runner both tell that a fault is armed; the one that names it first is enough.)
     """
-    over: set[tuple[str, Any]] = set()
-    armed: set[Any] = set()
+    over: set[tuple[str, str]] = set()
+    armed: set[str] = set()
     for event in events:
-        key = (_peer_of(event), event.data.get("assoc"))
+        key = (_peer_of(event), str(event.data.get("assoc")))
         if event.kind in ("wire.release", "wire.abort", "wire.reject"):
             over.add(key)
         elif event.kind == "wire.close" and key in over:
