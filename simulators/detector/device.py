@@ -316,12 +316,11 @@ class Device:
     def refuse_resend(self, block: int) -> bool:
         """Whether an armed fault makes the device deny a resend."""
         with self.lock:
-            due = self.book.due("resend")
-            for item in due:
-                if item.args.get("_last") != block:
+            for item in self.book.due("resend"):
+                if item.block != block:
+                    item.block = block
                     self.fired(item, {"block": block})
-                    item.args = {**item.args, "_last": block}
-            return bool(due)
+            return any(i.fault == "resend_refused" and i.block == block for i in self.book.all())
 
     def stream_progress(self, frame: Frame, packets: int) -> None:
         """Packets went out: faults and watches may be due."""

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulators.base import CommandError
+from simulators.detector.sensor import HOT_C
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ class Armed:
     left: int
     """How often it may still fire; -1: until disarmed."""
     fired: int = 0
+    block: int = 0
+    """The block that it last hit."""
     active: bool = False
     """A lasting fault (link, capability) is in force."""
 
@@ -101,6 +104,8 @@ def check(fault: str, args: Mapping[str, Any], when: Mapping[str, Any]) -> tuple
     for name in ("ms", "distance", "mbps", "celsius"):
         if name in full and not (isinstance(full[name], int | float) and full[name] > 0):
             raise CommandError(f"fault {fault}: {name} must be a positive number")
+    if "celsius" in full and full["celsius"] <= HOT_C:
+        raise CommandError(f"fault {fault}: celsius must be above {HOT_C:.0f}, where the panel gives up")
     if "mbps" in full and full["mbps"] not in (10, 100, 1000):
         raise CommandError(f"fault {fault}: mbps must be 10, 100 or 1000")
     return full, count

@@ -19,7 +19,7 @@ from simulators.world import phantom_chest, phantom_hand
 from simulators.world.phantom_canvas import F32, LEAD, Canvas, enlarge
 from simulators.world.physics_cache import cached
 
-VERSION: Final = 1
+VERSION: Final = 3
 """Goes into cache keys: raise it when a phantom's drawing changes."""
 
 
@@ -64,14 +64,22 @@ def _flat(sensor: Sensor) -> tuple[F32 | None, F32 | None]:
 
 
 def _anatomy(
-    build: Callable[[Canvas], tuple[F32, F32]], step_mm: float
+    build: Callable[[Canvas], tuple[F32, F32]], step_mm: float, extent_mm: tuple[float, float]
 ) -> Callable[[Sensor], tuple[F32 | None, F32 | None]]:
+    """Draw no larger than ``extent_mm`` (width, height) in the middle of the sensor, and no finer than its pixels."""
+
     def draw(sensor: Sensor) -> tuple[F32 | None, F32 | None]:
-        step = max(step_mm, sensor.pitch_mm)
-        canvas = Canvas(sensor.width * sensor.pitch_mm, sensor.height * sensor.pitch_mm, step)
-        water, bone = build(canvas)
-        shape = (sensor.height, sensor.width)
-        return enlarge(water, shape), enlarge(bone, shape)
+        pitch = sensor.pitch_mm
+        columns = min(sensor.width, round(extent_mm[0] / pitch) // 2 * 2)
+        rows = min(sensor.height, round(extent_mm[1] / pitch) // 2 * 2)
+        canvas = Canvas(columns * pitch, rows * pitch, max(step_mm, pitch))
+        top, left = (sensor.height - rows) // 2, (sensor.width - columns) // 2
+        whole = []
+        for part in build(canvas):
+            filled = np.zeros((sensor.height, sensor.width), np.float32)
+            filled[top : top + rows, left : left + columns] = enlarge(part, (rows, columns))
+            whole.append(filled)
+        return whole[0], whole[1]
 
     return draw
 
@@ -126,8 +134,14 @@ def _contrast(sensor: Sensor) -> tuple[F32 | None, F32 | None]:
 
 
 PHANTOMS: Final[dict[str, Phantom]] = {
-    "chest": Phantom(_anatomy(phantom_chest.build, 0.417), grid=True, about="chest, postero-anterior"),
-    "hand": Phantom(_anatomy(phantom_hand.build, 0.21), (200.0, 290.0), about="right hand, postero-anterior"),
+    "chest": Phantom(
+        _anatomy(phantom_chest.build, 0.417, (460.0, 460.0)), grid=True, about="chest, postero-anterior"
+    ),
+    "hand": Phantom(
+        _anatomy(phantom_hand.build, 0.21, (210.0, 300.0)),
+        (200.0, 290.0),
+        about="right hand, postero-anterior",
+    ),
     "step_wedge": Phantom(_step_wedge, about="steps of 2 to 22 cm water"),
     "line_pairs": Phantom(_line_pairs, about="lead bars, 0.5 to 3.4 line pairs per mm"),
     "flat": Phantom(_flat, about="10 cm water everywhere"),

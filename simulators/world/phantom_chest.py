@@ -53,7 +53,8 @@ def _lung(c: Canvas, side: int) -> F32:
     out = side * c.x[None, :]
     to_wall = curve(lateral, c.y)[:, None] - out
     to_middle = out - curve(medial, c.y)[:, None]
-    base = dome_y + 0.0145 * (c.x - dome_x) ** 2
+    beside = side * (c.x - dome_x)  # the dome falls steeply to the wall and hardly to the middle
+    base = dome_y + np.where(beside > 0, 0.0145, 0.0042) * beside**2
     to_base = base[None, :] - y
     to_top = y + 172
 
@@ -77,7 +78,7 @@ def _vessels(c: Canvas, rng: np.random.Generator) -> F32:
             heading += bend + rng.normal(0, 0.06)
             x, y = points[-1]
             points.append((x + length / 5 * np.cos(heading), y + length / 5 * np.sin(heading)))
-        c.tube(water, points, (radius, radius * 0.72), scale=0.9)
+        c.tube(water, points, (radius, radius * 0.72), scale=1.25)
         if depth == 0 or radius < 0.45:
             return
         for turn in (rng.uniform(0.2, 0.5), -rng.uniform(0.2, 0.5), rng.normal(0, 0.1)):
@@ -122,6 +123,7 @@ def _rib_pair(c: Canvas, bone: F32, number: int, side: int, lateral: float) -> N
 
 
 def _spine(c: Canvas, bone: F32) -> None:
+    c.tube(bone, [(0, -260), (0, 260)], (13, 21), scale=0.13)  # arches and ligaments run through
     y = -232.0
     for number in range(21):
         height = 15.5 + 0.55 * number
@@ -131,12 +133,12 @@ def _spine(c: Canvas, bone: F32) -> None:
         waist = width * (1 - 0.10 * np.sin(np.pi * (yy - y) / height))
         inside = np.clip((waist - np.abs(xx)) / 1.2, 0, 1)
         plates = np.exp(-(((yy - y) / 1.3) ** 2)) + np.exp(-(((yy - y - height) / 1.3) ** 2))
-        body = 1.15 + 0.5 * plates + 0.35 * np.exp(-(((np.abs(xx) - waist + 1.5) / 1.4) ** 2))
+        body = 0.62 + 0.30 * plates + 0.28 * np.exp(-(((np.abs(xx) - waist + 1.5) / 1.4) ** 2))
         bone[box] += (inside * body).astype(np.float32)
         for x in (-1, 1):
-            at, ring = c.ellipsoid((x * width * 0.62, y + height * 0.42), (3.6, 5.2), 0.7)
+            at, ring = c.ellipsoid((x * width * 0.62, y + height * 0.42), (3.6, 5.2), 0.42)
             bone[at] += ring
-        at, process = c.ellipsoid((0.8, y + height * 1.02), (3.0, 6.5), 0.8)
+        at, process = c.ellipsoid((0.8, y + height * 1.02), (3.0, 6.5), 0.5)
         bone[at] += process
         if 3 <= number <= 15:
             for x in (-1, 1):
@@ -165,10 +167,10 @@ def _shoulder(c: Canvas, bone: F32, side: int) -> None:
     bone[box] += 0.42 * np.exp(-((d / 1.7) ** 2)).astype(np.float32)
     spine: list[Point] = [(126, -118), (150, -140), (172, -158)]
     c.tube(bone, [(side * x, y) for x, y in spine], (4.0, 4.6, 5.0), wall=(1.0,), fill=0.3, flat=0.8)
-    box, head = c.ellipsoid((side * 182, -128), (23, 24), 2.2)
+    box, head = c.ellipsoid((side * 182, -128), (23, 24), 1.5)
     bone[box] += head
-    arm: list[Point] = [(side * 186, -112), (side * 197, -50), (side * 206, 40)]
-    c.tube(bone, arm, (20, 12, 11.5), wall=(1.4, 3.6, 3.8), fill=0.12)
+    arm: list[Point] = [(side * 186, -112), (side * 199, -50), (side * 230, 300)]
+    c.tube(bone, arm, (18, 11.5, 11, 11), wall=(1.4, 3.6, 3.8, 3.8), fill=0.12, flat=0.8)
 
 
 def build(c: Canvas) -> tuple[F32, F32]:
@@ -178,7 +180,7 @@ def build(c: Canvas) -> tuple[F32, F32]:
     u = np.clip(np.abs(c.x)[None, :] / half, 0, 1)
     water = (curve(_DEPTH, c.y)[:, None] * (1 - u**2.8) ** 0.55).astype(np.float32)
     for side in (-1, 1):  # upper arms
-        c.tube(water, [(side * 188, -130), (side * 203, -40), (side * 212, 60)], (46, 42, 40), scale=0.75)
+        c.tube(water, [(side * 188, -130), (side * 205, -40), (side * 232, 300)], (46, 42, 38), scale=0.75)
 
     lungs = _lung(c, -1) + _lung(c, 1)
     solid = c.empty()  # what stands in the lungs' place, cm
@@ -215,6 +217,7 @@ def build(c: Canvas) -> tuple[F32, F32]:
 
     bone = c.empty()
     _spine(c, bone)
+    bone *= np.float32(0.7)  # behind a heart and in front of a back it is hardly seen
     for number in range(11):
         at = np.asarray([-150.0 + 22.5 * number], np.float32)
         for side, wall in ((-1, _RIGHT_LATERAL), (1, _LEFT_LATERAL)):

@@ -64,8 +64,14 @@ def build(c: Canvas) -> tuple[F32, F32]:
     water = blur(water, 0.6 / c.step)
 
     bone = c.empty()
-    for number, ((ax, ay), (bx, by), shaft, end) in enumerate(_BONES):
+    for number, (root, top, shaft, end) in enumerate(_BONES):
+        (ax, ay), (bx, by) = root, top
         tip = number in (2, 6, 10, 14, 18)
+        length = float(np.hypot(bx - ax, by - ay))
+        ux, uy = (bx - ax) / length, (by - ay) / length
+        ax, ay = ax + 0.45 * end * ux, ay + 0.45 * end * uy  # the rounded ends reach so far beyond
+        if not tip:
+            bx, by = bx - 0.45 * end * ux, by - 0.45 * end * uy
         t = np.linspace(0, 1, 15)
         u = 2 * t - 1
         flare = np.where(u < 0, np.abs(u) ** 2.6, np.abs(u) ** 3.4 * (0.55 if tip else 0.9))
@@ -84,10 +90,10 @@ def build(c: Canvas) -> tuple[F32, F32]:
         _, core = c.ellipsoid(centre, axes, 1.0, angle=angle, power=1.6)
         bone[box] += 0.95 * body - 0.35 * core
     for points, radii, wall in (
-        (((-13, 74), (-14, 92), (-17, 300)), (16.5, 15.5, 11.5, 9, 8.5, 8.5), (0.9, 1.4, 3.0, 3.4, 3.4)),
-        (((14, 76), (16, 90), (20, 300)), (8.6, 7.6, 7.0, 6.6, 6.6), (0.9, 1.6, 2.6, 2.8)),
+        (((-12, 87), (-13, 100), (-17, 300)), (15.5, 13.5, 9.5, 8.2, 7.8, 7.8), (0.9, 1.4, 3.0, 3.2, 3.2)),
+        (((16, 84), (17, 96), (21, 300)), (7.8, 6.9, 6.3, 6.0, 6.0), (0.9, 1.6, 2.4, 2.6)),
     ):
-        c.tube(bone, points, radii, wall=wall, fill=0.38, scale=0.72)
+        c.tube(bone, points, radii, wall=wall, fill=0.32, flat=0.48)
     for at in ((-54, 12), (-58, 8), (-36, -24)):  # sesamoids
         box, seed = c.ellipsoid((float(at[0]), float(at[1])), (2.4, 2.8), 0.45)
         bone[box] += seed
