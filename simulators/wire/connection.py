@@ -168,6 +168,7 @@ class Connection:
         """
         if self._eof != 0:
             raise LocalProtocolError("no open transport connection")
+        self._throw_away()
         most = 6 + max(self._data_limit, self._limits.associate_length)
         if self._incoming.full and not self._unfinished(most):
             raise LocalProtocolError("take the events before receiving more")
@@ -175,10 +176,18 @@ class Connection:
 
     def _unfinished(self, most: int) -> bool:
         """Whether all pending bytes belong to one PDU of a possible length that is not complete."""
-        if self._deaf or self._skip:
-            return False
         length: int = HEADER.unpack_from(self._incoming.data, self._incoming.start)[1]
         return self.pending < 6 + length <= most
+
+    def _throw_away(self) -> None:
+        """Let go of the pending bytes that nobody wants."""
+        incoming = self._incoming
+        if self._deaf or self.state is State.STA1:
+            incoming.start = incoming.end
+        elif self._skip:
+            skipped = min(self._skip, incoming.end - incoming.start)
+            self._skip -= skipped
+            incoming.start += skipped
 
     def received(self, count: int) -> None:
         """Tell how many bytes were written into :meth:`buffer`; 0: the peer closed the connection."""
@@ -266,12 +275,7 @@ class Connection:
         """
         incoming = self._incoming
         while True:
-            if self._deaf or self.state is State.STA1:
-                incoming.start = incoming.end
-            if self._skip:
-                skipped = min(self._skip, incoming.end - incoming.start)
-                self._skip -= skipped
-                incoming.start += skipped
+            self._throw_away()
             available = incoming.end - incoming.start
             if available < 6:
                 return self._ended(available)

@@ -212,6 +212,23 @@ def test_a_caller_who_takes_no_events_is_told_so() -> None:
             connection.received(count)
 
 
+@pytest.mark.parametrize("garbage", [b"\xff" * 4096, encode(ReleaseRequest()) + bytes(4086)])
+def test_after_an_error_receiving_may_go_on_without_asking(garbage: bytes) -> None:
+    """A caller who only waits for the end need not take events that cannot come."""
+    connection = Connection(Role.ACCEPTOR)
+    space = connection.buffer()
+    assert len(space) == len(garbage)
+    space[:] = garbage
+    connection.received(len(space))
+    with pytest.raises(RemoteProtocolError):
+        connection.next_event()
+    if garbage[0] == 0xFF:
+        for _ in range(50):
+            connection.received(len(connection.buffer()))
+    assert len(connection.buffer()) > 0
+    assert connection.buffer_size <= 1 << 18
+
+
 def test_counts_that_cannot_be() -> None:
     connection = established()
     space = connection.buffer()
