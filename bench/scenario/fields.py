@@ -41,6 +41,7 @@ class Context:
     problems: Problems
     base: Path | None = None  # folder of the file; None: nothing may be read from disc
     axes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    cells: list[dict[str, str]] = field(default_factory=list)
     names: dict[str, frozenset[str] | None] = field(default_factory=dict)  # None: fields are not known before
     allow_refs: bool = True
     used_axes: set[str] = field(default_factory=set)

@@ -188,7 +188,7 @@ class Items:
     def _read_file(self, path: Path, node: Scalar, ctx: Context) -> list[Any]:
         folder = Path(ctx.problems.file).parent
         problems = Problems(str(folder / node.text) if str(folder) != "." else node.text)
-        inner = Context(problems, None, ctx.axes, ctx.names, used_axes=ctx.used_axes)
+        inner = Context(problems, axes=ctx.axes, names=ctx.names, used_axes=ctx.used_axes)
         text = read_text(path, problems)
         root = parse(text, problems) if text is not None else None
         nodes = root.items if isinstance(root, SequenceNode) else [root]

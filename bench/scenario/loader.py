@@ -131,6 +131,8 @@ class _Loader:
         axes = self._matrix(root.get("matrix"))
         exclude = self._exclude(root.get("exclude"), axes)
         self.ctx.axes = axes
+        if not self.problems.found:
+            self.ctx.cells = matrix_of.cells(axes, exclude, "full", {})
         self.ctx.allow_refs = True
         setup = self._setup(root.get("setup"))
         allow = self._each(root.get("allow"), "allow", self._allow)

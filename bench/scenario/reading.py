@@ -25,6 +25,7 @@ from bench.scenario.source import Node, Scalar, describe
 from bench.scenario.source import Sequence as SequenceNode
 from bench.scenario.spec import OCCASION, PEERS
 from bench.scenario.steps import FAULTS, GRAMMAR, REGISTRY
+from bench.scenario.writable import unwritable
 
 MODIFIERS: Final[dict[str, dict[str, str]]] = {
     "act": {"as": "a name for this step and what it gives"},
@@ -213,6 +214,12 @@ class StepReader:
             given = [name for name in spec.one_of if name in args]
             if len(given) != 1:
                 self.problems.add(key.line, f"{verb}: write one of {' or '.join(spec.one_of)}")
+        if verb == "ris.worklist":
+            why = unwritable(args, self.ctx.cells)
+            if why:
+                self.problems.add(
+                    key.line, f"{verb}: {why}", "another 'charset', or 'exclude' the combination"
+                )
         if spec.what == "recover" and "fault" in args:
             fault_node = value.get("fault") if isinstance(value, MappingNode) else None
             known = [name for name, kind in self.names.items() if kind == f"fault:{spec.family}"]

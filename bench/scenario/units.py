@@ -70,7 +70,9 @@ def status(text: str) -> int:
 
 
 def format_duration(seconds: float) -> str:
-    """Write seconds as a person would: ``120 s``, ``500 ms``."""
-    if seconds and seconds < 1:
-        return f"{seconds * 1000:.6g} ms"
-    return f"{seconds:.6g} s"
+    """Write seconds as a person would: ``120 s``, ``9.402 s``, ``70.2 ms``, ``3 µs``."""
+    if seconds >= 1 or seconds <= 0:
+        return f"{round(seconds, 3):.12g} s"
+    if seconds >= 1e-3:
+        return f"{round(seconds * 1e3, 1):g} ms"
+    return f"{seconds * 1e6:.3g} µs"

@@ -450,3 +450,57 @@ def test_every_word_of_the_operator_is_there() -> None:
 def test_what_undoes_a_fault_exists_and_faults_name_it() -> None:
     for spec in REGISTRY.values():
         assert not spec.fault or spec.undone_by in REGISTRY, spec.verb
+
+
+@pytest.mark.parametrize(
+    ("charset", "matrix", "fault"),
+    [
+        ("ISO_IR 192", "", ""),
+        (r"\ISO 2022 IR 87", "", ""),
+        ("ISO_IR 100", "", "PatientName '山田^太郎' cannot be written in 'ISO_IR 100'"),
+        (
+            "'${matrix.charset}'",
+            "matrix: {charset: [ISO_IR 192, ISO_IR 144]}",
+            "cannot be written in 'ISO_IR 144' with charset = ISO_IR 144",
+        ),
+        ("''", "", "cannot be written in 'ISO_IR 6'"),
+    ],
+)
+def test_a_worklist_text_that_its_character_set_does_not_have_is_a_fault(
+    charset: str, matrix: str, fault: str
+) -> None:
+    step = f"  - ris.worklist: {{items: [{{PatientName: 山田^太郎, PatientID: A}}], charset: {charset}}}\n"
+    if not fault:
+        assert one(step, matrix).steps
+        return
+    (found,) = step_faults(step, matrix)
+    assert fault in found
+
+
+def test_an_excluded_combination_of_name_and_character_set_is_no_fault() -> None:
+    step = "  - ris.worklist: {items: [{PatientName: '${matrix.name}'}], charset: '${matrix.charset}'}\n"
+    matrix = "matrix: {name: [Doe, 山田], charset: [ISO_IR 192, ISO_IR 100]}"
+    (found,) = step_faults(step, matrix)
+    assert (
+        "PatientName '山田' cannot be written in 'ISO_IR 100' with name = 山田 with charset = ISO_IR 100"
+        in found
+    )
+    assert len(one(step, f"{matrix}\nexclude: [{{name: 山田, charset: ISO_IR 100}}]").cells("full")) == 3
+
+
+def test_a_worklist_file_may_use_references(tmp_path: Path) -> None:
+    (tmp_path / "item.yaml").write_text(
+        "AccessionNumber: A-${matrix.kv}\nStudyID: ${modality.ae}\nPatientID: ${shot.sha256}\n",
+        encoding="utf-8",
+    )
+    text = "scenario: t\nproduct: vxvue\nmatrix: {kv: [80]}\nsteps:\n  - ris.worklist: {items: item.yaml}\n"
+    with pytest.raises(ScenarioErrors) as caught:
+        load_text(text, file="t.yaml", base=tmp_path)
+    (problem,) = caught.value.problems
+    assert str(problem).startswith("item.yaml:3: worklist item: PatientID: '${shot.sha256}' is not resolved")
+    (tmp_path / "item.yaml").write_text(
+        "AccessionNumber: A-${matrix.kv}\nStudyID: ${modality.ae}\n", encoding="utf-8"
+    )
+    step = load_text(text, base=tmp_path).cells()[0].steps[0]
+    assert isinstance(step, Act)
+    assert step.args["items"] == [{"AccessionNumber": "A-80", "StudyID": Ref("modality", "ae")}]
