@@ -313,6 +313,7 @@ class Connection:
         try:
             pdu = decode_body(pdu_type, body, self._limits)
             if type(pdu) is AssociateRequest:
+                _check_room(pdu.max_length)
                 self.request = pdu
                 self.peer_max_length = pdu.max_length
                 if not pdu.protocol_version & 1:
@@ -324,6 +325,7 @@ class Connection:
                         f"protocol version {pdu.protocol_version:04X}H accepted, 0001H proposed",
                         INVALID_PARAMETER,
                     )
+                _check_room(pdu.max_length)
                 self.contexts = agreed_contexts(self.request, pdu)
                 self.accept = pdu
                 self.peer_max_length = pdu.max_length
@@ -496,6 +498,12 @@ class Connection:
     def _start_artim(self) -> None:
         self.artim_running = True
         self.artim_starts += 1
+
+
+def _check_room(max_length: int) -> None:
+    """A peer that takes PDUs but no byte of data in them could never be answered."""
+    if 0 < max_length < 7:
+        raise RemoteProtocolError(f"a maximum length of {max_length} has no room for data", INVALID_PARAMETER)
 
 
 def _data_event(pdvs: list[tuple[int, int, memoryview]]) -> PresentationData:

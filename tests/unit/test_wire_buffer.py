@@ -61,7 +61,7 @@ def data_pdu(*lengths: int, context_id: int = 1) -> bytes:
 
 @pytest.mark.parametrize("chunk", [1, 5, 11, 12, 13, 4096, 1 << 20])
 def test_fragments_are_the_same_in_any_chunks(chunk: int) -> None:
-    lengths = [(0,), (1,), (100, 0, 7), (16378,), (3,), (5000, 5000), (16378,)]
+    lengths = [(0,), (1,), (100, 0, 7), (16378,), (3,), (5000, 5000), (16378,), (0,)]
     stream = b"".join(data_pdu(*group) for group in lengths)
     expected = [(1, 0, bytes([n % 256]) * n) for group in lengths for n in group]
     connection = established()

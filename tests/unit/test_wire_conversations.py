@@ -548,6 +548,24 @@ def test_a_malformed_request_is_aborted(data: bytes) -> None:
     (acceptor() >> data << Wrote(Abort(0, 0)) << At(13, artim=True)).play()
 
 
+@pytest.mark.parametrize("length", [1, 6])
+def test_a_peer_that_takes_no_byte_of_data_is_aborted(length: int) -> None:
+    asked = AssociateRequest.build(
+        called="PACS", calling="M", contexts=[(VERIFICATION, [IMPLICIT])], max_length=length
+    )
+    (acceptor() >> asked << Wrote(Abort(0, 0)) << At(13, artim=True)).play()
+    answered = accept(RQ, {VERIFICATION: []}, max_length=length)
+    (requestor() >> Do(RQ) << Wrote(RQ) >> answered << Wrote(Abort(2, 6)) << At(13, artim=True)).play()
+
+
+@pytest.mark.parametrize("length", [0, 7])
+def test_a_peer_that_takes_little_or_anything_is_served(length: int) -> None:
+    asked = AssociateRequest.build(
+        called="PACS", calling="M", contexts=[(VERIFICATION, [IMPLICIT])], max_length=length
+    )
+    (acceptor() >> asked << asked << At(3)).play()
+
+
 def test_a_request_whose_context_ids_repeat_is_aborted() -> None:
     twice = AssociateRequest("A", "B", (RQ.items[0], RQ.contexts[0], RQ.contexts[0], RQ.items[-1]))
     (acceptor() >> twice << Wrote(Abort(0, 0)) << At(13, artim=True)).play()
