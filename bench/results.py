@@ -156,12 +156,12 @@ class StrictnessFinding(Model):
     message: str
 
 
-def _words(value: Any) -> str:
+def in_words(value: Any) -> str:
     """Return what a fault says of its place (an object, several of them) as words."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_words(item)}" for key, item in value.items())
+        return ", ".join(f"{key} {in_words(item)}" for key, item in value.items())
     if isinstance(value, list | tuple):
-        return "; ".join(filter(None, map(_words, value)))
+        return "; ".join(filter(None, map(in_words, value)))
     return "" if value is None else str(value)
 
 
@@ -183,7 +183,7 @@ class FaultResult(Model):
     def __post_init__(self) -> None:
         where: Any = self.where
         if where is not None and not isinstance(where, str):
-            object.__setattr__(self, "where", _words(where) or None)
+            object.__setattr__(self, "where", in_words(where) or None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -418,17 +418,34 @@ def _read(path: Path) -> Any:
     return value
 
 
+def portable_path(file: str) -> str:
+    """Return a scenario's file as results name it: without the folders of the machine that it was run on.
+
+    A relative path stays what it is; an absolute one begins at the current folder or at ``scenarios``.
+    """
+    parts = file.replace("\\", "/").split("/")
+    if parts[0] not in ("", "~") and ":" not in parts[0]:
+        return file
+    try:
+        return Path(file).relative_to(Path.cwd()).as_posix()
+    except (OSError, ValueError):
+        at = max((i for i, part in enumerate(parts) if part == "scenarios"), default=max(len(parts) - 2, 0))
+        return "/".join(parts[at:])
+
+
 def write_run(run_dir: str | os.PathLike[str], info: RunInfo) -> Path:
     """Write run.json; at the start of a run, and again with ``end`` when it is over."""
     folder = Path(run_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / "run.json", info.to_json())
+    planned = tuple(replace(plan, file=portable_path(plan.file)) for plan in info.planned)
+    _write(folder / "run.json", replace(info, planned=planned).to_json())
     return folder / "run.json"
 
 
 def write_cell(run_dir: str | os.PathLike[str], cell: CellResult) -> Path:
     """Write the cell.json of a cell into its folder."""
     path = cell_dir(run_dir, cell.id) / "cell.json"
+    cell = replace(cell, file=portable_path(cell.file))
     _write(path, {"format_version": FORMAT_VERSION, **cell.to_json()})
     return path
 

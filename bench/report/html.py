@@ -42,6 +42,8 @@ from bench.results import (
     StepResult,
     VolumeFidelity,
     cell_folder,
+    in_words,
+    portable_path,
     section_of,
 )
 from bench.statements import clause_ids
@@ -196,12 +198,16 @@ def _rows(cell: CellResult) -> list[Row]:
 def _located(cell: CellResult, events: list[Event]) -> CellResult:
     """Fill in where in the journal steps and faults are, as far as the result leaves that open."""
     found: dict[tuple[str, str], int] = {}
+    where: dict[str, list[str]] = {}
     for event in events:
         match event.kind:
             case "step.start" | "step.end":
                 found[event.kind, str(event.data.get("index"))] = event.seq
             case "fault.armed" | "fault.fired":
-                found.setdefault((event.kind, str(event.data.get("id"))), event.seq)
+                name = str(event.data.get("id"))
+                found.setdefault((event.kind, name), event.seq)
+                if event.kind == "fault.fired" and (words := in_words(event.data.get("where"))):
+                    where.setdefault(name, []).append(words)
     steps = (
         replace(
             step,
@@ -215,6 +221,7 @@ def _located(cell: CellResult, events: list[Event]) -> CellResult:
             fault,
             armed_seq=fault.armed_seq or found.get(("fault.armed", fault.id)),
             fired_seq=fault.fired_seq or found.get(("fault.fired", fault.id)),
+            where="; ".join(where[fault.id][:3]) if fault.id in where else fault.where,
         )
         for fault in cell.faults
     )
@@ -530,15 +537,6 @@ def _when(stamp: str | None) -> str:
     return at.strftime("%Y-%m-%d %H:%M:%S %Z").strip()
 
 
-def _place(file: str) -> str:
-    """Return a scenario's file as a person looks for it: no machine's folders before ``scenarios``."""
-    parts = file.replace("\\", "/").split("/")
-    if parts[0] in ("", "~") or ":" in parts[0]:
-        at = max((i for i, part in enumerate(parts) if part == "scenarios"), default=max(len(parts) - 2, 0))
-        parts = parts[at:]
-    return "/".join(parts)
-
-
 def _slug(verdict: Verdict) -> str:
     return "v-" + "".join(c if c.isalnum() else "-" for c in verdict.value.lower())
 
@@ -604,7 +602,7 @@ def environment() -> jinja2.Environment:
         finalize=lambda v: v if isinstance(v, Markup) else "" if v is None else visible(v, lines=True),
     )
     env.filters.update(
-        place=_place,
+        place=portable_path,
         seconds=seconds,
         size=size,
         visible=visible,

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from bench.journal import Event
 from bench.report.text import seconds, shorten, size, visible
-from bench.results import CellResult, ExpectationResult
+from bench.results import CellResult, ExpectationResult, in_words
 from bench.verdict import Verdict
 
 ACTORS: Final = ("operator", "panel", "generator", "detector", "modality", "ris", "pacs", "pacs2", "printer")
@@ -198,10 +198,10 @@ def _fault(event: Event, data: dict[str, Any]) -> Mark:
     text = f"{data.get('fault', '?')}"
     if event.kind == "fault.armed":
         return Mark(event.t, host, f"⚑ armed: {text}", tone="quiet")
-    where = data.get("where")
-    if isinstance(where, dict):
-        where = ", ".join(f"{k} {v}" for k, v in where.items())
-    where = f" at {where}" if where else ""
+    where: Any = data.get("where")
+    if isinstance(where, dict) and isinstance(where.get("bytes"), int):
+        where = f"byte {where['bytes']:,}"
+    where = f" at {where}" if (where := in_words(where)) else ""
     return Mark(event.t, host, shorten(f"⚡ {text}{where}", 40), tone="bad")
 
 

@@ -299,3 +299,28 @@ def test_the_place_of_a_fault_is_words(where: Any, words: str | None) -> None:
     fault = FaultResult(id="f", host="pacs", fault="abort", where=where)
     assert fault.where == words
     assert FaultResult.from_json(json.loads(json.dumps(fault.to_json()))) == fault
+
+
+@pytest.mark.parametrize(
+    ("file", "kept"),
+    [
+        ("scenarios/regression/x.yaml", "scenarios/regression/x.yaml"),
+        ("../other/x.yaml", "../other/x.yaml"),
+        ("/home/somebody/bench/scenarios/regression/x.yaml", "scenarios/regression/x.yaml"),
+        ("C:\\Users\\somebody\\scenarios\\x.yaml", "scenarios/x.yaml"),
+        ("/home/somebody/own/x.yaml", "own/x.yaml"),
+        ("/x.yaml", "/x.yaml"),
+    ],
+)
+def test_no_machine_path_is_kept(tmp_path: Path, file: str, kept: str) -> None:
+    write_run(tmp_path, info(planned=(PlannedCell(id="a", scenario="s", file=file, line=1),)))
+    write_cell(tmp_path, replace(cell(), file=file))
+    run = collect(tmp_path)
+    assert run.cells[0].file == run.run.planned[0].file == kept
+
+
+def test_a_path_below_the_current_folder_is_relative_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert results.portable_path(str(tmp_path / "own" / "x.yaml")) == "own/x.yaml"
