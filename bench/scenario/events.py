@@ -11,6 +11,9 @@ from bench.kinds import KINDS
 DATASET_FIELDS: Final = ("dataset", "identifier")
 """Fields that hold a data set (DICOM JSON model); ``dataset:`` of an expectation looks at the first one there."""
 
+DIMSE_SOURCES: Final = frozenset({"wire", "ris", "pacs", "printer"})
+"""Sources whose ``status`` is a DIMSE status; elsewhere it is the exit status of a process."""
+
 UID_FIELDS: Final = frozenset({"sop_class", "sop_instance"})
 _FIELD: Final = re.compile(r"[a-z][a-z0-9_]*")
 

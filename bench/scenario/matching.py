@@ -12,7 +12,7 @@ import re
 from typing import Any, Final
 
 from bench.scenario import dicom
-from bench.scenario.events import DATASET_FIELDS, UID_FIELDS, fields_of_pattern
+from bench.scenario.events import DATASET_FIELDS, DIMSE_SOURCES, UID_FIELDS, fields_of_pattern
 from bench.scenario.fields import INVALID, Bool, Context, read_scalar
 from bench.scenario.matchers import OPERATORS, ORDERINGS, DatasetTest, FieldTest, Test
 from bench.scenario.problems import did_you_mean, shorten
@@ -72,7 +72,8 @@ def read_field_tests(node: Node, ctx: Context, what: str, kind: str | None) -> t
                 hint = "DICOM keywords stand under 'dataset'"
             ctx.problems.add(key.line, f"{what}: events {kind} have no field '{shorten(first)}'", hint)
             continue
-        vr = dicom.STATUS if path[-1] == "status" and kind is not None else dicom.PLAIN
+        dimse = kind is not None and kind.partition(".")[0] in DIMSE_SOURCES
+        vr = dicom.STATUS if path[-1] == "status" and dimse else dicom.PLAIN
         if path[-1] in UID_FIELDS:
             vr = "UI"
         tests = read_tests(value, vr, ctx, f"{what}: {key.text}")

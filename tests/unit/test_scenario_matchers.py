@@ -189,6 +189,22 @@ def test_plain_fields(where: str, data: dict[str, Any], fits: bool) -> None:
     assert (step.test.mismatches(data, "pacs2") == ()) is fits
 
 
+def test_a_source_that_was_started_again_is_still_the_same_one() -> None:
+    text = "scenario: t\nproduct: vxvue\nsteps:\n  - expect: pacs.stored\n    where: {src: pacs}\n"
+    step = load_text(text).steps[0]
+    assert isinstance(step, Expect)
+    assert step.test.mismatches({}, "pacs#2") == ()
+    assert step.test.mismatches({}, "pacs2") == ("src: expected pacs, got pacs2",)
+
+
+def test_an_exit_status_is_a_plain_number() -> None:
+    text = "scenario: t\nproduct: vxvue\nsteps:\n  - expect: sut.exited\n    where: {status: -9}\n"
+    step = load_text(text).steps[0]
+    assert isinstance(step, Expect)
+    assert step.test.mismatches({"status": -9}) == ()
+    assert step.test.mismatches({"status": 0}) == ("status: expected -9, got 0",)
+
+
 def test_float_values_are_compared_with_the_precision_of_their_vr() -> None:
     single = 0.13899999856948853  # what 0.139 is as FL
     assert same("0.139", single, "FL")
