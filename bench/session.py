@@ -19,6 +19,7 @@ import shutil
 import tempfile
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -303,7 +304,13 @@ def run(cells: Sequence[Cell], options: Options, observer: Observer) -> tuple[Pa
     _skip_rest(todo, run_dir, stop)
     write_run(run_dir, replace(info, end=datetime.now().astimezone().isoformat()))
     result = collect(run_dir)
-    render(run_dir)
+    try:
+        render(run_dir)
+    except Exception as error:
+        # The results are there; a report that cannot be written is the bench's fault and must be seen as that.
+        traceback.print_exc()
+        write_run(run_dir, replace(info, errors=(*info.errors, f"The report could not be written: {error}")))
+        result = collect(run_dir)
     return run_dir, result
 
 

@@ -91,6 +91,7 @@ class Live:
     links: list[LinkFidelity] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     namespaces: dict[str, int] = field(default_factory=dict)
+    receiver_port: int = 0
 
 
 def main(channel: Any, argument: Mapping[str, Any]) -> int:
@@ -211,12 +212,15 @@ def build(live: Live, calibrations: Calibrations, phases: Phases, progress: Prog
     with phases.phase("calibration"):
         for link in plan.network.links:
             _calibrate(live, calibrations, link.name)
+    # Every port is chosen before the capture starts: on loopback it looks at the ports of this bench only.
+    placed = [_placed(host, live) for host in plan.hosts]
+    live.receiver_port = int(plan.sut["receiver"]["port"]) or live.network.port("modality", "receiver", 0)
     with phases.phase("capture"):
         _capture(live)
     with phases.phase("hosts"):
-        for place in plan.hosts:
+        for place in placed:
             enter = _entrance(live.namespaces.get(place.name))
-            live.hosts[place.name] = Host.fork(place.name, specs(_placed(place, live)), enter)
+            live.hosts[place.name] = Host.fork(place.name, specs(place), enter)
         # The last fork is done: threads may start.
         stream.start()
         for host in live.hosts.values():
@@ -383,8 +387,7 @@ def sut_config(live: Live) -> dict[str, Any]:
     plan = live.plan
     found = {name: e for host in live.hosts.values() for name, e in host.endpoints.items()}
     config = json.loads(json.dumps(plan.sut))
-    if config["receiver"]["port"] == 0:
-        config["receiver"]["port"] = live.network.port("modality", "receiver", 0)
+    config["receiver"]["port"] = live.receiver_port
     for service in ("worklist", "mpps"):
         if service in config:
             config[service].update(host=found["ris"]["host"], port=found["ris"]["port"])

@@ -40,11 +40,14 @@ class Stream:
         self._numbers: dict[str, int] = {}
         self._listeners: list[Listener] = []
         self._thread = threading.Thread(target=self._pump, name="journal", daemon=True)
+        self._started = False
         self._closed = False
 
     def start(self) -> None:
-        """Begin to write; before this, published events wait in the queue."""
-        self._thread.start()
+        """Begin to write; before this, published events wait in the queue.  A second call does nothing."""
+        if not self._started:
+            self._started = True
+            self._thread.start()
 
     def publish(self, src: str, n: int | None, t: int, kind: str, data: dict[str, Any]) -> None:
         """Hand over one event that its source stamped; without ``n`` the stream numbers it itself."""
@@ -104,6 +107,7 @@ class Stream:
 
     def drain(self, timeout_s: float = 10.0) -> None:
         """Return when everything published before this call is in the journal."""
+        self.start()
         mark = threading.Event()
         self._queue.put(mark)
         if not mark.wait(timeout_s):
@@ -139,4 +143,5 @@ class Stream:
         if not self._closed:
             self._closed = True
             self._queue.put(None)
+            self.start()
             self._thread.join()
