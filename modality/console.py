@@ -34,6 +34,10 @@ _CHANGEABLE: Final = frozenset(
         "operator", "laterality", "modality",
     }
 )  # fmt: skip
+_WITH_DICOM: Final = frozenset(
+    {"verify", "query_worklist", "start_exam", "append", "wait_image", "complete", "discontinue", "send"}
+)
+"""Verbs that need the DICOM libraries; the others are answered while those are still being loaded."""
 _UNSENT_STEPS: Final = (
     "SELECT * FROM steps WHERE create_state IN ('pending', 'failed') "
     "OR set_state IN ('pending', 'failed') ORDER BY id"
@@ -125,7 +129,7 @@ class Console:
         )
         if action is None:
             raise Refused(f"unknown verb {verb[:64]!r}")
-        if not self._dicom_ready.wait(30):
+        if verb in _WITH_DICOM and not self._dicom_ready.wait(30):
             raise Refused("the console is still starting")
         try:
             return action(args)

@@ -11,8 +11,10 @@ Rules of this file:
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -217,8 +219,6 @@ class Exams:
             ExamError: no exam is open.
             ValueError: the pixels cannot be an image (see :func:`modality.objects.dx.build`).
         """
-        import hashlib
-
         from .objects import dx
 
         exam = self.open()
@@ -243,12 +243,16 @@ class Exams:
             mpps=mpps,
         )
         header, pixels = dx.build(config, self.order(exam), self.facts(config, exam, step), facts, shot)
+        digest = hashlib.sha256()
+        hashing = threading.Thread(target=digest.update, args=(pixels,), name="hash")  # beside the disk
+        hashing.start()
         self._store.write_object(sop_instance, (header, pixels))
+        hashing.join()
         claim = {
             "sop_instance": sop_instance,
             "series_instance": series["uid"],
             "study_instance": exam["study_uid"],
-            "sha256": hashlib.sha256(pixels).hexdigest(),
+            "sha256": digest.hexdigest(),
             "raw_sha256": getattr(shot, "raw_sha256", ""),
             "rows": int(shot.pixels.shape[0]),
             "columns": int(shot.pixels.shape[1]),

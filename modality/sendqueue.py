@@ -20,15 +20,18 @@ from .config import Config, Peer
 from .notices import Notices, ServiceFailure
 from .store import Row, Store
 
-Sender = Callable[[Config, Peer, list[tuple[str, Path]], Callable[[str, int, str], None]], None]
+Begin = Callable[[], None]
+Report = Callable[[str, int, str], None]
+Sender = Callable[[Config, Peer, list[tuple[str, Path]], Begin, Report], None]
+"""See :func:`modality.dicom.storage.send_set`."""
 
 
 def _send_set(
-    config: Config, peer: Peer, images: list[tuple[str, Path]], report: Callable[[str, int, str], None]
+    config: Config, peer: Peer, images: list[tuple[str, Path]], begin: Begin, report: Report
 ) -> None:
     from .dicom.storage import send_set
 
-    send_set(config, peer, images, report)
+    send_set(config, peer, images, begin, report)
 
 
 def _is_sent(status: int) -> bool:
@@ -44,6 +47,7 @@ class SendQueue:
         self._store, self._notices, self._config, self._send = store, notices, config, sender
         self._changed = threading.Condition()
         self._workers: dict[str, threading.Thread] = {}
+        self._begun: set[int] = set()
         self._stopping = False
 
     # -- jobs
@@ -130,10 +134,8 @@ class SendQueue:
         return not any(wanted is None or row["id"] in wanted for row in busy)
 
     def begun(self, jobs: Iterable[int]) -> bool:
-        """Tell whether every one of these jobs has been tried or is under way."""
-        rows = self._store.rows("SELECT id, attempts FROM jobs")
-        wanted = set(jobs)
-        return all(row["attempts"] > 0 for row in rows if row["id"] in wanted)
+        """Tell whether every one of these jobs is on its way to the peer, or was tried without success."""
+        return set(jobs) <= self._begun
 
     def wait(self, done: Callable[[], bool], timeout: float) -> bool:
         """Wait until ``done`` holds; it is asked again after every change of a job."""
@@ -223,8 +225,11 @@ class SendQueue:
         self._notices.state(
             what="job", job=job["id"], destination=peer.name, state="sending", images=len(images)
         )
-        with self._changed:
-            self._changed.notify_all()
+
+        def begin() -> None:
+            with self._changed:
+                self._begun.add(job["id"])
+                self._changed.notify_all()
 
         def report(sop_instance: str, status: int, comment: str) -> None:
             sent = _is_sent(status)
@@ -239,7 +244,7 @@ class SendQueue:
                 refused.append(f"status {status:04X}{comment}")
 
         try:
-            self._send(self._config(), peer, images, report)
+            self._send(self._config(), peer, images, begin, report)
         except ServiceFailure as failure:
             self._notices.failure(failure)  # told before the job shows that it waits
             self._finish(job, "queued", failure.text, hold=True)
@@ -264,4 +269,5 @@ class SendQueue:
             what="job", job=job["id"], destination=job["destination"], state=state, exam_sent=not open_jobs
         )
         with self._changed:
+            self._begun.add(job["id"])
             self._changed.notify_all()

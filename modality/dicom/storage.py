@@ -22,6 +22,8 @@ SERVICE = "storage"
 
 Report = Callable[[str, int, str], None]
 """Called for each answered image: SOP instance, status, the peer's comment."""
+Begin = Callable[[], None]
+"""Called when the association stands and the first request goes out."""
 
 
 def is_sent(status: int) -> bool:
@@ -29,17 +31,21 @@ def is_sent(status: int) -> bool:
     return status == 0 or status & 0xF000 == 0xB000
 
 
-def send_set(config: Config, peer: Peer, images: Sequence[tuple[str, Path]], report: Report) -> None:
+def send_set(
+    config: Config, peer: Peer, images: Sequence[tuple[str, Path]], begin: Begin, report: Report
+) -> None:
     """Send a set of images over one association.
 
     Args:
         images: SOP instance UID and Part 10 file of each.
+        begin: told once, before the first request.
         report: told of each answer at once, before the next request.
 
     Raises:
         ServiceFailure: the association could not be made or was lost; what was not reported is still to be sent.
     """
     with associate(config, peer, SERVICE, [vxvue.DX_PRESENTATION]) as association:
+        begin()
         for number, (sop_instance, path) in enumerate(images, 1):
             when = f"in image {number} of {len(images)}"
             try:

@@ -166,7 +166,7 @@ def test_destinations_do_not_wait_for_each_other(store: Store, config: Config) -
     meet = threading.Barrier(2, timeout=10)
     sets: list[tuple[str, int]] = []
 
-    def sender(config: Config, peer: Peer, images: Any, report: Any) -> None:
+    def sender(config: Config, peer: Peer, images: Any, begin: Any, report: Any) -> None:
         meet.wait()
         sets.append((peer.name, len(images)))
         for sop_instance, path in images:
@@ -180,7 +180,7 @@ def test_destinations_do_not_wait_for_each_other(store: Store, config: Config) -
     assert sorted(sets) == [("a", 3), ("b", 3)]
     assert [job["state"] for job in queue.jobs()] == ["sent", "sent"]
     assert queue.add(1, images, ["a", "b"]) == []  # each image goes once
-    assert queue.begun(jobs)
+    assert queue.wait(lambda: queue.begun(jobs), 10)
     assert warnings == []
     assert store.row("SELECT sent FROM exams") == {"sent": 1}
     queue.stop()
@@ -190,7 +190,7 @@ def test_only_what_was_not_sent_is_sent_again(store: Store, config: Config) -> N
     config = replace(config, storage=config.storage[:1])
     seen: list[list[str]] = []
 
-    def sender(config: Config, peer: Peer, images: Any, report: Any) -> None:
+    def sender(config: Config, peer: Peer, images: Any, begin: Any, report: Any) -> None:
         seen.append([uid for uid, _ in images])
         for number, (sop_instance, _) in enumerate(images):
             if len(seen) == 1 and number == 1:
@@ -215,7 +215,7 @@ def test_a_fault_of_ours_costs_a_warning_and_not_the_thread(store: Store, config
     config = replace(config, storage=config.storage[:1])
     calls: list[int] = []
 
-    def sender(config: Config, peer: Peer, images: Any, report: Any) -> None:
+    def sender(config: Config, peer: Peer, images: Any, begin: Any, report: Any) -> None:
         calls.append(len(images))
         if len(calls) == 1:
             raise ZeroDivisionError
