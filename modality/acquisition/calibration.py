@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -73,9 +74,13 @@ class Calibration:
 def load(folder: str | Path, serial: str, width: int, height: int) -> Calibration:
     """Read and verify the maps of a detector; raises :class:`AcquisitionError` (``calibration``)."""
     where = Path(folder)
-    maps = {kind: read_map(where / f"{kind}.map", kind, serial, width, height) for kind in KINDS}
+    with ThreadPoolExecutor(len(KINDS), "calibration") as pool:
+        reads = {
+            kind: pool.submit(read_map, where / f"{kind}.map", kind, serial, width, height) for kind in KINDS
+        }
+    maps = {kind: read.result() for kind, read in reads.items()}
     gain = maps["gain"]
-    if not bool(np.isfinite(gain).all()) or float(gain.min()) <= 0:
+    if not (float(gain.min()) > 0 and float(gain.max()) < np.inf):  # false for not-a-numbers too
         raise _error("The gain map holds impossible values.")
     bad = maps["defect"] != 0
     if np.count_nonzero(bad) > MAX_DEFECTS * bad.size:
@@ -146,22 +151,22 @@ def plan_repair(bad: npt.NDArray[np.bool_]) -> Repair:
 def follow_dark(calibration: Calibration, dark: U16) -> tuple[F32, float]:
     """Return the offset map moved by the smooth difference of a live dark frame, and the mean move in
     counts."""
-    height, width = calibration.shape
     if dark.shape != calibration.shape:
         raise _error(f"A dark frame of {dark.shape[1]} x {dark.shape[0]} pixels does not fit the maps.")
-    n = DARK_BLOCK
-    high, wide = -(-height // n) * n, -(-width // n) * n
-    difference = np.zeros((high, wide), np.float32)
-    good = np.zeros((high, wide), np.float32)
-    np.subtract(dark, calibration.offset, out=difference[:height, :width])
-    np.logical_not(calibration.bad, out=good[:height, :width], casting="unsafe")
-    difference *= good
-    sums = difference.reshape(high // n, n, wide // n, n).sum((1, 3))
-    counts = good.reshape(high // n, n, wide // n, n).sum((1, 3))
+    height, width = calibration.shape
+    edges = np.arange(0, width, DARK_BLOCK)
+    bands = [slice(a, min(a + DARK_BLOCK, height)) for a in range(0, height, DARK_BLOCK)]
+    sums = np.zeros((len(bands), len(edges)), np.float64)
+    counts = np.zeros_like(sums)
+    for number, band in enumerate(bands):  # band by band: it stays in the processor's cache
+        difference = dark[band] - calibration.offset[band]
+        bad = calibration.bad[band]
+        difference[bad] = 0
+        sums[number] = np.add.reduceat(difference.sum(0, dtype=np.float64), edges)
+        counts[number] = np.add.reduceat(bad.shape[0] - np.count_nonzero(bad, axis=0), edges)
     overall = float(sums.sum()) / max(1.0, float(counts.sum()))
     means = np.where(counts > 0, sums / np.maximum(counts, 1), overall).astype(np.float32)
-    moved = calibration.offset.copy()
-    padded = np.repeat(means, n, axis=1)[:, :width]
-    for block, row in enumerate(padded):
-        moved[block * n : (block + 1) * n] += row
+    moved = np.empty_like(calibration.offset)
+    for number, band in enumerate(bands):
+        np.add(calibration.offset[band], np.repeat(means[number], DARK_BLOCK)[:width], out=moved[band])
     return moved, overall

@@ -19,17 +19,15 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from modality.acquisition import calibration
-from modality.acquisition.calibration import F32, Calibration
-from modality.acquisition.detector import Detector, Panel
+from modality.acquisition.calibration import Calibration
+from modality.acquisition.detector import Panel
 from modality.acquisition.generator import Exposure, Generator, Status
 from modality.acquisition.gvsp import Frame
+from modality.acquisition.imager import Imager
 from modality.acquisition.model import AcquisitionConfig, AcquisitionError, DetectorInfo, Shot, Technique
-from modality.acquisition.processing import Processed, Processor
+from modality.acquisition.processing import Processed
 from modality.acquisition.watch import Watch
 
-DEFAULT_COUNTS_PER_UGY: Final = 65535 / 60.0
-"""A 16-bit panel that is full at 60 µGy, when neither settings nor detector say more."""
 RETRY_S: Final = 1.0
 STANDBY_S: Final = 10.0
 """How long prepare waits for a generator that cools down."""
@@ -46,14 +44,10 @@ class Acquisition:
         self._closed = threading.Event()
         self._changed = threading.Condition()
         self._panel_lock = threading.RLock()
-        self._detector = Detector(config.detector, self._detector_lost)
+        self._imager = Imager(config, self._detector_lost, self._detector_state)
+        self._detector = self._imager.detector
         self._generator = Generator(config.generator) if config.generator.url else None
         self._panel: Panel | None = None
-        self._calibration: Calibration | None = None
-        self._offset: F32 | None = None
-        self._dark_at: float | None = None
-        self._dark_c: float | None = None
-        self._processor: Processor | None = None
         self._helper = ThreadPoolExecutor(1, "acquisition-read-back")
         self._problems: dict[str, AcquisitionError] = {}
         self._phase = ""
@@ -86,12 +80,9 @@ class Acquisition:
         for thread in self._threads:
             thread.join(10.0)
         self._threads.clear()
-        self._detector.disconnect()
+        self._imager.close()
         if self._generator is not None:
             self._generator.disconnect()
-        if self._processor is not None:
-            self._processor.close()
-            self._processor = None
         self._helper.shutdown()
 
     # ---------------------------------------------------------------- exposure
@@ -117,8 +108,8 @@ class Acquisition:
         window_ms = technique.ms + self._config.detector.window_margin_ms
         watch = Watch(generator, technique, window_ms, self._config.generator.poll_s, self._generator_phase)
         with self._panel_lock:
-            if self._dark_due():
-                self._take_dark()
+            if self._imager.dark_due():
+                self._imager.take_dark()
             self._arm(window_ms)
             try:
                 watch.start()
@@ -204,15 +195,12 @@ class Acquisition:
                 return None
 
     def _shot(self, watch: Watch, frame: Frame) -> Shot:
-        panel, processor, maps, offset = self._panel, self._processor, self._calibration, self._offset
-        if panel is None or processor is None or maps is None or offset is None:
+        panel = self._panel
+        if panel is None:
             raise AcquisitionError("detector-lost", "The detector was lost.")
         begun = time.perf_counter()
         asked = self._helper.submit(self._read_back, watch)
-        done = processor.process(
-            self._detector.pixels(), maps, offset, self._counts_per_ugy(panel), watch.technique.target_ei
-        )
-        raw_sha256 = self._detector.sha256()
+        done, raw_sha256, maps = self._imager.process(panel, watch.technique.target_ei)
         exposure = asked.result()
         if self._generator is not None and exposure is None and "generator" not in self._problems:
             raise AcquisitionError(
@@ -293,8 +281,8 @@ class Acquisition:
                 with self._panel_lock:
                     if self._panel is None and (self._watch is None or self._watch.error is not None):
                         self._connect_detector()
-                    elif self._panel is not None and self._watch is None and self._dark_due():
-                        self._take_dark()
+                    elif self._panel is not None and self._watch is None and self._imager.dark_due():
+                        self._imager.take_dark()
             except AcquisitionError as error:
                 self._note("detector", error)
                 if error.code == "detector-lost":
@@ -304,24 +292,15 @@ class Acquisition:
                     self._changed.wait(RETRY_S)
 
     def _connect_detector(self) -> None:
-        panel = self._detector.connect()
-        serial, size = panel.info.serial, (panel.height, panel.width)
-        if self._calibration is None or (self._calibration.serial, self._calibration.shape) != (serial, size):
-            self._calibration = self._dark_at = None
-            folder = self._config.detector.calibration
-            if not folder:
-                raise AcquisitionError("calibration", "No calibration folder is configured for the detector.")
-            self._calibration = calibration.load(folder, serial, panel.width, panel.height)
-            self._offset = self._calibration.offset
-            if self._processor is not None:
-                self._processor.close()
-            self._processor = Processor(
-                panel.width, panel.height, self._config.bits_stored, self._config.threads
-            )
-        if self._dark_due():
-            self._take_dark()
+        panel = self._imager.connect()
         self._panel = panel
-        self._good("detector", "connected", model=panel.info.model, serial=serial, link_mbps=panel.link_mbps)
+        self._good(
+            "detector",
+            "connected",
+            model=panel.info.model,
+            serial=panel.info.serial,
+            link_mbps=panel.link_mbps,
+        )
         if panel.link_mbps < 1000:
             text = f"The detector's link runs at {panel.link_mbps} Mbit/s only: images take longer."
             self._warn("detector", "link", text)
@@ -354,39 +333,6 @@ class Acquisition:
                 "detector", AcquisitionError("detector-absent", "The detector is not connected.")
             )
         return panel
-
-    def _dark_due(self) -> bool:
-        s = self._config.detector
-        if not s.dark_every_s or self._calibration is None:
-            return False
-        if self._dark_at is None or time.monotonic() - self._dark_at > s.dark_every_s:
-            return True
-        now = self._detector.temperature_c
-        return now is not None and self._dark_c is not None and abs(now - self._dark_c) > s.dark_drift_c
-
-    def _take_dark(self) -> None:
-        """Take a dark frame and let the offset follow it; raises :class:`AcquisitionError`."""
-        s, maps = self._config.detector, self._calibration
-        assert maps is not None
-        self._detector.arm(s.dark_ms, dark=True)
-        try:
-            self._detector.trigger()
-            frame = self._detector.wait(s.dark_ms / 1000.0 + s.frame_timeout_s)
-            if frame is None:
-                raise AcquisitionError("no-image", "The detector sent no dark frame.")
-            offset, moved = calibration.follow_dark(maps, self._detector.pixels())
-        finally:
-            self._detector.disarm()
-        if abs(moved) > 0.2 * float(offset.mean()) + 500.0:
-            raise AcquisitionError(
-                "calibration", f"The dark frame differs by {moved:.0f} counts: recalibrate."
-            )
-        self._offset = offset
-        self._dark_at, self._dark_c = time.monotonic(), self._detector.temperature_c
-        self._state("detector", "dark", moved_counts=round(moved, 3))
-
-    def _counts_per_ugy(self, panel: Panel) -> float:
-        return self._config.detector.counts_per_ugy or panel.counts_per_ugy or DEFAULT_COUNTS_PER_UGY
 
     # ---------------------------------------------------------------- generator
 
@@ -470,16 +416,19 @@ class Acquisition:
     def _state(self, device: str, state: str, **data: Any) -> None:
         self._on_event("state", {"device": device, "state": state, **data})
 
+    def _detector_state(self, state: str, **data: Any) -> None:
+        self._state("detector", state, **data)
+
     def _warn(self, peer: str, code: str, text: str) -> None:
         self._on_event("warning", {"service": "acquisition", "peer": peer, "code": code, "text": text})
 
     def _note(self, peer: str, error: AcquisitionError) -> None:
-        """Remember a problem; tell the operator when it is a new one that ``prepare`` or ``wait`` will not tell."""
+        """Remember a problem; warn once per loss, unless ``prepare`` or ``wait`` will tell it anyway."""
         before = self._problems.get(peer)
         self._problems[peer] = error
         if before is None or before.text != error.text:
             self._state(peer, "lost", code=error.code, text=error.text)
-            if not self._preparing and self._watch is None:
+            if before is None and not self._preparing and self._watch is None:
                 self._warn(peer, error.code, error.text)
 
     def _good(self, peer: str, state: str, **data: Any) -> None:
