@@ -191,7 +191,7 @@ class Connection:
 
     def received(self, count: int) -> None:
         """Tell how many bytes were written into :meth:`buffer`; 0: the peer closed the connection."""
-        if not self._incoming.added(count):
+        if self._eof != 0 or not self._incoming.added(count):
             raise LocalProtocolError(f"{count} bytes cannot have been received into the buffer")
         if count == 0:
             self._eof = 1

@@ -236,10 +236,13 @@ def test_counts_that_cannot_be() -> None:
         with pytest.raises(LocalProtocolError):
             connection.received(count)
     connection.received(0)
-    with pytest.raises(LocalProtocolError):
-        connection.buffer()
-    with pytest.raises(LocalProtocolError):
-        connection.receive_data(b"x")
+    for after_the_end in (
+        connection.buffer,
+        lambda: connection.received(0),
+        lambda: connection.receive_data(b"x"),
+    ):
+        with pytest.raises(LocalProtocolError):
+            after_the_end()
     assert connection.next_event() == ConnectionClosed(State.STA6)
     assert connection.next_event() is NEED_DATA
 

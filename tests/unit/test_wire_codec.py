@@ -298,6 +298,7 @@ MALFORMED = {
     "maximum length twice": _user("51 00 0004 00000000 51 00 0004 00000000"),
     "window of 2 bytes": _user("53 00 0002 0000"),
     "role 2": _user("54 00 0007 0003 312e32 02 00"),
+    "SCP role 2": _user("54 00 0007 0003 312e32 00 02"),
     "role item with a byte too many": _user("54 00 0008 0003 312e32 01 00 00"),
     "role item with a UID too long": _user("54 00 0007 0006 312e32 01 00"),
     "empty version name": _user("55 00 0000"),
