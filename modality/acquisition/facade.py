@@ -260,7 +260,8 @@ class Acquisition:
             return watch.read_back()
         except AcquisitionError as error:
             self._note("generator", error)
-            return None
+            self._warn("generator", error.code, f"What was exposed is not known. {error.text}")
+            return watch.exposure
 
     def _remark(self, watch: Watch, frame: Frame, exposure: Exposure | None) -> None:
         """Tell the operator what was not as it should be although there is an image."""

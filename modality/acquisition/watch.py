@@ -77,7 +77,18 @@ class Watch:
         while self.exposure is None and time.monotonic() < deadline:
             if not self._look_for_exposure():
                 time.sleep(0.02)
+        self._look_for_fault()
         return self.exposure
+
+    def _look_for_fault(self) -> None:
+        """An exposure that was not as it was set may have a fault as its reason: ask, if that was not
+        seen yet."""
+        exposure, generator = self.exposure, self._generator
+        if exposure is None or generator is None or self.fault is not None:
+            return
+        other = exposure.ms is not None and abs(exposure.ms - self.technique.ms) > 1.0
+        if (exposure.truncated or other) and generator.status().fault:
+            self.fault = generator.fault_error()
 
     def _look_for_exposure(self) -> bool:
         assert self._generator is not None
