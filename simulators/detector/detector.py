@@ -111,6 +111,8 @@ class Detector:
             self._unsubscribe = None
         if self._wake is not None:
             self._wake[1].send(b"x")
+        if self.device.stream is not None:
+            self.device.stream.drop()  # the acquisition thread may be waiting for room
         with self.device.lock:
             self.device.changed.notify_all()
         for thread in self._threads:
@@ -273,9 +275,10 @@ class Detector:
             destination,
             gap,
         )
-        if destination[1]:
-            stream.put(frame)
-        with device.lock:
+        with device.lock:  # control may have been lost meanwhile, and the stream with it
+            streamed = bool(destination[1]) and device.destination() == destination
+            if streamed:
+                stream.put(frame)
             device.sensor.done()
         truth = imager.write_truth(number)
         self._emit(
@@ -293,7 +296,7 @@ class Detector:
             exposure_ms=(window.end - window.start) / 1e6,
             celsius=round(celsius, 2),
             truth=truth,
-            streamed=bool(destination[1]),
+            streamed=streamed,
             **picture.facts(),
         )
         frame.told.set()

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from simulators.detector.config import Config
 from simulators.world.bus import Beam
 from simulators.world.phantom import PHANTOMS, Scene, Sensor, scene
-from simulators.world.physics import Picture, Region, expose, ideal
+from simulators.world.physics import Picture, Region, expose, ideal, in_field
 from simulators.world.physics_panel import Panel, panel
 
 TRUTH_SIZE = 512
@@ -81,20 +81,19 @@ class Imager:
         name = f"{safe}-{number:04d}.png"
         picture = Image.fromarray(kerma)
         shape = (TRUTH_SIZE, max(1, TRUTH_SIZE * region[3] // region[2]))
-        shown = picture.resize(shape, Image.Resampling.BOX)
-        Image.fromarray(render(np.asarray(shown, np.float32))).save(folder / name, compress_level=3)
+        shown = np.asarray(picture.resize(shape, Image.Resampling.BOX), np.float32)
+        field = in_field(self.panel, scenes, beams, region, shown.shape[:2])
+        Image.fromarray(render(shown, field)).save(folder / name, compress_level=3)
         small = picture.resize((TRUTH_ARRAY, TRUTH_ARRAY), Image.Resampling.BOX)
         np.save(folder / f"{safe}-{number:04d}.npy", np.asarray(small, np.float32))
         return name
 
 
-def render(kerma: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-    """A kerma map as a person expects a radiograph: logarithmic, much attenuation is white."""
-    if not kerma.max() > 0:
+def render(kerma: npt.NDArray[np.float32], field: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
+    """A kerma map as a person expects a radiograph: logarithmic, much attenuation is white, black outside the field."""
+    if not field.any() or not kerma.max() > 0:
         return np.zeros(kerma.shape, np.uint8)
     log = np.log(np.maximum(kerma, kerma.max() * 1e-5))
-    inside = log[kerma > kerma.max() * 0.01]
-    low, high = np.percentile(inside, (1, 99))
-    scaled = (high - log) / max(high - low, 1e-6)
-    shown = np.where(kerma > kerma.max() * 1e-4, np.clip(scaled, 0, 1), 1.0)
-    return (255 * shown).astype(np.uint8)
+    low, high = np.percentile(log[field], (0.7, 99.3))
+    shown = np.clip((high - log) / max(high - low, 1e-6), 0, 1)
+    return np.asarray(255 * shown * field, np.uint8)

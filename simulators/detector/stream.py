@@ -47,6 +47,8 @@ class Frame:
     trailer: bytes
     destination: tuple[str, int]
     gap_s: float = 0.0
+    generation: int = 0
+    """Which opening of the stream it belongs to; set when it is queued."""
     told: threading.Event = field(default_factory=threading.Event)
     """Set when the journal knows what the frame contains."""
     headers: npt.NDArray[np.void] = field(init=False)
@@ -81,7 +83,7 @@ class Stream:
         self._kept: deque[Frame] = deque(maxlen=KEPT)
         self._requests: deque[PacketResend] = deque(maxlen=MAX_REQUESTS)
         self._busy = False
-        self._abort = False
+        self._generation = 0
         self._stopping = False
         self._pacer = Pacer(1e8)
         self._resent: dict[int, int] = {}
@@ -109,7 +111,7 @@ class Stream:
     def put(self, frame: Frame) -> None:
         """Queue a frame."""
         with self._wake:
-            self._abort = False
+            frame.generation = self._generation
             self._queue.append(frame)
             self._wake.notify_all()
 
@@ -129,7 +131,7 @@ class Stream:
     def drop(self) -> None:
         """The stream was closed: forget what is waiting, end what is running."""
         with self._wake:
-            self._abort = True
+            self._generation += 1
             self._queue.clear()
             self._requests.clear()
             self._wake.notify_all()
@@ -149,7 +151,8 @@ class Stream:
     def stop(self) -> None:
         """End the thread and close the socket."""
         with self._wake:
-            self._stopping = self._abort = True
+            self._stopping = True
+            self._generation += 1
             self._wake.notify_all()
         if self._thread.is_alive():
             self._thread.join(5)
@@ -186,6 +189,10 @@ class Stream:
                     self._wake.notify_all()
         self._tell_resent()
 
+    def _over(self, frame: Frame) -> bool:
+        """The stream that this frame belongs to was closed."""
+        return frame.generation != self._generation
+
     def _single(self, data: bytes, destination: tuple[str, int]) -> None:
         try:
             self.socket.sendto(data, destination)
@@ -207,21 +214,21 @@ class Stream:
         late: list[tuple[float, int]] = [(started + delay, packet) for packet, delay in plan.late]
         heapq.heapify(late)
         at, total = 0, len(burst)
-        while at < total and not self._abort:
+        while at < total and not self._over(frame):
             at += self._send_some(burst, at, total)
             self._hooks.progress(frame, at)
             if self._requests:
                 self._serve()
             while late and late[0][0] <= time.monotonic():
                 self._repeat(frame, heapq.heappop(late)[1])
-        if plan.trailer and not self._abort:
+        if plan.trailer and not self._over(frame):
             self._single(frame.trailer, frame.destination)
         seconds = time.monotonic() - started
         resent = self._resent.pop(frame.block, 0)
-        while late and not self._abort:
+        while late and not self._over(frame):
             due, packet = heapq.heappop(late)
             with self._wake:
-                self._wake.wait_for(lambda: self._abort, max(0.0, due - time.monotonic()))
+                self._wake.wait_for(lambda: self._over(frame), max(0.0, due - time.monotonic()))
             self._repeat(frame, packet)
         frame.told.wait(5)
         self._emit(
@@ -232,7 +239,7 @@ class Stream:
             seconds=round(seconds, 6),
             resent=resent,
             dropped=len(plan.dropped) + int(not plan.leader) + int(not plan.trailer),
-            aborted=self._abort,
+            aborted=self._over(frame),
         )
         self._hooks.sent(frame)
 
@@ -255,10 +262,12 @@ class Stream:
         """Serve the requests that are waiting."""
         for _ in range(len(self._requests)):
             with self._wake:
-                if not self._requests or self._abort:
+                if not self._requests:
                     return
                 request = self._requests.popleft()
             frame = next((f for f in self._kept if f.block == request.block), None)
+            if frame is not None and self._over(frame):
+                continue
             if frame is None or self._hooks.refuse(request.block):
                 self._refuse(request, frame)
             else:
@@ -285,7 +294,7 @@ class Stream:
         if len(ids):
             burst = Burst(frame.cut, frame.headers, frame.pixels, ids, frame.destination, plain=self._plain)
             at = 0
-            while at < len(burst) and not self._abort:
+            while at < len(burst) and not self._over(frame):
                 at += self._send_some(burst, at, len(burst))
             count += at
         if last >= frame.cut.trailer:

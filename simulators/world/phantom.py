@@ -146,7 +146,7 @@ PHANTOMS: Final[dict[str, Phantom]] = {
     "line_pairs": Phantom(_line_pairs, about="lead bars, 0.5 to 3.4 line pairs per mm"),
     "flat": Phantom(_flat, about="10 cm water everywhere"),
     "air": Phantom(_air, about="nothing in the beam"),
-    "small_field": Phantom(_contrast, (100.0, 100.0), about="a disc in a 10 cm field"),
+    "small_field": Phantom(_contrast, (100.0, 100.0), grid=True, about="a disc in a 10 cm field"),
 }
 
 

@@ -115,11 +115,16 @@ def _edges(n: int, pitch: float, field_mm: float) -> F32:
     return np.asarray(LEAK + (1 - LEAK) * inside, np.float32)
 
 
+def _opening(scene: Scene, beam: Beam) -> tuple[float, float]:
+    """The collimated field (mm): the world's, or the phantom's own if that is narrower."""
+    if scene.field_mm is None:
+        return beam.field_mm
+    return min(beam.field_mm[0], scene.field_mm[0]), min(beam.field_mm[1], scene.field_mm[1])
+
+
 def _primary(panel: Panel, scene: Scene, beam: Beam) -> _Primary:
     s = panel.sensor
-    field = beam.field_mm
-    if scene.field_mm is not None:
-        field = (min(field[0], scene.field_mm[0]), min(field[1], scene.field_mm[1]))
+    field = _opening(scene, beam)
     heel = 1 - np.float32(0.08) * np.linspace(-0.5, 0.5, s.height, dtype=np.float32)
     kerma = air_kerma_ugy(beam.kvp, beam.mas, beam.sid_mm) * (GRID_PRIMARY if scene.grid else 1.0)
     water, bone = attenuation(beam.kvp)
@@ -296,25 +301,47 @@ def expose(
 
 
 def ideal(
-    panel: Panel, scenes: Sequence[Scene], beams: Sequence[Beam], region: Region, at_least: int = 768
+    panel: Panel, scenes: Sequence[Scene], beams: Sequence[Beam], region: Region, about: int = 512
 ) -> F32:
-    """Noise-free kerma (µGy) at the detector over the region, on every n-th pixel; zeros without a beam.
+    """Noise-free kerma (µGy) at the detector over the region, means over squares of pixels; zeros without a beam.
 
-    What a perfect panel would show: attenuation, collimator, heel and scatter, but no noise, gain or defect.
-    ``at_least`` samples are taken along the shorter side where there are so many.
+    What a perfect panel would show: attenuation, collimator, heel and scatter, but no noise, gain or defect.  The
+    shorter side has ``about`` samples (all pixels where there are fewer); what does not fill a square is left out.
     """
     x, y, width, height = region
-    step = max(1, min(width, height) // at_least)
-    out = np.zeros((len(range(y, y + height, step)), len(range(x, x + width, step))), np.float32)
+    step = max(1, min(width, height) // about)
+    stride = 2 if step % 2 == 0 and step > 2 else 1  # every other pixel is enough for a mean
+    rows, columns, side = height // step, width // step, step // stride
+    out = np.zeros((rows, columns), np.float32)
     field = _field(panel, scenes, beams)
     if field is None:
         return out
-    scratch = np.empty((BAND, out.shape[1]), np.float32)
-    for first in range(0, len(out), BAND):
-        part = out[first : first + BAND]
-        rows = slice(y + first * step, min(y + height, y + (first + BAND) * step), step)
-        field.fill(part, rows, slice(x, x + width, step), scratch[: len(part)])
+    many = max(1, BAND // side)
+    signal, scratch = (np.empty((many * side, columns * side), np.float32) for _ in range(2))
+    for first in range(0, rows, many):
+        n = min(many, rows - first)
+        top = y + first * step
+        part = signal[: n * side]
+        lines = slice(top, top + n * step, stride)
+        field.fill(part, lines, slice(x, x + columns * step, stride), scratch[: n * side])
+        across = part.reshape(n, side, columns * side).sum(1).reshape(n, columns, side).sum(2)
+        np.divide(across, side * side, out=out[first : first + n])
     return out
+
+
+def in_field(
+    panel: Panel, scenes: Sequence[Scene], beams: Sequence[Beam], region: Region, shape: tuple[int, int]
+) -> npt.NDArray[np.bool_]:
+    """Which samples of the region, on a grid of this shape, some beam's collimator leaves open."""
+    x, y, width, height = region
+    rows = y + (np.arange(shape[0]) * height) // shape[0]
+    columns = x + (np.arange(shape[1]) * width) // shape[1]
+    mask = np.zeros(shape, bool)
+    for scene, beam in zip(scenes, beams, strict=True):
+        field = _opening(scene, beam)
+        across = _edges(panel.sensor.width, panel.sensor.pitch_mm, field[0])[columns] > 0.5
+        mask |= across & (_edges(panel.sensor.height, panel.sensor.pitch_mm, field[1])[rows] > 0.5)[:, None]
+    return mask
 
 
 def _take(bank: F32, start: int, out: F32) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from bench.kinds import KINDS
 from simulators.base import CommandError
 from simulators.detector import Config, create, gvcp, gvsp
 from simulators.detector.bootstrap import Capability, Ccp, Reg, address
@@ -37,6 +38,7 @@ class Rig:
     arrived: threading.Condition = field(default_factory=threading.Condition)
 
     def emit(self, kind: str, /, **data: Any) -> None:
+        assert kind in KINDS
         with self.arrived:
             self.events.append((kind, data))
             self.arrived.notify_all()
@@ -516,3 +518,59 @@ def test_the_truth_is_written_beside(tmp_path: Any) -> None:
     assert (
         np.corrcoef(np.log(kerma[20:-20, 20:-20].ravel()), np.log(seen[20:-20, 20:-20].ravel()))[0, 1] > 0.97
     )
+
+
+def test_stopping_in_the_middle_of_slow_frames_ends_everything_at_once(rig: Rig) -> None:
+    rig.client.open()
+    rig.set(TriggerMode=0, ExposureTime=500, GevSCPD=10_000_000, AcquisitionStart=1)
+    rig.wait("detector.frame", count=2)  # one is going out for half a second, one waits
+    started = time.monotonic()
+    rig.detector.stop()
+    assert time.monotonic() - started < 2
+
+
+def test_a_stream_opened_again_gets_only_new_frames(rig: Rig) -> None:
+    rig.ready()
+    rig.set(GevSCPD=4_000_000)
+    rig.set(TriggerSoftware=1)
+    rig.wait("detector.frame")
+    rig.client.write(Reg.SCP, 0)
+    rig.set(GevSCPD=0)
+    rig.wait("detector.sent", lambda d: d["aborted"])
+    with Client(rig.client.device) as other:
+        rig.client.write(Reg.SCP, other.stream.getsockname()[1])
+        rig.set(TriggerSoftware=1)
+        grab = other.grab(BYTES)
+        assert (grab.block, grab.complete) == (2, True)
+
+
+def test_alone_from_the_command_line(tmp_path: Any) -> None:
+    import signal
+    import subprocess
+    import sys
+
+    script = (
+        "import argparse, sys; from simulators.detector import alone; p = argparse.ArgumentParser();"
+        "alone.add_arguments(p); sys.exit(alone.run(p.parse_args()))"
+    )
+    options = ["--port", "0", "--width", "192", "--height", "192", "--shoot", "70,2", "--phantom", "hand"]
+    options += ["--calibration", str(tmp_path / "disc")]
+    process = subprocess.Popen([sys.executable, "-c", script, *options], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    port = int(process.stdout.readline().rsplit(":", 1)[1])
+    places = create(Config(width=192, height=192), lambda kind, /, **data: None).device.places
+    with Client(("127.0.0.1", port)) as client:
+        client.open()
+        for name, value in (("ExposureTime", 150_000), ("AcquisitionStart", 1), ("DetectorPrepare", 1)):
+            client.write(places[name], value)
+        grab = client.grab(BYTES)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 0
+    assert grab.complete
+    assert grab.data.view("<u2").mean() > 2000
+    assert {p.name for p in (tmp_path / "disc").iterdir()} == {"offset.map", "gain.map", "defect.map"}
+    wrong = subprocess.run(
+        [sys.executable, "-c", script, "--width", "100"], capture_output=True, text=True, check=False
+    )
+    assert wrong.returncode == 2
+    assert "width" in wrong.stdout
