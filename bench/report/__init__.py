@@ -43,6 +43,20 @@ def render(run_dir: str | os.PathLike[str], formats: Iterable[str] = tuple(FORMA
     return written
 
 
+def render_alone(run_dir: str | os.PathLike[str], file: str | os.PathLike[str]) -> Path:
+    """Write the page of a run as one file that stands alone, without links to the run folder: to mail or to keep.
+
+    Raises:
+        bench.results.ResultsError: there is no readable run.json in the folder.
+    """
+    from bench.report.html import html
+
+    folder, path = Path(run_dir), Path(file)
+    page = html(collect(folder, write=False), folder, alone=True)
+    _replace(path, page.encode("utf-8", errors="backslashreplace"))
+    return path
+
+
 def _replace(path: Path, content: bytes) -> None:
     """Write a file so that a reader sees the old or the new one, never half of one."""
     partial = path.with_name(f"{path.name}.{os.getpid()}.part")

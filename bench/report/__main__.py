@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.report import FORMATS, render
+from bench.report import FORMATS, render, render_alone
 from bench.results import ResultsError, results_schema
 
 
@@ -21,6 +21,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--format", action="append", choices=[*FORMATS], help="only this one; may be repeated"
     )
+    parser.add_argument(
+        "--alone", metavar="FILE", type=Path, help="only the page, as one file without links to others"
+    )
     parser.add_argument("--schema", action="store_true", help="print the JSON Schema of results.json")
     options = parser.parse_args(argv)
     if options.schema:
@@ -28,8 +31,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     if not options.run:
         parser.error("name a run folder")
+    if options.alone and len(options.run) != 1:
+        parser.error("--alone takes one run folder")
     for folder in options.run:
         try:
+            if options.alone:
+                print(render_alone(folder, options.alone))
+                continue
             for path in render(folder, options.format or tuple(FORMATS)).values():
                 print(path)
         except (ResultsError, OSError) as error:

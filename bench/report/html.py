@@ -128,6 +128,12 @@ class CellView:
     by_sha: dict[str, str] = field(default_factory=dict)
     shown: frozenset[int] = frozenset()
 
+    def detach(self) -> None:
+        """Forget where files are: the page will be read without them."""
+        self.downloads = [(artefact, None) for artefact, _ in self.downloads]
+        self.by_sha = {}
+        self.pairs = [replace(pair, link=None) for pair in self.pairs]
+
     @property
     def open(self) -> bool:
         """Tell whether a person wants to see it without asking."""
@@ -502,7 +508,7 @@ def _headline(run: RunResult) -> str:
     if not total:
         return "Nothing was run."
     if red:
-        parts.append(f"{len(red)} of {total} cells failed")
+        parts.append(f"{len(red)} of {total} cells failed" if total > 1 else "the one cell failed")
     if errors:
         parts.append(f"in {errors} of {total} the bench itself was at fault")
     unclear = sum(c.verdict is Verdict.INCONCLUSIVE for c in run.cells)
@@ -617,9 +623,12 @@ def environment() -> jinja2.Environment:
     return env
 
 
-def html(run: RunResult, run_dir: Path) -> str:
-    """Return the whole page of a run."""
+def html(run: RunResult, run_dir: Path, alone: bool = False) -> str:
+    """Return the whole page of a run; ``alone`` without a link to any file, to be read without the run folder."""
     views = [_safe_view(run_dir, cell, number) for number, cell in enumerate(run.cells, 1)]
+    if alone:
+        for view in views:
+            view.detach()
     env = environment()
     source = Path(__file__).parent / "templates"
     style = (source / "style.css").read_text(encoding="utf-8")
@@ -649,4 +658,5 @@ def html(run: RunResult, run_dir: Path) -> str:
         style=Markup(style),  # noqa: S704  # our own files
         script=Markup(script),  # noqa: S704
         digest=digest,
+        alone=alone,
     )

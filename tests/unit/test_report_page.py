@@ -656,6 +656,15 @@ def test_rendering_again_gives_the_same_files(run: Path, capsys: pytest.CaptureF
     assert {name: (run / name).read_bytes() for name in before} == before
 
 
+def test_a_page_alone_has_all_pictures_and_no_links_to_files(run: Path, tmp_path: Path) -> None:
+    assert main([str(run), "--alone", str(tmp_path / "index.html")]) == 0
+    found = page(tmp_path)
+    assert found.tags["img"] == page(run).tags["img"]
+    assert found.links
+    assert all(link.startswith("#") and link[1:] in found.ids for link in found.links)
+    assert "objects/1.dcm" in text_of(tmp_path)
+
+
 def test_only_the_wanted_formats_are_written(tmp_path: Path) -> None:
     write_run(tmp_path, run_info())
     assert set(render(tmp_path, ["junit"])) == {"junit"}
