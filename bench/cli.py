@@ -43,10 +43,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         from bench.plan import PlanError
         from bench.results import ResultsError
-        from bench.scenario import ScenarioErrors
+        from bench.scenario.problems import InputErrors
         from bench.select import SelectionError
 
-        if isinstance(error, ScenarioErrors | SelectionError | PlanError | ResultsError):
+        if isinstance(error, InputErrors | SelectionError | PlanError | ResultsError):
             print(error, file=sys.stderr)
             return 2
         raise

@@ -68,7 +68,7 @@ TOOLS = (
         "aravis",
         ("arv-tool-0.8", "arv-camera-test-0.8"),
         "a second foreign GigE Vision client that grabs from the simulated detector",
-        "apt install aravis-tools",
+        "apt install aravis-tools aravis-tools-cli",
     ),
 )
 
@@ -176,15 +176,18 @@ def main(as_json: bool = False, items: Sequence[Item] | None = None) -> int:
         print(json.dumps([asdict(i) for i in found], indent=2))
         return 0
     from rich.console import Console
-    from rich.table import Table
+    from rich.padding import Padding
+    from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, show_header=True, header_style="bold")
-    for column in ("", "what", "found", "it adds", "how to get it"):
-        table.add_column(column, overflow="fold")
-    mark = {"ok": "[green]✓[/]", "limited": "[yellow]•[/]", "missing": "[dim]✗[/]"}
-    for i in found:
-        table.add_row(mark[i.level], i.name, i.found, i.adds, i.get)
-    console = Console()
-    console.print(table)
-    console.print("[dim]Everything marked ✗ is optional: the nightly scenarios run without it.[/]")
+    console = Console(highlight=False)
+    marks = {"ok": ("✓", "green"), "limited": ("•", "yellow"), "missing": ("✗", "red")}
+    for item in found:
+        mark, style = marks[item.level]
+        line = Text.assemble((f"{mark} {item.name:<17}", style), item.found)
+        console.print(line, soft_wrap=True)
+        if item.level != "ok":
+            console.print(Padding(Text(f"it adds: {item.adds}", "dim"), (0, 0, 0, 19)))
+            if item.get:
+                console.print(Padding(Text(f"to get it: {item.get}", "dim"), (0, 0, 0, 19)))
+    console.print("Everything marked ✗ is optional: the nightly scenarios run without it.")
     return 0

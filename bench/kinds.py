@@ -41,12 +41,14 @@ KINDS: Final[dict[str, str]] = {
     "wire.open": "a TCP connection was accepted or made: assoc, peer, port, role",
     "wire.associate": "an association was accepted: assoc, calling, called, contexts, max_pdu",
     "wire.reject": "an association was rejected: assoc, result, source, reason, by",
-    "wire.message": "a DIMSE message: assoc, dir (in, out), field, msgid, context, status, sop_class, sop_instance, bytes",
+    "wire.message": "a DIMSE message: assoc, dir (in, out), field, msgid, context, status, sop_class, "
+    "sop_instance, bytes, complete",
     "wire.release": "an association was released: assoc, by",
     "wire.abort": "an association was aborted: assoc, by, source, reason",
     "wire.close": "a TCP connection ended: assoc, by, how, bytes_in, bytes_out",
     # services
-    "pacs.stored": "an object was received and kept: assoc, msgid, sop_class, sop_instance, sha256, bytes, object, dataset",
+    "pacs.stored": "an object was received and kept: assoc, msgid, sop_class, sop_instance, sha256, bytes, "
+    "object, dataset",
     "pacs.echoed": "C-ECHO was answered: assoc, calling",
     "pacs.refused": "a request was answered with a failure of the simulator's own: assoc, field, status, reason",
     "pacs.lost": "an association ended without release: assoc, how (abort, closed, reset, timeout), pending",

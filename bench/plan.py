@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.links.spec import DETECTOR_ADDRESSES, LAN_ADDRESSES, NetworkSpec, standard
-from bench.scenario import Act, Cell
+from bench.scenario import Act, Cell, Step
 from bench.testbed import VIRTUAL, Testbed
 
 DICOM_PORT: Final = 104
@@ -96,10 +96,16 @@ class Plan:
                 settings = ", ".join(f"{k}={v}" for k, v in actor.config.items() if v not in (None, ""))
                 lines.append(f"host      {host.name} ({host.address}): {actor.name}: {settings}")
         lines += [f"sut       {key}: {value}" for key, value in self.sut.items()]
-        lines += [f"step {s.index + 1:3}  {s.file}:{s.line}  {s.head}" for s in self.cell.steps]
+        lines += [f"step {s.index + 1:3}  {s.file}:{s.line}  {shown(s)}" for s in self.cell.steps]
         lines += [f"note      {note}" for note in self.notes]
         lines.append(f"repeat    {self.repeat}")
         return "\n".join(lines)
+
+
+def shown(step: Step) -> str:
+    """Return the step as its author wrote it, on one line."""
+    text = step.text.removeprefix("- ").split("  #")[0].strip()
+    return text if len(text) <= 120 else text[:119] + "…"
 
 
 def cell_seed(base: int, cell_id: str) -> int:

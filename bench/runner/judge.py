@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from bench.expect import Engine, Outcome, Report, Status
-from bench.plan import Plan
+from bench.plan import Plan, shown
 from bench.results import (
     CellResult,
     ClauseResult,
@@ -23,7 +23,7 @@ from bench.results import (
     NearMiss,
     StrictnessFinding,
 )
-from bench.runner.steps import VERDICTS, Walk, shown
+from bench.runner.steps import VERDICTS, Walk
 from bench.scenario import Expect, Never
 from bench.verdict import Verdict, combine
 

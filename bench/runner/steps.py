@@ -22,7 +22,7 @@ from typing import Any, Final
 from bench.expect import Outcome, Status
 from bench.journal import Event
 from bench.links.network import Network, NotSupportedError
-from bench.plan import Plan
+from bench.plan import Plan, shown
 from bench.results import StepResult
 from bench.runner.actors import Host, HostError
 from bench.runner.stream import Stream
@@ -357,12 +357,6 @@ class Walk:
             # A fault that fired for the last time is gone already; that is no trouble.
             with contextlib.suppress(HostError):
                 self._hosts_of(step.host).command(step.host, "disarm", {"id": entry[1]})
-
-
-def shown(step: Step) -> str:
-    """Return the step as its author wrote it, on one line."""
-    text = step.text.removeprefix("- ").split("  #")[0].strip()
-    return text if len(text) <= 120 else text[:119] + "…"
 
 
 def _common(step: Step) -> dict[str, Any]:
