@@ -6,11 +6,13 @@ Rules of this file:
   renamed and its folder fsynced *before* the row that names it commits.
 * Identifiers (UIDs, numbers) are given once, stored with the row, and never made again from a row.
 * At start nothing is resent by itself: an interrupted job is put back and waits for the operator (VX-D-09).
+* One console per folder: a second one is refused as long as the first one lives.
 * Names of files are our own UIDs; nothing that a peer or operator sent becomes part of a path.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -72,6 +74,12 @@ class Store:
         self.images.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
         self._depth = 0
+        self._own = (folder / "lock").open("w")
+        try:
+            fcntl.flock(self._own, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._own.close()
+            raise StoreError(f"another console works with {folder}") from None
         try:
             self._db = sqlite3.connect(
                 folder / "console.db", check_same_thread=False, isolation_level=None, timeout=10
@@ -88,6 +96,7 @@ class Store:
         """Close the database; idempotent."""
         with self._lock:
             self._db.close()
+            self._own.close()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -294,6 +295,18 @@ def test_receiver_answers_verification_and_nothing_else(tmp_path: Path, pacs: An
         assert refused.is_rejected
         reply = refused.acceptor.primitive
         assert (reply.result, reply.result_source, reply.diagnostic) == (1, 1, 7)
+        for garbage in (
+            b"\x16\x03\x01\x02\x00\x01\x00" + bytes(200),
+            b"GET / HTTP/1.0\r\n\r\n",
+            b"\x01\x00\xff\xff\xff\xff",
+            b"",
+        ):
+            with socket.create_connection(("127.0.0.1", port), 10) as stranger:
+                stranger.sendall(garbage)
+        again = ae.associate("127.0.0.1", port, ae_title="VXVUE")
+        assert again.is_established
+        assert again.send_c_echo().Status == 0
+        again.release()
         operator.do("configure", receiver={"enabled": False})
         assert operator.do("exam_state")["receiver"] is None
         silent = ae.associate("127.0.0.1", port, ae_title="VXVUE")

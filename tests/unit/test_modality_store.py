@@ -19,7 +19,7 @@ from modality.dicom.worklist import pack
 from modality.exam import ExamError, Exams
 from modality.notices import Notices, ServiceFailure
 from modality.sendqueue import SendQueue
-from modality.store import Store
+from modality.store import Store, StoreError
 
 NOW = datetime(2026, 11, 21, 9, 30)
 INFO = DetectorInfo("V", "VIVIX", "SN", None, 0.139, None)
@@ -59,6 +59,14 @@ def test_a_transaction_is_all_or_nothing(store: Store) -> None:
             store.put("b", "2")
         raise RuntimeError
     assert (store.get("a"), store.get("b")) == ("", "")
+
+
+def test_one_console_per_folder(tmp_path: Path) -> None:
+    first = Store(tmp_path)
+    with pytest.raises(StoreError, match="another console"):
+        Store(tmp_path)
+    first.close()
+    Store(tmp_path).close()
 
 
 def test_numbers_never_come_twice_even_after_a_restart(tmp_path: Path) -> None:
