@@ -375,3 +375,24 @@ def test_an_expectation_that_was_not_waited_for_is_not_a_failure() -> None:
     report = bench.engine.finish(complete=False)
     assert report.outcomes[0].status is Status.UNOBSERVED
     assert not report.failures
+
+
+@pytest.mark.parametrize(
+    ("images", "dones", "status"),
+    [((3, 4), (5, 6), Status.MATCHED), ((3, 5), (4, 6), Status.VIOLATED), ((3, 7), (5, 6), Status.VIOLATED)],
+)
+def test_order_is_about_every_event_of_an_expectation(
+    images: tuple[float, ...], dones: tuple[float, ...], status: Status
+) -> None:
+    bench = Bench(
+        ORDER.replace("    as: image\n", "    as: image\n    count: 2\n").replace(
+            "    as: done\n", "    as: done\n    count: 2\n"
+        )
+    )
+    bench.act(0, 1, 2)
+    rows = [(at, "pacs.stored") for at in images] + [(at, "ris.mpps_set") for at in dones]
+    for at, kind in sorted(rows):
+        bench.event(at, kind)
+    for index in (1, 2, 3):
+        bench.begin(index)
+    assert bench.engine.finish().outcomes[2].status is status
