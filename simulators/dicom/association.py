@@ -17,11 +17,11 @@ import socket
 import struct
 import time
 from collections import deque
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from simulators.dicom.faults import ASSOCIATE, RELEASE, Fault
 from simulators.dicom.negotiation import decide
+from simulators.dicom.quick import response
 from simulators.dicom.service import (
     Answer,
     Discard,
@@ -42,6 +42,7 @@ from simulators.wire import (
     ReleaseResponse,
     RemoteProtocolError,
     Role,
+    State,
     dimse,
 )
 
@@ -52,6 +53,10 @@ _TIMEVAL: Final = struct.Struct("@ll")
 _LINGER_RST: Final = struct.pack("@ii", 1, 0)
 _FRESH_S: Final = 1.0
 """After so much silence the receive buffer's memory is given back."""
+_BULK: Final = 1 << 17
+"""While so much of a big value is certain to come, the kernel wakes us for as much, not for every segment."""
+_BULK_S: Final = 0.05
+"""... but not later than so many seconds after the last wake: an A-ABORT may come instead."""
 _CANCEL: Final = "C-CANCEL-RQ"
 _POLLRDHUP: Final = getattr(select, "POLLRDHUP", 0)
 
@@ -74,13 +79,24 @@ class _Ended(Exception):
 class _Message:
     """A request that is arriving or waits for its answer."""
 
-    __slots__ = ("byte_faults", "bytes", "context_id", "faults", "refused", "request", "sink", "started")
+    __slots__ = (
+        "asks",
+        "byte_faults",
+        "bytes",
+        "context_id",
+        "faults",
+        "refused",
+        "request",
+        "sink",
+        "started",
+    )
 
     def __init__(self, request: Request, context_id: int, sink: Sink, started: int) -> None:
         self.request = request
         self.context_id = context_id
         self.sink = sink
         self.started = started
+        self.asks = True
         self.bytes = 0
         self.refused: Refused | None = None
         self.faults: list[Fault] = []
@@ -118,7 +134,7 @@ class Association:
         self._deadline: float | None = None
         self._artim_starts = -1
         self._lost: str | None = None
-        self._dropped: bytes | None = None
+        self._parts: list[memoryview] = []
 
     # -- life --------------------------------------------------------------------------------
 
@@ -192,6 +208,14 @@ class Association:
                 buffer = buffer[:room]
         if connection.artim_running:
             self._wait_artim()
+        elif (
+            self._current is not None
+            and self._current.sink.expected > 2 * _BULK
+            and not self._faults.by_bytes
+        ):
+            if self._phase not in ("bulk", "slow"):
+                self._low_water(_BULK)
+                self._wait("bulk", _BULK_S)
         elif self._current is not None or not self._assembler.idle or connection.pending:
             if self._phase != "message":
                 self._wait("message", self._config.dimse_s)
@@ -205,8 +229,8 @@ class Association:
         buffer.release()
         connection.received(count)
         if count:
-            if self._phase == "idle":
-                self._phase = "fresh?"
+            if self._phase in ("idle", "slow"):
+                self._phase = ""  # the next read sets its time-out anew
             self._bytes_in += count
             if self._faults.by_bytes:
                 self._faults.received(count, self.number)
@@ -215,8 +239,13 @@ class Association:
 
     def _wait(self, phase: str, seconds: float) -> None:
         """Let ``recv`` give up after so many seconds of silence (kernel timeout: no extra system call per read)."""
+        if self._phase == "bulk" and phase != "bulk":
+            self._low_water(1)
         self._phase = phase
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval(seconds))
+
+    def _low_water(self, count: int) -> None:
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
 
     def _wait_artim(self) -> None:
         connection = self._connection
@@ -236,6 +265,9 @@ class Association:
                 return False
             connection.artim_expired()
             raise _Ended("timeout", "self")
+        if self._phase == "bulk":
+            self._wait("slow", self._config.dimse_s)
+            return False
         if self._phase == "fresh":
             connection.shrink()
             rest = self._config.idle_s - _FRESH_S
@@ -273,28 +305,32 @@ class Association:
     def _take(self) -> None:
         """Take everything out of the connection's buffer: into sinks, and into ``_todo``."""
         connection = self._connection
+        parts = self._parts
+        fragment = dimse.DatasetFragment
         try:
             while True:
                 for event in self._assembler.events(connection.data_fragments()):
-                    kind = type(event)
-                    if kind is dimse.DatasetFragment:
-                        self._fragment(event.data)  # type: ignore[union-attr]
-                    elif kind is dimse.MessageStarted:
-                        self._started(event.context_id, event.command)  # type: ignore[union-attr]
+                    if type(event) is fragment:
+                        parts.append(event[0])
+                        continue
+                    if parts:
+                        self._hand_over(parts)
+                    if type(event) is dimse.MessageStarted:
+                        self._started(event.context_id, event.command)
                     else:
                         self._complete(event)  # type: ignore[arg-type]
+                if parts:
+                    self._hand_over(parts)
                 pdu = connection.next_event()
                 if pdu is NEED_DATA:
                     break
                 self._todo.append(pdu)
         except RemoteProtocolError as error:
+            parts.clear()
             self._todo.append(error)
         current = self._current
-        if current is not None:
-            if current.refused is None:
-                self._guard(current, current.sink.flush)
-            if current.byte_faults:
-                self._message_faults(current)
+        if current is not None and current.byte_faults:
+            self._message_faults(current)
 
     def _started(self, context_id: int, command: dimse.Command) -> None:
         name = command.name
@@ -314,7 +350,8 @@ class Association:
             name,
         )
         message = self._current = _Message(request, context_id, _DISCARD, time.monotonic_ns())
-        if not command.is_request or name == _CANCEL:
+        if name == _CANCEL or not command.is_request:
+            message.asks = False
             return
         if self._faults.active:
             self._request_faults(message)
@@ -325,15 +362,17 @@ class Association:
         except Refused as refused:
             message.refused = refused
 
-    def _fragment(self, data: memoryview) -> None:
+    def _hand_over(self, parts: list[memoryview]) -> None:
+        """Give the fragments of one receive buffer to the sink."""
         message = self._current
         assert message is not None
-        message.bytes += len(data)
+        message.bytes = self._assembler.dataset_length or message.bytes + sum(map(len, parts))
         if message.refused is None:
             try:
-                message.sink.write(data)
+                message.sink.write(parts)
             except Refused as refused:
                 self._refuse(message, refused)
+        parts.clear()
 
     @staticmethod
     def _refuse(message: _Message, refused: Refused) -> None:
@@ -342,34 +381,26 @@ class Association:
         message.sink = _DISCARD
         message.refused = refused
 
-    def _guard(self, message: _Message, call: Callable[[], None]) -> None:
-        try:
-            call()
-        except Refused as refused:
-            self._refuse(message, refused)
-
     def _complete(self, event: dimse.MessageComplete) -> None:
         message = self._current
         assert message is not None
         self._current = None
-        if message.refused is None:
-            self._guard(message, message.sink.flush)
         name = message.request.name
-        self._tell("in", name, event.command, message.context_id, event.dataset_length, message.started)
-        if name != _CANCEL and event.command.is_request:
+        self._tell("in", name, message, event.command.elements.get(0x0900), event.dataset_length)  # type: ignore[arg-type]
+        if message.asks:
             self._todo.append(message)
 
     def _tell(
         self,
         direction: str,
         name: str,
-        command: dimse.Command,
-        context_id: int,
+        message: _Message,
+        status: int | None,
         length: int,
-        started: int | None = None,
+        sop_instance: str | None = None,
     ) -> None:
         """The event of a DIMSE message, stamped when its last byte was here or handed to the kernel."""
-        elements = command.elements
+        elements = message.request.command.elements
         # A response and C-CANCEL name the message that they are about (0000,0120).
         self._emit(
             "wire.message",
@@ -377,12 +408,12 @@ class Association:
             dir=direction,
             field=name,
             msgid=elements.get(0x0110) if 0x0110 in elements else elements.get(0x0120),
-            context=context_id,
-            status=elements.get(0x0900),
-            sop_class=command.sop_class,
-            sop_instance=command.sop_instance,
+            context=message.context_id,
+            status=status,
+            sop_class=elements.get(0x0002) or elements.get(0x0003) or "",
+            sop_instance=sop_instance or elements.get(0x1000) or elements.get(0x1001) or "",
             bytes=length,
-            **({"started": started} if length and started is not None else {}),
+            **({"started": message.started} if length and direction == "in" else {}),
         )
 
     # -- working --------------------------------------------------------------------------------
@@ -573,12 +604,27 @@ class Association:
             self._respond(message, Answer(refused.status, None, elements))
 
     def _respond(self, message: _Message, answer: Answer) -> None:
-        command = message.request.command
-        reply = command.reply(answer.status, dataset=answer.dataset is not None, **answer.elements)
-        length = 0 if answer.dataset is None else len(answer.dataset)
-        self._send(self._connection.send_message(message.context_id, reply, answer.dataset))
-        name = message.request.name[:-2] + "RSP"
-        self._tell("out", name, reply, message.context_id, length)
+        connection, request = self._connection, message.request
+        command, dataset = request.command, answer.dataset
+        elements = command.elements
+        data = None
+        usual = not answer.elements and 0x1002 not in elements and 0x1008 not in elements
+        if usual and dataset is None and connection.state is State.STA6:
+            data = response(
+                message.context_id,
+                command.field | 0x8000,
+                command.message_id,
+                answer.status,
+                command.sop_class,
+                command.sop_instance,
+                connection.peer_max_length,
+            )
+        if data is None:
+            reply = command.reply(answer.status, dataset=dataset is not None, **answer.elements)
+            data = connection.send_message(message.context_id, reply, dataset)
+        self._send(data)
+        assigned = answer.elements.get("AffectedSOPInstanceUID") if answer.elements else None
+        self._tell("out", request.name[:-2] + "RSP", message, answer.status, len(dataset or b""), assigned)
 
     def _between(self) -> None:
         """Take what arrived between two responses without waiting (C-CANCEL, A-ABORT, a lost connection)."""

@@ -96,6 +96,18 @@ class Cutter:
                 del self.kept[start:]
                 pending.append(memoryview(taken))
 
+    @property
+    def remaining(self) -> int:
+        """Bytes of the current big value that are still to come."""
+        return self._skip
+
+    def pass_by(self, count: int) -> bool:
+        """Take bytes unseen if they all lie within a big value that nobody hashes; else say no and take nothing."""
+        if self._on_bulk is not None or count > self._skip:
+            return False
+        self._skip -= count
+        return True
+
     def finish(self) -> None:
         """The data set ended here; raises :class:`MalformedDataset` when it ended too early."""
         if self._skip or self._fragments:

@@ -10,7 +10,7 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -69,11 +69,12 @@ class Refused(Exception):
 class Sink(Protocol):
     """Takes the data set of one request."""
 
-    def write(self, data: memoryview) -> None:
-        """Take a fragment; the view is valid until :meth:`flush`.  May raise :class:`Refused`."""
+    @property
+    def expected(self) -> int:
+        """Bytes of the data set that will certainly still come; 0: unknown."""
 
-    def flush(self) -> None:
-        """The memory behind all fragments given so far will be used again now.  May raise :class:`Refused`."""
+    def write(self, parts: Sequence[memoryview]) -> None:
+        """Take fragments; the views are valid during the call only.  May raise :class:`Refused`."""
 
     def finish(self) -> Iterable[Answer]:
         """The message is whole: do it and yield the answers, the final one last.  May raise :class:`Refused`."""
@@ -101,11 +102,10 @@ class Service(Protocol):
 class Discard:
     """Takes a data set that nobody wants."""
 
-    def write(self, data: memoryview) -> None:
-        """Forget it."""
+    expected = 0
 
-    def flush(self) -> None:
-        """Nothing is held."""
+    def write(self, parts: Sequence[memoryview]) -> None:
+        """Forget it."""
 
     def finish(self) -> Iterable[Answer]:
         """Nothing to say."""
@@ -120,6 +120,8 @@ class Collect:
 
     ``limit``: bytes at most; beyond, the request is refused with ``too_long``.
     """
+
+    expected = 0
 
     def __init__(
         self,
@@ -137,15 +139,13 @@ class Collect:
         self._malformed = malformed
         self._data = bytearray()
 
-    def write(self, data: memoryview) -> None:
-        """Keep a fragment."""
-        if len(self._data) + len(data) > self._limit:
-            self._data.clear()
-            raise Refused(self._too_long, f"data set of more than {self._limit} bytes")
-        self._data += data
-
-    def flush(self) -> None:
-        """Nothing is held by reference."""
+    def write(self, parts: Sequence[memoryview]) -> None:
+        """Keep fragments."""
+        for data in parts:
+            if len(self._data) + len(data) > self._limit:
+                self._data.clear()
+                raise Refused(self._too_long, f"data set of more than {self._limit} bytes")
+            self._data += data
 
     def finish(self) -> Iterable[Answer]:
         """Decode and perform."""
@@ -169,17 +169,15 @@ class Echo:
     """Verification (PS3.4 A): answers C-ECHO and tells ``<source>.echoed``."""
 
     __slots__ = ("_emit", "_kind", "_request")
+    expected = 0
 
     def __init__(self, request: Request, emit: Emit, source: str) -> None:
         self._request = request
         self._emit = emit
         self._kind = f"{source}.echoed"
 
-    def write(self, data: memoryview) -> None:
+    def write(self, parts: Sequence[memoryview]) -> None:
         """C-ECHO has no data set; forget what comes."""
-
-    def flush(self) -> None:
-        """Nothing is held."""
 
     def finish(self) -> Iterable[Answer]:
         """Answer."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
@@ -210,14 +210,15 @@ class _Storing:
         self._request = request
         self._incoming = incoming
 
-    def write(self, data: memoryview) -> None:
-        """Take a fragment."""
-        self._incoming.add(data)
+    @property
+    def expected(self) -> int:
+        """What is left of the pixel data."""
+        return self._incoming.cutter.remaining
 
-    def flush(self) -> None:
-        """Write and hash the fragments."""
+    def write(self, parts: Sequence[memoryview]) -> None:
+        """Write and hash fragments."""
         try:
-            self._incoming.flush()
+            self._incoming.add(parts)
         except MalformedDataset as error:
             raise Refused(NOT_UNDERSTOOD, f"malformed data set: {error}") from None
         except OSError as error:

@@ -117,7 +117,6 @@ class Incoming:
         self._meta = meta
         self.bytes = 0
         """Bytes of the data set so far."""
-        self._parts: list[memoryview] = []
         self._held: tuple[bytes, list[Chunk | None]] | None = None
         self._bulk: list[Chunk | None] = []
         self._laned = False
@@ -134,45 +133,32 @@ class Incoming:
         if self._file_job is not None:
             self._file_job.work([meta])
 
-    def add(self, data: memoryview) -> None:
-        """Take a fragment; the view must stay valid until :meth:`flush`."""
-        self._parts.append(data)
-
-    def flush(self) -> None:
-        """Write and hash what was added.
+    def add(self, parts: Sequence[memoryview]) -> None:
+        """Write and hash fragments; the views are not kept.
 
         Raises:
             MalformedDataset: this is no data set.
             OSError: it cannot be written.
         """
-        parts = self._parts
-        if not parts:
+        size = sum(map(len, parts))
+        self.bytes += size
+        if not self._hashing:
+            if not self.cutter.pass_by(size):
+                for part in parts:
+                    self.cutter.feed(part)
+            self._write(parts, size)
             return
-        if not self._hashing and self._fd < 0:
-            for part in parts:
-                self.bytes += len(part)
-                self.cutter.feed(part)
-            parts.clear()
-            return
-        if self._hashing or len(parts) > _VECTORS:
-            chunk = b"".join(parts)
-            parts.clear()
-            self.bytes += len(chunk)
-            self.cutter.feed(memoryview(chunk))
-            self._write([chunk])
-            if self._hashing:
-                self._hash(chunk)
-            return
-        for part in parts:
-            self.bytes += len(part)
-            self.cutter.feed(part)
-        self._write(parts)
-        parts.clear()
+        # One copy: the lanes hash while the receive buffer is filled again.
+        chunk = b"".join(parts)
+        self.cutter.feed(memoryview(chunk))
+        self._write([chunk], size)
+        self._hash(chunk)
 
-    def _write(self, parts: Sequence[bytes | memoryview]) -> None:
+    def _write(self, parts: Sequence[bytes | memoryview], size: int) -> None:
         if self._fd < 0:
             return
-        size = sum(len(part) for part in parts)
+        if len(parts) > _VECTORS:
+            parts = [b"".join(parts)]
         written = os.writev(self._fd, parts)
         if written < size:  # a full disk, mostly: the next write says so
             rest = memoryview(b"".join(parts))[written:]
@@ -200,7 +186,6 @@ class Incoming:
 
         Raises :class:`~simulators.dicom.elements.MalformedDataset` when it ended too early.
         """
-        self.flush()
         self.cutter.finish()
         holes = self.cutter.holes
         if self._file_job is None or self._bulk_job is None:
@@ -235,7 +220,6 @@ class Incoming:
 
     def drop(self) -> None:
         """Forget the object; idempotent, and harmless after :meth:`keep`."""
-        self._parts.clear()
         if self._fd >= 0:
             with contextlib.suppress(OSError):
                 os.close(self._fd)
