@@ -336,6 +336,16 @@ class Detector:
         """Whether a receive is in progress."""
         return self._task is not None and not self._done.is_set()
 
+    def working(self) -> bool:
+        """Whether the detector says that it integrates or reads out: then an image is still to come."""
+        nodes = self._nodes
+        if nodes is None or "DetectorState" not in nodes:
+            return False
+        try:
+            return nodes.get_enum("DetectorState") in ("Integrating", "Readout")
+        except (ControlError, FeatureError, OSError):
+            return False
+
     @property
     def coming(self) -> bool:
         """Whether packets of the awaited frame have come."""

@@ -177,7 +177,7 @@ class Acquisition:
                 raise watch.error
             left = deadline - time.monotonic()
             try:
-                frame = self._detector.wait(max(0.0, min(0.05, left)))
+                frame = self._detector.wait(left if 0 < left < 0.05 else 0.05)
             except AcquisitionError:
                 if watch.error is not None:
                     raise watch.error from None
@@ -186,7 +186,8 @@ class Acquisition:
                 return frame
             if watch.exposed_at is not None and not self._detector.coming:
                 late = time.monotonic() - watch.exposed_at - watch.window_ms / 1000.0
-                if late > self._config.detector.image_timeout_s:
+                s = self._config.detector
+                if late > s.frame_timeout_s or (late > s.image_timeout_s and not self._detector.working()):
                     raise watch.fault or AcquisitionError(
                         "no-image",
                         "X-rays were on, but the detector sent no image. Check it before repeating.",

@@ -114,8 +114,9 @@ class DetectorSettings:
     """Longest time for one frame on the line (10BASE-T needs 16 s for 3072 x 3072)."""
     stall_timeout_s: float = 2.0
     """A frame of which nothing more comes for so long is incomplete."""
-    image_timeout_s: float = 8.0
-    """An image that has not begun so long after X-rays and integration window will not come."""
+    image_timeout_s: float = 3.0
+    """An image that has not begun so long after X-rays and integration window, from a detector that neither
+    integrates nor reads out, will not come."""
     connect_timeout_s: float = 5.0
     counts_per_ugy: float = 0.0
     """Counts per µGy of a corrected pixel; 0: what the detector says (feature DetectorSensitivity), else
