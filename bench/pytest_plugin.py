@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -222,3 +222,28 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     terminalreporter.section("modality bench")
     terminalreporter.line(json.dumps({k: v for k, v in result.counts.items() if v}))
     terminalreporter.line(f"report: {run_dir / 'index.html'}")
+
+
+@pytest.fixture
+def bench_run(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., tuple[CellResult, ...]]:
+    """Run a scenario from Python: ``bench_run("one.yaml")`` or ``bench_run(text)``; returns the cells' results.
+
+    The same language, steps and evidence as in scenario files; keyword arguments choose values of the matrix, e.g.
+    ``bench_run(text, link="100BASE-T")``.
+    """
+    from bench.scenario import load
+
+    def run(source: str | os.PathLike[str], **axes: str) -> tuple[CellResult, ...]:
+        path = (
+            Path(source)
+            if isinstance(source, os.PathLike) or "\n" not in source
+            else tmp_path / "inline.yaml"
+        )
+        if isinstance(source, str) and "\n" in source:
+            path.write_text(source, encoding="utf-8")
+        mode = "full" if axes else request.config.getoption("--bench-matrix-mode")
+        cells = load(path).cells(mode=mode, filters=axes)
+        session = request.config.stash.setdefault(_session, _BenchSession(request.config))
+        return tuple(session.worker(list(cells)).run(cell, lambda news: None) for cell in cells)
+
+    return run

@@ -214,6 +214,40 @@ def test_pytest_collects_the_same_cells(tmp_path: Path) -> None:
     assert only.returncode == 0, only.stdout + only.stderr
 
 
+PYTHON_TEST = """
+SCENARIO = '''scenario: from-python
+product: vxvue
+steps:
+  - ris.worklist: {items: [{PatientName: Doe^Jane, PatientID: "1", AccessionNumber: A1}]}
+  - operator.query_worklist:
+    as: asked
+  - expect: ris.queried
+    after: asked
+'''
+
+def test_from_python(bench_run):
+    (cell,) = bench_run(SCENARIO)
+    assert cell.verdict.value == "PASS", cell.reason
+"""
+
+
+@needs_links
+@pytest.mark.netns
+def test_python_tests_use_the_same_steps(tmp_path: Path) -> None:
+    """A fixture runs scenario text from an ordinary test, into the same run folder."""
+    (tmp_path / "test_it.py").write_text(PYTHON_TEST)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--bench-out={tmp_path / 'out'}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert results(tmp_path / "out")["counts"]["PASS"] == 1
+
+
 def test_the_readme_commands_are_the_ones_that_are_tested() -> None:
     """The landing check takes its command from the README; both commands end in an environment of tox.ini."""
     commands = re.findall(r"^python3 -m venv .*$", (ROOT / "README.md").read_text(), re.MULTILINE)
