@@ -43,6 +43,7 @@ DATASET: dict[str, Any] = {
     "00180060": element("DS", 120.0),
     "00181411": element("DS", 412.3),
     "00280010": element("US", 3072),
+    "00281050": element("DS", 100.0, 50.0),
     "00280009": element("AT", "00181063"),
     "00280030": element("DS", 0.139, 0.139),
     "00181164": element("DS", "0.1390", "0.1390"),
@@ -114,6 +115,7 @@ def test_fits(fits: str) -> None:
         ("{PatientBirthDate: {empty: false}}", "PatientBirthDate: expected a value, got no value"),
         ("{AccessionNumber: {empty: true}}", "AccessionNumber: expected no value, got A1"),
         ("{AccessionNumber: ''}", "AccessionNumber: expected no value, got A1"),
+        ("{WindowCenter: {'>': 60}}", "WindowCenter: expected > 60, got 100.0\\50.0"),  # every value must fit
         ("{Rows: {'>': 3072}}", "Rows: expected > 3072, got 3072"),
         ("{PatientBirthDate: {'>': 19000101}}", "PatientBirthDate: expected > 19000101, got no value"),
         ("{ImageType: PRIMARY}", "ImageType: expected PRIMARY, got DERIVED\\PRIMARY"),
