@@ -62,7 +62,7 @@ class Console:
         self._receiver: Any = None
         self._selected: str | None = None
         self._view: View | None = None
-        self._unsaved: tuple[View, Any] | None = None
+        self._unsaved: tuple[int, View, Any] | None = None  # exam, view, exposure
         self._mpps_lock = threading.Lock()
         self._exam_lock = threading.RLock()
         self.recovered = self.store.recover()
@@ -271,15 +271,17 @@ class Console:
         return self.devices.prepare(self._view, args)
 
     def _do_wait_image(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
-        self.exams.open()
-        if self._view is None and self._unsaved is None:
-            raise Refused("nothing is prepared")
-        if self._unsaved is None:
+        exam = self.exams.open()["id"]
+        waiting = self._unsaved
+        if waiting is None or waiting[0] != exam:
             view = self._view
-            assert view is not None
-            self._unsaved = view, self.devices.wait(_number(args, "timeout", 30.0))
-        view, shot = self._unsaved
+            if view is None:
+                raise Refused("nothing is prepared")
+            waiting = exam, view, self.devices.wait(_number(args, "timeout", 30.0))
+        _, view, shot = waiting
         with self._exam_lock:
+            if self.exams.open()["id"] != exam:  # never an exposure of one patient in the exam of another
+                raise Refused("the exam was ended before its exposure came")
             try:
                 row = self.exams.keep(self.config, view, shot, mpps=self.config.mpps is not None)
             except ValueError as error:
@@ -290,6 +292,7 @@ class Console:
                 OSError,
                 sqlite3.Error,
             ) as error:  # a full disk must not cost the patient a second exposure
+                self._unsaved = waiting
                 text = f"the image cannot be stored ({error}); it is kept in memory: wait_image tries again"
                 self.notices.warn("acquisition", "disk", text)
                 raise Refused(text) from error
@@ -396,6 +399,7 @@ class Console:
         exam = self.exams.current()
         state = {
             "acquisition": self.devices.state,
+            "awaiting_image": self.devices.waiting,
             "receiver": self._receiver.port if self._receiver is not None else None,
             "recovered": self.recovered,
             "exam": None,

@@ -71,6 +71,11 @@ class Devices:
         self._closed = False
         self.state = "closed"
 
+    @property
+    def waiting(self) -> bool:
+        """Tell whether an exposure is being waited for."""
+        return self._waiting
+
     def start(self) -> None:
         """Open the devices in the background."""
         threading.Thread(target=self._open_quietly, name="acquisition-open", daemon=True).start()

@@ -40,6 +40,7 @@ class Peer:
     def __init__(
         self, title: str, port: int = 0, syntaxes: tuple[str, ...] = (ELE,), max_pdu: int = 16384
     ) -> None:
+        self.closed = False
         self.log: list[tuple[str, Any]] = []
         self.associations: list[Any] = []
         self.changed = threading.Condition()
@@ -69,7 +70,10 @@ class Peer:
             return self.changed.wait_for(condition, seconds)
 
     def close(self) -> None:
-        self.server.shutdown()
+        """Stop listening; idempotent."""
+        if not self.closed:
+            self.closed = True
+            self.server.shutdown()
 
     def names(self, *wanted: str) -> list[str]:
         return [what for what, _ in self.log if not wanted or what in wanted]

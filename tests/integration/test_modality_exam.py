@@ -222,10 +222,9 @@ def test_other_questions_are_answered_while_an_exposure_is_awaited(console: Any)
     operator.file.write(b'{"id": 77, "do": "wait_image", "args": {"timeout": 60}}\n')
     operator.file.flush()
     assert other.do("exam_state")["exam"]["state"] == "open"
-    while True:  # until the wait has really begun, a second one is refused for another reason
-        error = other.ask("wait_image", timeout=0)["error"]
-        if "awaited already" in error:
-            break
+    while not other.do("exam_state")["awaiting_image"]:
+        pass
+    assert "awaited already" in other.ask("wait_image", timeout=0)["error"]
     other.do("discontinue", reason="no patient")
     while True:
         message = operator.read()
@@ -234,6 +233,58 @@ def test_other_questions_are_answered_while_an_exposure_is_awaited(console: Any)
     assert not message["ok"]
     assert operator.warnings() == []
     other.close()
+
+
+def test_a_late_image_never_gets_into_the_next_exam(console: Any, tmp_path: Path) -> None:
+    console.environment["FRONT_RELEASE"] = str(tmp_path / "release")
+    operator = console.start()
+    other = peers.Operator(console.socket)
+    operator.do("start_exam", patient={"PatientID": "FIRST"})
+    operator.do("prepare", view="PA", ms=4999)
+    operator.file.write(b'{"id": 77, "do": "wait_image", "args": {"timeout": 60}}\n')
+    operator.file.flush()
+    while not other.do("exam_state")["awaiting_image"]:
+        pass
+    other.do("discontinue", reason="wrong patient")
+    other.do("start_exam", patient={"PatientID": "SECOND"})
+    (tmp_path / "release").touch()
+    while (message := operator.read()).get("id") != 77:
+        pass
+    assert not message["ok"]
+    assert other.do("exam_state")["exam"]["images"] == []
+    assert "nothing is prepared" in other.ask("wait_image", timeout=0)["error"]
+    other.close()
+
+
+def test_the_queue_survives_a_restart_and_waits_for_the_operator(console: Any, pacs: Any) -> None:
+    port = pacs.port
+    pacs.close()
+    operator = console.start()
+    operator.do("start_exam", patient={"PatientID": "1"})
+    image = operator.expose()
+    operator.do("complete")
+    assert operator.do("queue", wait=20)["idle"]
+    assert console.end() == 0
+    back = peers.Pacs(port=port)
+    operator = console.start()
+    (job,) = operator.do("queue", wait=20)["jobs"]
+    assert (job["state"], job["waits_for_operator"]) == ("queued", True)
+    assert [warning["service"] for warning in operator.warnings()] == ["storage"]  # the log survives too
+    assert back.stored == []
+    assert operator.do("send", wait=20)["done"]
+    assert [(uid, sha256) for uid, _, sha256 in back.stored] == [(image["sop_instance"], image["sha256"])]
+    back.close()
+
+
+def test_images_can_be_sent_as_they_are_accepted(console: Any, ris: Any, pacs: Any) -> None:
+    console.settings["auto_send"] = "accept"
+    operator = console.start()
+    operator.do("start_exam", patient={"PatientID": "1"})
+    for count in (1, 2):
+        operator.expose()
+        assert pacs.wait(lambda count=count: len(pacs.stored) == count)
+    assert ris.final == {}
+    assert operator.do("complete")["jobs"] == []
 
 
 def test_a_changed_worklist_item_is_updated_and_not_doubled(console: Any, ris: Any) -> None:
