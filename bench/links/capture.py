@@ -122,14 +122,23 @@ class Capture:
             try:
                 self._running = _RingRecorder(self._points, self._file, self._snap, self._ring_mb)
             except PermissionError as error:
-                if self._recorder == "ring" or shutil.which("dumpcap") is None:
-                    raise CaptureUnavailable(
-                        f"packet sockets are not allowed here ({error}) and dumpcap is not there to help; "
-                        "install dumpcap with its capabilities (Debian: dpkg-reconfigure wireshark-common)"
-                    ) from error
-                self._running = _Dumpcap(self._points, self._file, self._snap)
+                refused = f"packet sockets are not allowed here ({error.strerror or error})"
+                if self._recorder == "ring":
+                    raise CaptureUnavailable(refused) from error
+                self._running = self._dumpcap_instead(refused)
         self._started_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
         return self._running.name
+
+    def _dumpcap_instead(self, refused: str) -> _Dumpcap:
+        """dumpcap may hold rights that this process has not."""
+        try:
+            return _Dumpcap(self._points, self._file, self._snap)
+        except (CaptureError, CaptureUnavailable) as error:
+            self._file.unlink(missing_ok=True)
+            raise CaptureUnavailable(
+                f"{refused}, and {' '.join(str(error).split())}; "
+                "dumpcap with its capabilities would help (Debian: dpkg-reconfigure wireshark-common)"
+            ) from error
 
     def stop(self) -> CaptureReport:
         """Stop recording once everything until now is in the file.
@@ -268,14 +277,15 @@ class _Dumpcap:
         self._text = ""
         if not self._read_until("File:", 10):
             self._process.kill()
-            self._process.wait()
-            raise CaptureError(f"dumpcap did not start: {self._text.strip()}")
+            self._end(10)
+            reasons = [line for line in self._text.splitlines() if not line.startswith("Capturing on")]
+            raise CaptureError(f"dumpcap did not start: {' '.join(reasons).strip()[:200]}")
 
     def stop(self) -> list[InterfaceReport]:
         time.sleep(DUMPCAP_SETTLE_S)
         self._process.send_signal(signal.SIGINT)
         self._read_until(None, 60)
-        status = self._process.wait(60)
+        status = self._end(60)
         reports: list[InterfaceReport] = []
         for line in self._text.splitlines():
             # Packets received/dropped on interface 'lan': 12/0 (pcap:0/dumpcap:0/flushed:0/ps_ifdrop:0) (100.0%)
@@ -286,6 +296,11 @@ class _Dumpcap:
         if status != 0 or len(reports) != len(self._links):
             raise CaptureError(f"dumpcap ended with status {status}: {self._text.strip()}")
         return reports
+
+    def _end(self, timeout_s: float) -> int:
+        assert self._process.stderr is not None
+        self._process.stderr.close()
+        return self._process.wait(timeout_s)
 
     def _read_until(self, mark: str | None, timeout_s: float) -> bool:
         """Collect its standard error until *mark* (or the end of it)."""

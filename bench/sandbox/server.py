@@ -49,9 +49,12 @@ def _serve(control: socket.socket) -> None:
     backend = str(hello["backend"])
     watched: list[int] = []
     if hasattr(os, "pidfd_open"):
-        watched.append(os.pidfd_open(int(hello["worker"])))
-        if os.getppid() != hello["worker"]:
+        try:
+            watched.append(os.pidfd_open(int(hello["worker"])))
+        except ProcessLookupError:
             return
+        if os.getppid() != hello["worker"]:
+            return  # its number was given to somebody else meanwhile
         watched.append(os.pidfd_open(os.getpid()))
     started = time.monotonic()
     try:

@@ -284,6 +284,18 @@ def miscalibrated(channel: Channel, argument: Any) -> None:
     channel.send({"verify": text, "ok": calibrate(bench.network, "modality").ok})
 
 
+def changed_mode(channel: Channel, argument: Any) -> None:
+    """A cable that falls back to a slower mode, and comes back."""
+    bench = Bench()
+    seen = []
+    for mode in ("1000BASE-T", "100BASE-T", "1000BASE-T"):
+        bench.network.set_mode("detector", mode)
+        bench.network.verify()
+        one = calibrate(bench.network, "detector")
+        seen.append([bench.network.state("detector").mode, one.measured_mbps, one.ok])
+    channel.send(seen)
+
+
 def pull_and_plug(channel: Channel, argument: Any) -> None:
     """What a host sees of a pull; TCP survives a short one."""
     bench = Bench(lan="100BASE-T")

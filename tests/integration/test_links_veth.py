@@ -58,6 +58,17 @@ def test_a_link_has_the_goodput_of_its_mode(inside: Any, mode: str, line: int) -
     ]
 
 
+def test_a_link_may_change_its_mode_while_it_is_up(inside: Any) -> None:
+    seen = inside("changed_mode")
+    assert [mode for mode, _, _ in seen] == ["1000BASE-T", "100BASE-T", "1000BASE-T"]
+    assert [rate for _, rate, _ in seen] == [
+        pytest.approx(941.5, rel=0.05),
+        pytest.approx(94.15, rel=0.05),
+        pytest.approx(941.5, rel=0.05),
+    ]
+    assert all(ok for _, _, ok in seen)
+
+
 def test_a_wrong_rate_is_found(inside: Any) -> None:
     seen = inside("miscalibrated")
     assert "link modality is not shaped to 100BASE-T" in seen["verify"]
