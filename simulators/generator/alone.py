@@ -39,20 +39,24 @@ def run(args: argparse.Namespace) -> int:
             print(json.dumps({"kind": kind, **data}), flush=True)
 
     world = World(emit=emit)
-    config = Config(
-        transport=args.transport,
-        host=args.host,
-        port=args.port,
-        baud=args.baud,
-        prep_ms=args.prep_ms,
-        pace=not args.no_pace,
-    )
-    generator = create(config, emit, world)
-    switch = panel.create(panel.Config(), emit, world, generator)
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
-    where = generator.start()
+    try:
+        config = Config(
+            transport=args.transport,
+            host=args.host,
+            port=args.port,
+            baud=args.baud,
+            prep_ms=args.prep_ms,
+            pace=not args.no_pace,
+        )
+        generator = create(config, emit, world)
+        switch = panel.create(panel.Config(), emit, world, generator)
+        ended = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: ended.set())
+        where = generator.start()
+    except (ValueError, OSError, OverflowError) as error:
+        print(f"modbench simulate generator: {error}", file=sys.stderr)
+        return 2
     print(json.dumps({"kind": "listening", **where}), flush=True)
     threading.Thread(target=_thumb, args=(switch, emit), name="thumb", daemon=True).start()
     ended.wait()

@@ -58,11 +58,13 @@ class Generator:
 
     def start(self) -> Mapping[str, Any]:
         """Open the line; returns ``{"url", "transport", "host", "port", "baud"}`` for a pyserial client."""
+        server = SerialServer(self.config, self._on_bytes, self._on_client, self._on_noise)
+        where = server.start()  # first: it may fail
+        self._server = server
         self._unsubscribe = self._world.subscribe(self._on_signal)
         self._timer = threading.Thread(target=self._run_timer, name="generator-timer", daemon=True)
         self._timer.start()
-        self._server = SerialServer(self.config, self._on_bytes, self._on_client, self._on_noise)
-        return self._server.start()
+        return where
 
     def stop(self) -> None:
         """Switch off: no photons, no line, no threads.  Idempotent."""

@@ -316,3 +316,18 @@ def test_alone_says_where_it_listens_and_ends_on_sigterm() -> None:
     finally:
         process.kill()
         process.communicate()
+
+
+def test_a_busy_port_is_said_in_a_sentence() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        code = (
+            "import argparse, sys; from simulators.generator import alone; p = argparse.ArgumentParser();"
+            "alone.add_arguments(p); sys.exit(alone.run(p.parse_args()))"
+        )
+        port = str(busy.getsockname()[1])
+        done = subprocess.run(
+            [sys.executable, "-c", code, "--port", port], capture_output=True, text=True, timeout=30
+        )
+    assert done.returncode == 2
+    assert "Address already in use" in done.stderr
+    assert "Traceback" not in done.stderr
