@@ -73,11 +73,13 @@ class Console:
         threading.Thread(target=self._load, name="load-dicom", daemon=True).start()
 
     def close(self) -> None:
-        """End what runs; the store is left in order."""
+        """End what runs, within some seconds whatever hangs; the store is left in order."""
+        giving_back = threading.Thread(target=self.devices.close, name="acquisition-close", daemon=True)
+        giving_back.start()
         self.queue.stop()
         if self._receiver is not None:
             self._receiver.close()
-        self.devices.close()
+        giving_back.join(4.0)
 
     def _load(self) -> None:
         try:

@@ -340,6 +340,53 @@ def test_a_peer_without_pdu_limit_gets_16384(console: Any) -> None:
     raw.close()
 
 
+def test_a_slow_line_is_no_failure(console: Any) -> None:
+    """The answer's timeout starts when the request has left: 8 MB over 2 s with a timeout of 1 s (10BASE-T)."""
+
+    def behave(connection: socket.socket, ended: threading.Event) -> None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        _accept_dx(connection)
+        done = False
+        while not done:
+            pdu = _read_pdu(connection)
+            if pdu[0] != 4:
+                break
+            done = pdu[11] == 2  # the last fragment of a data set
+            ended.wait(0.004)
+        connection.sendall(_store_response(1))
+        _read_pdu(connection)
+        connection.sendall(b"\x06\0\0\0\0\x04\0\0\0\0")
+
+    raw = RawPeer(behave)
+    console.settings["storage"] = [peers.peer_settings(raw, "pacs")]
+    console.settings["timeouts"] = {"connect": 2, "association": 5, "dimse": 1, "idle": 5}
+    console.environment["FRONT_SIDE"] = "2048"
+    operator = console.start()
+    operator.do("start_exam", patient={"PatientID": "1"})
+    operator.expose()
+    operator.do("complete")
+    assert operator.do("queue", wait=30)["idle"]
+    assert operator.warnings() == []
+    assert operator.do("queue")["jobs"][0]["state"] == "sent"
+    raw.close()
+
+
+def _store_response(message: int) -> bytes:
+    """A P-DATA-TF with a C-STORE-RSP of status 0 (PS3.7 9.3.1.2)."""
+
+    def element(number: int, value: bytes) -> bytes:
+        return b"\0\0" + number.to_bytes(2, "little") + len(value).to_bytes(4, "little") + value
+
+    def us(number: int, value: int) -> bytes:
+        return element(number, value.to_bytes(2, "little"))
+
+    command = element(2, peers.DX.encode() + b"\0" * (len(peers.DX) % 2)) + us(0x100, 0x8001)
+    command += us(0x120, message) + us(0x800, 0x0101) + us(0x900, 0)
+    command = element(0, len(command).to_bytes(4, "little")) + command
+    pdv = b"\x01\x03" + command
+    return b"\x04\0" + (len(pdv) + 4).to_bytes(4, "big") + len(pdv).to_bytes(4, "big") + pdv
+
+
 def test_absent_detector_is_told_and_looked_for_again(console: Any) -> None:
     console.environment["FRONT_ABSENT"] = "1"
     operator = console.start()
