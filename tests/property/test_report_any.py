@@ -67,7 +67,7 @@ EVENT = st.tuples(
 VERDICTS = st.sampled_from(list(Verdict))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(EVENT, max_size=25), VERDICTS, st.text(max_size=20), st.floats(-1e6, 1e6), st.integers(-1, 30)
 )

@@ -10,7 +10,8 @@ import pytest
 
 from bench.journal import Event
 from bench.kinds import KINDS
-from bench.report.ladder import MAX_MARKS, WIDTH, Mark, bands, ladder, mark, marks
+from bench.report.ladder import MAX_MARKS, WIDTH, ladder
+from bench.report.marks import Mark, bands, mark, marks
 from bench.results import CellResult, ExpectationResult, StepResult
 from bench.verdict import Verdict
 

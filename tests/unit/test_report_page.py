@@ -28,7 +28,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from bench.journal import JournalWriter
 from bench.report import render
 from bench.report.__main__ import main
-from bench.report.html import MAX_EVENTS
+from bench.report.cellview import MAX_EVENTS
 from bench.results import (
     Artefact,
     Capture,
@@ -81,7 +81,7 @@ def phantom() -> np.ndarray[Any, Any]:
 def write_object(path: Path, truth: np.ndarray[Any, Any], uid: str, name: str) -> str:
     """Write a DX-like object of the truth, bones bright, and return the file's SHA-256."""
     rng = np.random.default_rng(3)
-    big = np.kron(truth, np.ones((4, 4)))
+    big = np.kron(truth, np.ones((2, 2)))
     pixels = 16383 * (1 - big) + rng.normal(0, 250, big.shape)
     ds = Dataset()
     ds.file_meta = FileMetaDataset()
@@ -89,7 +89,7 @@ def write_object(path: Path, truth: np.ndarray[Any, Any], uid: str, name: str) -
     ds.file_meta.MediaStorageSOPInstanceUID = uid
     ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     ds.SOPClassUID, ds.SOPInstanceUID, ds.PatientName = DX, uid, name
-    ds.Rows = ds.Columns = 1024
+    ds.Rows = ds.Columns = 512
     ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
     ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, 14, 13, 0
     ds.WindowCenter, ds.WindowWidth, ds.PresentationLUTShape = 8192, 16000, "IDENTITY"
@@ -743,7 +743,7 @@ def test_a_mistake_of_ours_costs_one_cell_not_the_page(
     def broken(*_: object) -> str:
         raise RuntimeError("<oops>")
 
-    monkeypatch.setattr("bench.report.html.ladder", broken)
+    monkeypatch.setattr("bench.report.cellview.ladder", broken)
     write_run(tmp_path, run_info())
     write_cell(tmp_path, exam(tmp_path, "one", {"link": "100BASE-T"}, lost=True))
     render(tmp_path, ["html"])
