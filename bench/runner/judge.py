@@ -40,9 +40,10 @@ def judge(plan: Plan, walk: Walk | None, report: Report, errors: Sequence[str], 
     )
     steps = tuple(walk.results) if walk is not None else ()
     all_errors = [*errors, *report.errors]
+    miscounted = _miscounted(plan, walk) if walk is not None and not all_errors else ""
     verdicts: list[Verdict] = [s.verdict for s in steps if s.verdict is not Verdict.NOT_EXERCISED]
     verdicts += [e.verdict for e in expectations]
-    verdicts += [Verdict.FAIL] * bool(strictness or report.failures)
+    verdicts += [Verdict.FAIL] * bool(strictness or report.failures or miscounted)
     verdicts += [Verdict.INCONCLUSIVE] * bool(report.unobserved)
     verdicts += [Verdict.ERROR] * bool(all_errors)
     if not expectations and not all_errors:
@@ -57,7 +58,10 @@ def judge(plan: Plan, walk: Walk | None, report: Report, errors: Sequence[str], 
         axes={k: str(v) for k, v in plan.cell.values.items()},
         seed=plan.seed,
         verdict=verdict,
-        reason=_reason(verdict, steps, expectations, strictness, report, all_errors),
+        reason=_reason(
+            verdict, steps, expectations, strictness, [*report.failures, miscounted], report, all_errors
+        ),
+        remarks=(miscounted,) if miscounted else (),
         seconds=0.0,
         steps=steps,
         expectations=expectations,
@@ -122,6 +126,7 @@ def _reason(
     steps: Sequence[Any],
     expectations: Sequence[ExpectationResult],
     strictness: Sequence[StrictnessFinding],
+    failures: Sequence[str],
     report: Report,
     errors: Sequence[str],
 ) -> str:
@@ -141,8 +146,21 @@ def _reason(
             return f"Line {expectation.line}: {expectation.message or expectation.text}"
     if strictness:
         return f"{strictness[0].message} (event {strictness[0].seq})."
-    found = [*report.failures, *report.unobserved]
+    found = [text for text in (*failures, *report.unobserved) if text]
     return found[0] if found else "Nothing was expected, so nothing is proven."
+
+
+def _miscounted(plan: Plan, walk: Walk) -> str:
+    """Say how the DIMSE requests of the cell differ from what the scenario predicts; empty if they do not."""
+    predicted = plan.cell.scenario.messages
+    if predicted is None:
+        return ""
+    wrong = [
+        f"{walk.requests[kind]} {kind} instead of {predicted.get(kind, 0)}"
+        for kind in sorted({*predicted, *walk.requests})
+        if walk.requests[kind] != predicted.get(kind, 0)
+    ]
+    return f"The scenario predicts other messages: {', '.join(wrong)}." if wrong else ""
 
 
 def _clauses(

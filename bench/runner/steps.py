@@ -15,6 +15,7 @@ import contextlib
 import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -79,6 +80,8 @@ class Walk:
         self.sut, self.progress = sut, progress
         self.handles = {}
         self.results = []
+        self.requests: Counter[str] = Counter()
+        """DIMSE requests that were seen on the LAN, by kind."""
         self._armed = 0
         self._fired: dict[str, Callable[[], None]] = {}
         self._injected: list[tuple[str, str, str | None]] = []
@@ -319,6 +322,8 @@ class Walk:
         self.stream.listen(look)
 
     def _on_event(self, event: Event) -> None:
+        if event.kind == "wire.message" and str(event.data.get("field", "")).endswith("-RQ"):
+            self.requests[event.data["field"].removesuffix("-RQ")] += 1
         if event.kind == "trigger.hit":
             fire = self._fired.pop(str(event.data.get("id")), None)
             if fire is not None:

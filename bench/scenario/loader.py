@@ -15,7 +15,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.scenario import matrix as matrix_of
-from bench.scenario.fields import DURATION, INVALID, Context, Enum, FieldType, ListOf, Text
+from bench.scenario.fields import (
+    DURATION,
+    INVALID,
+    Context,
+    Enum,
+    Field,
+    FieldType,
+    ListOf,
+    Number,
+    Record,
+    Text,
+)
 from bench.scenario.model import Allow, Scenario
 from bench.scenario.problems import Problems, ScenarioErrors, did_you_mean, shorten
 from bench.scenario.reading import StepReader, read_event_test
@@ -23,7 +34,14 @@ from bench.scenario.setup import SETUP
 from bench.scenario.source import Mapping as MappingNode
 from bench.scenario.source import Node, Scalar, describe, parse, read_text
 from bench.scenario.source import Sequence as SequenceNode
-from bench.scenario.spec import BENCH_NAMES, CHARSET, LINK_HOSTS, LINK_MODE, PRODUCT
+from bench.scenario.spec import (
+    BENCH_NAMES,
+    CHARSET,
+    LINK_HOSTS,
+    LINK_MODE,
+    PRODUCT,
+    SHORT_REQUESTS,
+)
 from bench.statements import clause_ids
 
 NAME_PATTERN: Final = r"[a-z0-9]+(-[a-z0-9]+)*"
@@ -38,6 +56,13 @@ _MARK: Final = Text("a pytest mark", r"[a-z_][a-z0-9_]{0,40}", 41)
 _DETECTOR_SIZE: Final = Text("a size in pixels like `3072x3072`", r"[1-9]\d{1,4}x[1-9]\d{1,4}")
 _BITS: Final = Enum(("14", "16"), "bits")
 
+MESSAGES: Final = Record(
+    tuple(
+        Field(name, Number(whole=True, low=0, high=1_000_000), f"how many {name}-RQ")
+        for name in SHORT_REQUESTS
+    )
+)
+
 _SIMPLE: Final[dict[str, FieldType]] = {
     "scenario": _NAME,
     "title": Text("a title in one line", r"[^\n]*", 120),
@@ -46,6 +71,7 @@ _SIMPLE: Final[dict[str, FieldType]] = {
     "ihe": ListOf(_IHE),
     "marks": ListOf(_MARK),
     "timeout": DURATION,
+    "messages": MESSAGES,
 }
 TOP_LEVEL: Final[dict[str, str]] = {
     "scenario": "the name; part of every cell's id",
@@ -56,6 +82,7 @@ TOP_LEVEL: Final[dict[str, str]] = {
     "ihe": "IHE transactions that it exercises",
     "marks": "pytest marks",
     "timeout": "limit of one cell",
+    "messages": "how many DIMSE requests of each kind the whole cell carries; what is not named: none",
     "matrix": "axes and their values",
     "exclude": "combinations of axis values that are left out",
     "setup": "settings of the modality and the simulators",
@@ -151,6 +178,7 @@ class _Loader:
             ihe=found.get("ihe", ()),
             marks=found.get("marks", ()),
             timeout_s=found.get("timeout"),
+            messages=found.get("messages"),
             matrix=axes,
             exclude=exclude,
             setup=setup,

@@ -175,6 +175,8 @@ class Scenario:
     ihe: tuple[str, ...] = ()
     marks: tuple[str, ...] = ()
     timeout_s: float | None = None
+    messages: Mapping[str, int] | None = None
+    """DIMSE requests of the whole cell by kind (``C-STORE``); None: nothing is said about them."""
     matrix: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     exclude: tuple[Mapping[str, tuple[str, ...]], ...] = ()
     setup: Mapping[str, Any] = field(default_factory=dict)

@@ -42,6 +42,7 @@ def scenario_schema() -> dict[str, Any]:
         "ihe": _one_or_list({"type": "string"}),
         "marks": _one_or_list({"type": "string"}),
         "timeout": DURATION.schema(),
+        "messages": loader.MESSAGES.schema(),
         "matrix": _matrix(),
         "exclude": _one_or_list({"type": "object"}),
         "setup": SETUP.schema(),

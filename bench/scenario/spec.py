@@ -30,6 +30,9 @@ _REQUESTS: Final = (
     *("N-CREATE-RQ", "N-SET-RQ", "N-GET-RQ", "N-ACTION-RQ", "N-DELETE-RQ", "N-EVENT-REPORT-RQ"),
 )
 _SHORT: Final = {name.removesuffix("-RQ"): name for name in _REQUESTS}
+SHORT_REQUESTS: Final = tuple(_SHORT)
+"""DIMSE requests as people say them."""
+
 REQUEST: Final = Enum(_REQUESTS, "DIMSE request", _SHORT)
 OCCASION: Final = Enum(("associate", "release", *_REQUESTS), "occasion", _SHORT)
 PEER: Final = Enum(PEERS, "peer")

@@ -504,3 +504,13 @@ def test_a_worklist_file_may_use_references(tmp_path: Path) -> None:
     step = load_text(text, base=tmp_path).cells()[0].steps[0]
     assert isinstance(step, Act)
     assert step.args["items"] == [{"AccessionNumber": "A-80", "StudyID": Ref("modality", "ae")}]
+
+
+def test_predicted_messages_are_read_and_misspelt_ones_are_found() -> None:
+    """A prediction is a number for each request; a request that does not exist is an error with a hint."""
+    text = "scenario: s\nproduct: vxvue\nmessages: {C-STORE: 3, N-SET: 1}\nsteps:\n  - operator.query_worklist:\n"
+    assert load_text(text).messages == {"C-STORE": 3, "N-SET": 1}
+    with pytest.raises(ScenarioErrors, match=r"3: messages: unknown key 'C-STOR'.*C-STORE"):
+        load_text(text.replace("C-STORE: 3", "C-STOR: 3"))
+    with pytest.raises(ScenarioErrors, match=r":3: messages: N-SET"):
+        load_text(text.replace("N-SET: 1", "N-SET: many"))
