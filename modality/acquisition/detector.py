@@ -57,10 +57,17 @@ class Panel:
 class Detector:
     """One detector; connect and arm are called by one thread at a time."""
 
-    def __init__(self, settings: DetectorSettings, on_lost: Callable[[str, str], None]) -> None:
-        """``on_lost(code, text)`` is called once when a connection is lost, from the heartbeat's thread."""
+    def __init__(
+        self,
+        settings: DetectorSettings,
+        on_lost: Callable[[str, str], None],
+        on_link: Callable[[int], None] = lambda mbps: None,
+    ) -> None:
+        """Both are called from the heartbeat's thread: ``on_lost(code, text)`` once when a connection is lost,
+        ``on_link(mbps)`` when the detector's link has changed its speed."""
         self._settings = settings
         self._on_lost = on_lost
+        self._on_link = on_link
         self._channel: ControlChannel | None = None
         self._receiver: Receiver | None = None
         self._nodes: NodeMap | None = None
@@ -190,6 +197,7 @@ class Detector:
         """Keep control and look whether all is well, until told otherwise."""
         pause = min(1.0, self._settings.heartbeat_ms / 4000.0)
         heard = time.monotonic()
+        speed = self._panel.link_mbps if self._panel is not None else 0
         while not ended.wait(pause):
             try:
                 privilege = channel.read_register(gvcp.REG_CCP, tries=1)
@@ -197,6 +205,10 @@ class Detector:
                 if not privilege & gvcp.CCP_CONTROL:
                     self._lose(ended, "detector-lost", "The detector was taken away from this station.")
                     return
+                now = channel.read_register(gvcp.REG_LINK_SPEED)
+                if now != speed:
+                    speed = now
+                    self._on_link(speed)
                 if "DeviceTemperature" in nodes:
                     self._temperature = nodes.get_float("DeviceTemperature")
                 if "DetectorState" in nodes and nodes.get_enum("DetectorState") == "Fault":

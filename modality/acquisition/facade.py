@@ -44,7 +44,7 @@ class Acquisition:
         self._closed = threading.Event()
         self._changed = threading.Condition()
         self._panel_lock = threading.RLock()
-        self._imager = Imager(config, self._detector_lost, self._detector_state)
+        self._imager = Imager(config, self._detector_lost, self._detector_link, self._detector_state)
         self._detector = self._imager.detector
         self._generator = Generator(config.generator) if config.generator.url else None
         self._panel: Panel | None = None
@@ -303,8 +303,14 @@ class Acquisition:
             serial=panel.info.serial,
             link_mbps=panel.link_mbps,
         )
-        if panel.link_mbps < 1000:
-            text = f"The detector's link runs at {panel.link_mbps} Mbit/s only: images take longer."
+        self._detector_link(panel.link_mbps, changed=False)
+
+    def _detector_link(self, mbps: int, *, changed: bool = True) -> None:
+        """The detector's link has this speed (now)."""
+        if changed:
+            self._state("detector", "link", link_mbps=mbps)
+        if mbps < 1000:
+            text = f"The detector's link runs at {mbps} Mbit/s only: images take longer."
             self._warn("detector", "link", text)
 
     def _detector_lost(self, code: str, text: str) -> None:

@@ -34,12 +34,13 @@ class Imager:
         self,
         config: AcquisitionConfig,
         on_lost: Callable[[str, str], None],
+        on_link: Callable[[int], None],
         on_state: Callable[..., None],
     ) -> None:
-        """``on_lost(code, text)`` as for :class:`Detector`; ``on_state(state, **data)`` tells what happens."""
+        """``on_lost`` and ``on_link`` as for :class:`Detector`; ``on_state(state, **data)`` tells what happens."""
         self._config = config
         self._on_state = on_state
-        self.detector = Detector(config.detector, on_lost)
+        self.detector = Detector(config.detector, on_lost, on_link)
         self._maps: Calibration | None = None
         self._offset: F32 | None = None
         self._processor: Processor | None = None

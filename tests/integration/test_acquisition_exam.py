@@ -362,6 +362,36 @@ def test_hot_detector_refuses(room: Callable[..., Console]) -> None:
     assert console.shoot().mas == pytest.approx(2.0, abs=0.01)
 
 
+def test_a_slow_link_is_told_and_works(room: Callable[..., Console]) -> None:
+    console = room()
+    assert console.shoot().mas == pytest.approx(2.0, abs=0.01)
+    console.front.done("detector", "link_mbps", mbps=10)
+    deadline = time.monotonic() + 10
+    while "link" not in console.warnings() and time.monotonic() < deadline:
+        threading.Event().wait(0.02)
+    assert console.warnings() == ["link"]
+    mark = len(console.front.told)
+    shot = console.shoot()
+    assert shot.raw_sha256 == console.front.wait("detector.frame", mark, frame_kind="Image")["sha256"]
+    assert shot.timings_ms["stream"] > 300  # half a megabyte at 10 Mbit/s
+
+
+def test_a_pause_in_the_middle_of_a_frame_heals(room: Callable[..., Console]) -> None:
+    """As a cable that is pulled and plugged in again: nothing moves for a while, then everything goes on."""
+    console = room(heartbeat_ms=5000, stall_timeout_s=5.0)
+    assert console.shoot().mas == pytest.approx(2.0, abs=0.01)
+    console.front.done("detector", "link_mbps", mbps=10)
+    mark = len(console.front.told)
+    console.acquisition.prepare(TECHNIQUE)
+    console.front.order("panel", "expose")
+    console.front.wait("detector.state", mark, to="Readout")
+    threading.Event().wait(0.15)
+    console.front.process.send_signal(signal.SIGSTOP)
+    threading.Timer(0.7, console.front.process.send_signal, (signal.SIGCONT,)).start()
+    shot = console.acquisition.wait(20.0)
+    assert shot.raw_sha256 == console.front.wait("detector.frame", mark, frame_kind="Image")["sha256"]
+
+
 def test_line_trouble_is_survived(room: Callable[..., Console]) -> None:
     console = room()
     for name, fault in (("n", "no_answer"), ("g", "garbled")):
