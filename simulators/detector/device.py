@@ -306,7 +306,7 @@ class Device:
         """What armed stream faults do to this frame."""
         with self.lock:
             self.run_due(frame=frame.number)
-            armed = self.book.due("stream", frame=frame.number, state="Readout")
+            armed = self.book.due("stream", frame=frame.number)
             made = plan(frame.cut.count, frame.block, armed)
             for item in armed:
                 if item.id in made.where:
@@ -345,6 +345,8 @@ class Device:
     def run_due(self, **context: Any) -> None:
         """Make the faults happen that need no packet: link, temperature, control."""
         for item in self.book.due("now", **context):
+            if item.fault in ("control_loss", "no_heartbeat") and self.control.owner is None:
+                continue  # nobody has what is to be lost: it waits for the next occasion
             item.active = True  # before it acts: what it does may come back here
             where: dict[str, Any] = {"state": genicam.STATES[self.sensor.state], **context}
             if item.fault == "link_fallback":
@@ -359,9 +361,8 @@ class Device:
                 self.check_temperature()
                 continue
             else:
-                where["owner"] = None if self.control.owner is None else f"{self.control.owner[0]}"
-                if self.control.owner is not None:
-                    self.control.lose("heartbeat" if item.fault == "no_heartbeat" else "fault")
+                where["owner"] = self.control.owner[0] if self.control.owner else None
+                self.control.lose("heartbeat" if item.fault == "no_heartbeat" else "fault")
             self.fired(item, where)
 
     def undo(self, item: Armed) -> None:

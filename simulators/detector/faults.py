@@ -48,8 +48,14 @@ FAULTS: Final[Mapping[str, Kind]] = {
     "no_answer": Kind("answer", {"command": None}),
     "pending_ack": Kind("answer", {"ms": 200, "command": None}),
 }
-WHEN: Final = ("state", "frame", "packet")
-"""Conditions: a state is entered; the n-th frame since power-up; so many payload packets of a frame are out."""
+WHEN: Final[Mapping[str, tuple[str, ...]]] = {
+    "stream": ("frame",),
+    "trigger": ("frame",),
+    "resend": (),
+    "answer": (),
+    "now": ("state", "frame", "packet"),
+}
+"""Conditions by moment: a state is entered; the n-th frame since power-up; so many payload packets are out."""
 
 
 @dataclass
@@ -93,8 +99,9 @@ def check(fault: str, args: Mapping[str, Any], when: Mapping[str, Any]) -> tuple
         raise CommandError(
             f"fault {fault}: unknown {', '.join(sorted(unknown))}; known: {', '.join(sorted(known))}"
         )
-    if unknown := set(when) - set(WHEN):
-        raise CommandError(f"when: unknown {', '.join(sorted(unknown))}; known: {', '.join(WHEN)}")
+    if unknown := set(when) - set(WHEN[kind.moment]):
+        known_when = ", ".join(WHEN[kind.moment]) or "none"
+        raise CommandError(f"fault {fault}, when: unknown {', '.join(sorted(unknown))}; known: {known_when}")
     full = {**kind.defaults, **args}
     count = full.pop("count", kind.count)
     if not isinstance(count, int) or isinstance(count, bool) or count < 0:

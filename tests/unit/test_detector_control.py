@@ -247,6 +247,25 @@ def test_the_temperature_is_read_fresh_and_too_much_of_it_is_a_fault(bench: Benc
     assert bench.read(bench.at["DetectorState"]) == State.IDLE
 
 
+def test_a_heartbeat_that_was_switched_off_never_ends(bench: Bench) -> None:
+    bench.write(Reg.GVCP_CONFIG, 1)
+    bench.now += 3600 * SECOND
+    bench.device.control.tick(bench.now)
+    assert bench.device.control.owner == A
+
+
+def test_control_is_lost_only_where_somebody_has_it() -> None:
+    bench = Bench()
+    bench.device.book.arm("c", "control_loss", {}, {})
+    bench.device.run_due()
+    assert [k for k, _ in bench.events] == []
+    bench.write(Reg.CCP, Ccp.CONTROL)
+    bench.write(bench.at["AcquisitionStart"], 1)
+    bench.write(bench.at["DetectorPrepare"], 1)
+    assert bench.device.control.owner is None
+    assert "fault.fired" in [k for k, _ in bench.events]
+
+
 def test_event_notification_belongs_to_the_selected_event(bench: Bench) -> None:
     bench.write(bench.at["EventSelector"], 4)
     bench.write(bench.at["EventNotification"], 0)

@@ -210,6 +210,8 @@ def test_faults_combine() -> None:
         ("drop", {"percent": 1, "count": -1}, {}, "count"),
         ("link_fallback", {"mbps": 50}, {}, "mbps"),
         ("missing_trailer", {}, {"moon": 1}, "moon"),
+        ("drop", {"percent": 1}, {"packet": 5}, "packet"),
+        ("over_temperature", {"celsius": 45}, {}, "above 50"),
     ],
 )
 def test_nonsense_is_refused_when_armed(
