@@ -6,8 +6,9 @@ Rules of this file:
   ok: the bench is wrong then (ERROR), never the SUT.
 * The measurement leaves out the start (burst of the token bucket, slow start of TCP) and uses the receiver's clock.
 * The machine may be busy: up to :data:`ATTEMPTS` measurements are made until one is ok, and all are reported.
-* Results may be kept per worker, backend and mode, because every bench of a worker builds its cables alike; each
-  bench still reads back from the kernel what it got (``network.verify``).
+* Results may be kept per worker, backend and mode, because every bench of a worker builds its cables alike.  What
+  is taken from there is still checked: the kernel is asked for the rates and features of this bench's cables
+  (``network.verify``).
 """
 
 from __future__ import annotations
@@ -68,7 +69,8 @@ class Calibrations:
         before anything is captured or counted.
 
         Raises:
-            NetworkError: there is no other host to measure with, or the network is down.
+            NetworkError: there is no other host to measure with, the network is down, or a cable is not shaped as
+                it should be.
         """
         state = network.state(link)
         if state.mode not in LINE_RATES:
@@ -78,6 +80,7 @@ class Calibrations:
             )
         key = (network.fidelity.backend, state.mode)
         if key in self._known:
+            network.verify()
             return replace(self._known[key], link=state.link, cached=True)
         result = calibrate(network, link)
         if result.ok:

@@ -105,6 +105,12 @@ class Worker:
                 os.kill(pid, signal.SIGKILL)  # only after a failed test
 
 
+def names_of(pid: int) -> list[str]:
+    """The pids of a process in all pid namespaces that it is in, from the outside in."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return next(line for line in status.splitlines() if line.startswith("NSpid")).split()[1:]
+
+
 def leftovers(token: str) -> list[str]:
     """Mounts visible here and loop devices that carry the token, and interfaces of a bench on this machine."""
     found = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if token in line]
@@ -149,6 +155,11 @@ def crash_once(worker: Worker, seed: int, victim: str, moment: str) -> float:
         pid, spared = worker.pids("zygote")[0], lambda pid, space: pid == worker.process.pid
     else:
         pid = worker.pids("init")[0]
+        if victim == "cell":  # the cell runner, which is the only child of pid 1 that has children of its own
+            inside = [
+                each for each, space in worker.living().items() if space == os.readlink(f"/proc/{pid}/ns/pid")
+            ]
+            pid = next(each for each in inside if names_of(each)[-1] == "2")
         doomed = os.readlink(f"/proc/{pid}/ns/pid")
         spared = lambda pid, space: space != doomed  # noqa: E731
     if moment == "working":
@@ -158,7 +169,7 @@ def crash_once(worker: Worker, seed: int, victim: str, moment: str) -> float:
     killed = time.monotonic()
     while True:
         left = {each: space for each, space in worker.living().items() if not spared(each, space)}
-        token = worker.token + ("-0" if victim == "init" else "")
+        token = worker.token + ("-0" if victim in ("init", "cell") else "")
         things = leftovers(token)
         if not left and not things:
             return time.monotonic() - killed
@@ -176,6 +187,7 @@ QUICK = [
     (seed, victim, moment)
     for seed, (victim, moment) in enumerate(
         [(v, m) for v in ("worker", "zygote", "init") for m in ("starting", "working") for _ in range(2)]
+        + [("cell", "working")] * 2
     )
 ]
 MANY = [
