@@ -256,6 +256,27 @@ def test_data_given_at_once_may_be_larger_than_the_buffer() -> None:
     assert connection.buffer_size == 1 << 18
 
 
+def test_what_was_given_at_once_is_not_kept_for_ever() -> None:
+    connection = established()
+    connection.receive_data(data_pdu(16378) * 50)
+    assert len(list(connection.data_fragments())) == 50
+    connection.receive_data(b"\4")
+    assert connection.buffer_size <= 1 << 18
+
+
+def test_after_shrinking_the_buffer_stays_small_until_it_is_filled_again() -> None:
+    connection = established()
+    feed(connection, data_pdu(4096 - 12))
+    connection.buffer()
+    connection.received(1)
+    assert connection.buffer_size == 16384
+    connection = established()
+    feed(connection, data_pdu(4096 - 12))
+    connection.shrink()
+    connection.buffer()
+    assert connection.buffer_size == 4096
+
+
 def test_the_end_comes_after_the_data() -> None:
     connection = established()
     connection.receive_data(data_pdu(2))

@@ -391,6 +391,13 @@ def test_at_the_limits_of_a_message() -> None:
             assemble(chunks, limits)
 
 
+def test_a_command_that_never_ends_is_not_collected() -> None:
+    endless = [(1, COMMAND, memoryview(bytes(10)))] * 5
+    assert assemble(endless, Limits(command_length=50)) == []
+    with pytest.raises(RemoteProtocolError, match="50"):
+        assemble([*endless, (1, COMMAND, memoryview(b"x"))], Limits(command_length=50))
+
+
 def test_two_messages_follow_each_other() -> None:
     items = pdvs(fragments(1, STORE, b"ab")) + pdvs(fragments(3, ECHO)) + pdvs(fragments(1, STORE, b""))
     ends = [event for event in assemble(items) if isinstance(event, MessageComplete)]
