@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from bench.scenario import matrix as _matrix
 from bench.scenario.matchers import DatasetTest, EventTest, FieldTest
-from bench.scenario.refs import choose
+from bench.scenario.refs import axes_in, choose
 from bench.scenario.spec import StepSpec
 
 DEFAULT_WITHIN_S = 10.0
@@ -183,6 +183,11 @@ class Scenario:
     allow: tuple[Allow, ...] = ()
     steps: tuple[Step, ...] = ()
 
+    @cached_property
+    def varying(self) -> frozenset[int]:
+        """Return the positions of the steps that differ between cells."""
+        return frozenset(number for number, step in enumerate(self.steps) if axes_in(step))
+
     def cells(
         self, mode: str = "smoke", filters: Mapping[str, str | Iterable[str]] | None = None
     ) -> tuple[Cell, ...]:
@@ -208,7 +213,10 @@ class Cell:
     @cached_property
     def steps(self) -> tuple[Step, ...]:
         """Return the steps with the cell's values in them."""
-        return choose(self.scenario.steps, self.values)
+        steps, varying = self.scenario.steps, self.scenario.varying
+        if not varying:
+            return steps
+        return tuple(choose(s, self.values) if n in varying else s for n, s in enumerate(steps))
 
     @cached_property
     def setup(self) -> Mapping[str, Any]:

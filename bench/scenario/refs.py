@@ -20,6 +20,7 @@ REFERENCE: Final = re.compile(r"\$\{([^{}$]*)\}")
 NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 T = TypeVar("T")
+_LEAVES: Final = frozenset({str, int, float, bool, type(None)})
 
 
 @dataclass(frozen=True)
@@ -67,10 +68,11 @@ def substitute(value: T, leaf: Callable[[Any], Any]) -> T:
 
 
 def _substitute(value: Any, leaf: Callable[[Any], Any]) -> Any:
-    if isinstance(value, Ref | Choice | Template):
-        return leaf(value)
-    if isinstance(value, str | int | float | bool | None):
+    kind = type(value)
+    if kind in _LEAVES:
         return value
+    if kind is Ref or kind is Choice or kind is Template:
+        return leaf(value)
     if isinstance(value, tuple | list):
         parts = [_substitute(item, leaf) for item in value]
         if all(new is old for new, old in zip(parts, value, strict=True)):
@@ -81,13 +83,27 @@ def _substitute(value: Any, leaf: Callable[[Any], Any]) -> Any:
         return value if all(fresh[key] is value[key] for key in fresh) else fresh
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         changed = {}
-        for item in dataclasses.fields(value):
-            old = getattr(value, item.name)
+        for name in value.__dataclass_fields__:
+            old = getattr(value, name)
             new = _substitute(old, leaf)
             if new is not old:
-                changed[item.name] = new
+                changed[name] = new
         return dataclasses.replace(value, **changed) if changed else value
     return value
+
+
+def axes_in(value: Any) -> tuple[str, ...]:
+    """Return the matrix axes that a value depends on, in the order of their first use."""
+    axes: dict[str, None] = {}
+
+    def leaf(item: Any) -> Any:
+        for part in item.parts if isinstance(item, Template) else (item,):
+            if isinstance(part, Choice):
+                axes[part.axis] = None
+        return item
+
+    substitute(value, leaf)
+    return tuple(axes)
 
 
 def choose(value: T, cell: Mapping[str, str]) -> T:

@@ -153,21 +153,16 @@ class _Builder:
     def build(self, text: str) -> Node | None:
         for event in yaml.parse(text, Loader=_LOADER):
             line = event.start_mark.line + 1 if event.start_mark is not None else 1
-            if isinstance(event, yaml.DocumentStartEvent):
-                self.documents += 1
-                if self.documents > 1:
-                    raise self.refuse(line, "a second document ('---'): one file holds one document")
-            elif isinstance(event, yaml.ScalarEvent):
-                self.tag(event.tag, line)
-                plain = not event.style
-                node = Scalar(event.value, plain, line)
+            if isinstance(event, yaml.ScalarEvent):
+                if event.tag is not None:
+                    self.tag(event.tag, line)
                 self.count(1, line)
-                self.place(node, event.anchor, 1, 1, line)
+                self.place(Scalar(event.value, not event.style, line), event.anchor, 1, 1, line)
             elif isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
                 self.tag(event.tag, line)
-                fresh: Sequence | Mapping
-                fresh = Mapping(line) if isinstance(event, yaml.MappingStartEvent) else Sequence(line)
                 self.count(1, line)
+                mapping = isinstance(event, yaml.MappingStartEvent)
+                fresh: Mapping | Sequence = Mapping(line) if mapping else Sequence(line)
                 self.open.append(_Open(fresh, event.anchor, self.total))
                 self.depths.append(0)
                 if len(self.open) > MAX_DEPTH:
@@ -178,6 +173,10 @@ class _Builder:
                 self.place(done.node, done.anchor, self.total - done.before + 1, depth, done.node.line)
             elif isinstance(event, yaml.AliasEvent):
                 self.alias(event.anchor or "", line)
+            elif isinstance(event, yaml.DocumentStartEvent):
+                self.documents += 1
+                if self.documents > 1:
+                    raise self.refuse(line, "a second document ('---'): one file holds one document")
         return self.root
 
     def tag(self, tag: str | None, line: int) -> None:

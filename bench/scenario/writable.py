@@ -15,7 +15,7 @@ from typing import Any
 
 from bench.scenario.dictionary import elements
 from bench.scenario.problems import shorten
-from bench.scenario.refs import Choice, Template, choose, substitute
+from bench.scenario.refs import axes_in, choose
 
 _CHARSET_VRS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 _MOST = 64
@@ -27,7 +27,7 @@ def unwritable(args: Mapping[str, Any], cells: Iterable[Mapping[str, str]]) -> s
 
     `cells` are those of the matrix, without what is excluded.
     """
-    axes = _axes(args)
+    axes = axes_in(dict(args))
     tried = dict.fromkeys(tuple((axis, cell[axis]) for axis in axes) for cell in cells)
     for combination in itertools.islice(tried, _MOST):
         cell = dict(combination)
@@ -44,20 +44,6 @@ def unwritable(args: Mapping[str, Any], cells: Iterable[Mapping[str, str]]) -> s
                     with_ = "".join(f" with {axis} = {value}" for axis, value in cell.items())
                     return f"{keyword} '{shorten(text)}' cannot be written in '{own or 'ISO_IR 6'}'{with_}"
     return ""
-
-
-def _axes(args: Mapping[str, Any]) -> list[str]:
-    axes: dict[str, None] = {}
-
-    def leaf(value: Any) -> Any:
-        parts = value.parts if isinstance(value, Template) else (value,)
-        for part in parts:
-            if isinstance(part, Choice):
-                axes[part.axis] = None
-        return value
-
-    substitute(dict(args), leaf)
-    return list(axes)
 
 
 def _texts(item: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
