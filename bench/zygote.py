@@ -17,7 +17,6 @@ import select
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -26,6 +25,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from bench.sandbox.channel import Channel, ChannelClosed
+from bench.sandbox.spawn import python_module
 
 __all__ = ["Channel", "ChannelClosed", "Ended", "SandboxError", "SandboxHandle", "Zygote"]
 
@@ -180,9 +180,9 @@ class Zygote:
         self._control = ours
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "bench.sandbox.server", str(theirs.fileno())],
+                python_module("bench.sandbox.server", str(theirs.fileno())),
                 pass_fds=[theirs.fileno()],
-                env={**os.environ, **_ONE_THREAD, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+                env={**os.environ, **_ONE_THREAD},
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C is for the worker, which ends the sandboxes in order
             )
@@ -192,6 +192,7 @@ class Zygote:
                 "backend": backend,
                 "path": list(path or ()),
                 "worker": os.getpid(),
+                "restore": {name: os.environ.get(name) for name in _ONE_THREAD},
             }
         )
 

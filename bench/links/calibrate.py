@@ -26,7 +26,7 @@ from bench.links.network import Network, NetworkError
 from bench.links.spec import LINE_RATES, TCP_SHARE
 
 TOLERANCE: Final = 0.05
-ATTEMPTS: Final = 4
+ATTEMPTS: Final = 6
 _WARM_UP_BYTES: Final = {"10BASE-T": 50_000, "100BASE-T": 200_000, "1000BASE-T": 3_000_000}
 _MEASURED_BYTES: Final = {"10BASE-T": 350_000, "100BASE-T": 900_000, "1000BASE-T": 7_000_000}
 """0.3 s at 10BASE-T, 75 ms at 100BASE-T, 60 ms at 1000BASE-T."""

@@ -19,7 +19,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -30,6 +29,7 @@ from typing import Final, Literal
 from bench.links import ring
 from bench.links.network import CapturePoint, Network
 from bench.links.ring import Source
+from bench.sandbox.spawn import python_module
 
 Recorder = Literal["auto", "ring", "dumpcap"]
 
@@ -244,10 +244,9 @@ def _start_recorder(sources: list[Source], file: int, control: int) -> _Forked |
             os._exit(status)
     job = json.dumps({"sources": [asdict(source) for source in sources], "file": file, "control": control})
     return subprocess.Popen(
-        [sys.executable, "-m", "bench.links.ring", job],
+        python_module("bench.links.ring", job),
         pass_fds=fds,
         stdin=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
         start_new_session=True,
     )
 

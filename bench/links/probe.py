@@ -21,6 +21,8 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Final
 
+from bench.sandbox.spawn import python_module
+
 ORDER: Final = ("veth", "userns", "loopback")
 """From the best backend to the last resort."""
 
@@ -70,12 +72,11 @@ def _try(name: str) -> BackendReport:
     )
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "bench.links.probe", "--try", name],
+            python_module("bench.links.probe", "--try", name),
             capture_output=True,
             text=True,
             timeout=30,
             check=False,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return BackendReport(name, False, f"the probe did not end: {error}", advice)

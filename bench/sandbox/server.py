@@ -1,6 +1,6 @@
 """The zygote process: imports once, then forks a sandbox for each request.
 
-Started as ``python -m bench.sandbox.server FD`` with a stream socket to its worker on descriptor FD.
+Started as module ``bench.sandbox.server FD`` with a stream socket to its worker on descriptor FD.
 
 Rules of this file:
 
@@ -66,6 +66,11 @@ def _serve(control: socket.socket) -> None:
             if callable(warm_up):
                 warm_up()
         _one_thread()
+        for name, value in hello["restore"].items():
+            # what the imports needed is not for the programs that sandboxes start
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
     except Exception as error:
         _answer(control, {"error": f"the zygote could not start: {type(error).__name__}: {error}"})
         return

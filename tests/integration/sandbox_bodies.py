@@ -46,6 +46,7 @@ def look_around(channel: Channel, argument: Any) -> None:
             "threads": threading.active_count(),
             "fds": sorted(int(fd) for fd in os.listdir("/proc/self/fd")),
             "preloaded": "pyroute2" in sys.modules,
+            "environment": {name: os.environ.get(name) for name in ("OPENBLAS_NUM_THREADS", "PYTHONPATH")},
         }
     )
 
@@ -347,7 +348,7 @@ def pull_at(channel: Channel, argument: Any) -> None:
     threading.Thread(target=_swallow, args=(receiver,), daemon=True).start()
     before = network.counters("modality").sent_bytes
     trigger = network.pull_at("modality", argument["bytes"], "sent", on_fired)
-    client.settimeout(2)
+    client.settimeout(0.5)
     with contextlib.suppress(TimeoutError):
         for _ in range(4 * argument["bytes"] // 65536):
             client.sendall(bytes(65536))

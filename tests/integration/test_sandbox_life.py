@@ -70,6 +70,7 @@ def test_the_cell_runner_is_alone(zygote: Zygote) -> None:
         assert handle.wait(10).status == 0
     assert seen["threads"] == 1
     assert seen["preloaded"], "the zygote's imports are there"
+    assert seen["environment"] == {name: os.environ.get(name) for name in seen["environment"]}
     here = os.stat("/proc/self/ns/net").st_ino if sys.platform == "linux" else None
     if zygote.backend == "loopback":
         assert seen["network"] == here
