@@ -341,6 +341,15 @@ def test_the_peer_is_gone_within_a_pdu(role: Role) -> None:
     ).play()
 
 
+def test_the_peer_closes_after_the_end() -> None:
+    ended = established(Role.ACCEPTOR) >> Abort() << Abort() << At(1, closes=True)
+    (ended >> Gone() << ConnectionClosed(State.STA1) << At(1, closes=True)).play()
+
+
+def test_only_an_association_that_was_over_ends_clean() -> None:
+    assert [state for state in State if ConnectionClosed(state).clean] == [State.STA1, State.STA13]
+
+
 def test_the_peer_says_nothing() -> None:
     (acceptor() >> ArtimEnds() << At(1, closes=True)).play()
 
