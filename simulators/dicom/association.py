@@ -57,6 +57,9 @@ _BULK: Final = 1 << 17
 """While so much of a big value is certain to come, the kernel wakes us for as much, not for every segment."""
 _BULK_S: Final = 0.05
 """... but not later than so many seconds after the last wake: an A-ABORT may come instead."""
+_ANSWERABLE: Final = (State.STA6, State.STA8)
+"""States in which responses can be sent (PS3.8 9.2.1)."""
+_QUEUED: Final = 4
 _CANCEL: Final = "C-CANCEL-RQ"
 _POLLRDHUP: Final = getattr(select, "POLLRDHUP", 0)
 
@@ -135,6 +138,7 @@ class Association:
         self._artim_starts = -1
         self._lost: str | None = None
         self._parts: list[memoryview] = []
+        self._at_end = False
 
     # -- life --------------------------------------------------------------------------------
 
@@ -192,9 +196,13 @@ class Association:
         while not connection.should_close:
             if not self._read():
                 continue
-            self._take()
-            if self._todo:
-                self._work()
+            more = True
+            while more and not connection.should_close:
+                more = self._take()
+                if self._todo:
+                    self._work()
+            if self._at_end:
+                raise _Ended("fin")
 
     # -- reading --------------------------------------------------------------------------------
 
@@ -228,6 +236,7 @@ class Association:
             return self._silence()
         buffer.release()
         connection.received(count)
+        self._at_end = not count
         if count:
             if self._phase in ("idle", "slow"):
                 self._phase = ""  # the next read sets its time-out anew
@@ -302,35 +311,39 @@ class Association:
 
     # -- taking --------------------------------------------------------------------------------
 
-    def _take(self) -> None:
-        """Take everything out of the connection's buffer: into sinks, and into ``_todo``."""
+    def _take(self) -> bool:
+        """Take what the connection's buffer has, into sinks and into ``_todo``.
+
+        True when it stopped at an event that is to be answered before what follows it can be understood.
+        """
         connection = self._connection
         parts = self._parts
         fragment = dimse.DatasetFragment
         try:
-            while True:
-                for event in self._assembler.events(connection.data_fragments()):
-                    if type(event) is fragment:
-                        parts.append(event[0])
-                        continue
-                    if parts:
-                        self._hand_over(parts)
-                    if type(event) is dimse.MessageStarted:
-                        self._started(event.context_id, event.command)
-                    else:
-                        self._complete(event)  # type: ignore[arg-type]
+            for event in self._assembler.events(connection.data_fragments()):
+                if type(event) is fragment:
+                    parts.append(event[0])
+                    continue
                 if parts:
                     self._hand_over(parts)
-                pdu = connection.next_event()
-                if pdu is NEED_DATA:
-                    break
+                if type(event) is dimse.MessageStarted:
+                    self._started(event.context_id, event.command)
+                else:
+                    self._complete(event)  # type: ignore[arg-type]
+            if parts:
+                self._hand_over(parts)
+            pdu = connection.next_event()
+            stopped = pdu is not NEED_DATA
+            if stopped:
                 self._todo.append(pdu)
         except RemoteProtocolError as error:
             parts.clear()
             self._todo.append(error)
+            stopped = True
         current = self._current
         if current is not None and current.byte_faults:
             self._message_faults(current)
+        return stopped
 
     def _started(self, context_id: int, command: dimse.Command) -> None:
         name = command.name
@@ -423,6 +436,9 @@ class Association:
         while todo:
             item = todo.popleft()
             if isinstance(item, _Message):
+                if self._connection.state not in _ANSWERABLE:
+                    item.sink.abandon()  # the peer broke the protocol right after it
+                    continue
                 self._answering = item
                 self._answer(item)
                 self._answering = None
@@ -629,7 +645,8 @@ class Association:
     def _between(self) -> None:
         """Take what arrived between two responses without waiting (C-CANCEL, A-ABORT, a lost connection)."""
         connection = self._connection
-        while True:
+        # Requests that wait for their turn are bounded: a peer without asynchronous operations sends none here.
+        while len(self._todo) < _QUEUED and all(isinstance(item, _Message) for item in self._todo):
             buffer = connection.buffer()
             try:
                 count = self.sock.recv_into(buffer, 0, socket.MSG_DONTWAIT)
@@ -638,6 +655,7 @@ class Association:
             finally:
                 buffer.release()
             connection.received(count)
+            self._at_end = not count
             self._bytes_in += count
             self._take()
             if any(isinstance(item, ConnectionClosed | Abort | RemoteProtocolError) for item in self._todo):

@@ -39,7 +39,7 @@ def load_worklist(path: str) -> list[Any]:
         raise ValueError(f"{path}: {error}") from None
     if isinstance(content, dict):
         content = content.get("items")
-    if not isinstance(content, list):
+    if not isinstance(content, list) or not all(isinstance(item, dict) for item in content):
         raise ValueError(f"{path}: wants a list of worklist items")
     return content
 
