@@ -511,7 +511,8 @@ def test_the_truth_is_written_beside(tmp_path: Any) -> None:
         assert told.wait(5)
     detector.stop()
     name = frames[0]["truth"]
-    assert Image.open(tmp_path / name).size == (512, 512)
+    with Image.open(tmp_path / name) as picture:
+        assert picture.size == (512, 512)
     kerma = np.load(tmp_path / name.replace(".png", ".npy"))
     assert kerma.shape == (256, 256)
     seen = grab.data.view("<u2").reshape(256, 2, 256, 2).mean((1, 3))
@@ -565,7 +566,8 @@ def test_alone_from_the_command_line(tmp_path: Any) -> None:
             client.write(places[name], value)
         grab = client.grab(BYTES)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == 0
+    process.communicate(timeout=10)
+    assert process.returncode == 0
     assert grab.complete
     assert grab.data.view("<u2").mean() > 2000
     assert {p.name for p in (tmp_path / "disc").iterdir()} == {"offset.map", "gain.map", "defect.map"}
