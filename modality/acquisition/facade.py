@@ -31,6 +31,9 @@ from modality.acquisition.watch import Watch
 RETRY_S: Final = 1.0
 STANDBY_S: Final = 10.0
 """How long prepare waits for a generator that cools down."""
+MAPS_S: Final = 20.0
+"""How much longer prepare waits for a detector that answers but whose maps and dark frame are not ready."""
+
 OnEvent = Callable[[str, dict[str, Any]], None]
 
 
@@ -42,7 +45,10 @@ class Acquisition:
         self._config = config
         self._on_event = on_event
         self._closed = threading.Event()
+        self._wake = threading.Condition()
+        """Wakes the threads that look after the devices."""
         self._changed = threading.Condition()
+        """Tells who waits for a device that something has become of it."""
         self._panel_lock = threading.RLock()
         self._imager = Imager(config, self._detector_lost, self._detector_link, self._detector_state)
         self._detector = self._imager.detector
@@ -75,8 +81,8 @@ class Acquisition:
         """Give both devices back and end all threads.  Idempotent."""
         self.cancel()
         self._closed.set()
-        with self._changed:
-            self._changed.notify_all()
+        self._stir()
+        self._tell()
         for thread in self._threads:
             thread.join(10.0)
         self._threads.clear()
@@ -167,8 +173,7 @@ class Acquisition:
             if self._watch is watch:
                 self._watch = None
                 self._detector.disarm()
-        with self._changed:
-            self._changed.notify_all()
+        self._stir()
 
     def _wait_frame(self, watch: Watch, deadline: float) -> Frame | None:
         """Wait for a whole frame; None when the time is over and nothing was exposed."""
@@ -289,9 +294,9 @@ class Acquisition:
                 self._note("detector", error)
                 if error.code == "detector-lost":
                     self._panel = None
-            with self._changed:
+            with self._wake:
                 if not self._closed.is_set():
-                    self._changed.wait(RETRY_S)
+                    self._wake.wait(RETRY_S)
 
     def _connect_detector(self) -> None:
         panel = self._imager.connect()
@@ -321,19 +326,25 @@ class Acquisition:
             watch.fail(error)
         self._panel = None
         self._note("detector", error)
-        with self._changed:
-            self._changed.notify_all()
+        self._stir()
 
     def _need_panel(self) -> Panel:
         """Wait until the detector is connected and calibrated."""
         if not self._config.detector.address:
             raise AcquisitionError("detector-absent", "No detector is configured.")
+        before = self._problems.get("detector")
+
+        def settled() -> bool:
+            """It is there, or a new attempt found something that waiting will not mend."""
+            problem = self._problems.get("detector")
+            failed = problem is not None and problem is not before and problem.code != "detector-absent"
+            return self._panel is not None or failed or self._closed.is_set()
+
+        self._stir()
         with self._changed:
-            self._changed.notify_all()
-            self._changed.wait_for(
-                lambda: self._panel is not None or self._closed.is_set(),
-                self._config.detector.connect_timeout_s,
-            )
+            done = self._changed.wait_for(settled, self._config.detector.connect_timeout_s)
+            if not done and self._detector.panel is not None:  # it answers, and its maps are being read
+                self._changed.wait_for(settled, MAPS_S)
         self._still_open()
         panel = self._panel
         if panel is None:
@@ -361,9 +372,9 @@ class Acquisition:
                 except AcquisitionError as error:
                     generator.disconnect()
                     self._note("generator", error)
-            with self._changed:
+            with self._wake:
                 if not self._closed.is_set():
-                    self._changed.wait(self._config.generator.idle_poll_s)
+                    self._wake.wait(self._config.generator.idle_poll_s)
 
     def _generator_phase(self, phase: str) -> None:
         """Tell a change of the generator's phase, once."""
@@ -375,8 +386,8 @@ class Acquisition:
         generator = self._generator
         if generator is None:
             return None
+        self._stir()
         with self._changed:
-            self._changed.notify_all()
             self._changed.wait_for(
                 lambda: generator.connected or self._closed.is_set(), self._config.generator.connect_timeout_s
             )
@@ -438,10 +449,20 @@ class Acquisition:
             self._state(peer, "lost", code=error.code, text=error.text)
             if before is None and not self._preparing and self._watch is None:
                 self._warn(peer, error.code, error.text)
+        self._tell()
 
     def _good(self, peer: str, state: str, **data: Any) -> None:
         """All is well (again)."""
         self._problems.pop(peer, None)
         self._state(peer, state, **data)
+        self._tell()
+
+    def _stir(self) -> None:
+        """Let the threads that look after the devices look now."""
+        with self._wake:
+            self._wake.notify_all()
+
+    def _tell(self) -> None:
+        """Let who waits for a device look again."""
         with self._changed:
             self._changed.notify_all()
