@@ -14,6 +14,7 @@ import json
 import os
 import platform
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -91,7 +92,7 @@ MODULES = (
 def examine(which: Callable[[str], str | None] = shutil.which) -> list[Item]:
     """Look at this machine; the order is that of the report's fidelity badges, then tools."""
     items = [_python(), *_links(), _run_folder(), _serial(), _fuse()]
-    items += [_tool(tool, which) for tool in TOOLS]
+    items += [_tool(tool, dcmtk if tool.name == "DCMTK" else which) for tool in TOOLS]
     items += [_module(*entry) for entry in MODULES]
     return items
 
@@ -154,6 +155,21 @@ def _fuse() -> Item:
         "mounted USB and SD volumes without kernel vfat",
         "" if usable else "apt install fuse3, and read-write access to /dev/fuse",
     )
+
+
+def dcmtk(program: str) -> str | None:
+    """Return the path of a DCMTK program; pynetdicom installs programs of the same names, often earlier in PATH."""
+    for folder in os.get_exec_path():
+        path = shutil.which(program, path=folder)
+        if path is None:
+            continue
+        try:
+            done = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=20, check=False)
+        except (OSError, subprocess.TimeoutExpired):
+            continue
+        if "$dcmtk" in done.stdout:
+            return path
+    return None
 
 
 def _tool(tool: Tool, which: Callable[[str], str | None]) -> Item:

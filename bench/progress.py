@@ -8,6 +8,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Mapping
@@ -63,7 +64,8 @@ def verdict_line(cell: Cell, result: CellResult) -> Text:
     if not result.verdict.green:
         failed = next((s for s in result.steps if s.verdict is result.verdict), None)
         where = f"{result.file}:{failed.line if failed else result.line}"
-        line.append(f"\n              {where}: {result.reason}", STYLES[result.verdict])
+        reason = re.sub(r"^Line \d+: ", "", result.reason)
+        line.append(f"\n              {where}: {reason}", STYLES[result.verdict])
         for expectation in result.expectations:
             if expectation.verdict is result.verdict:
                 for near in expectation.nearest[:3]:

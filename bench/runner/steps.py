@@ -310,11 +310,19 @@ class Walk:
             self._watch_event(number, when)
         else:
             condition: dict[str, Any] = {when.kind: when.value}
+            if when.kind == "request":
+                condition["count"] = when.count
             self._hosts_of(when.host).command(when.host, "watch", {"id": number, **condition})
 
     def _watch_event(self, number: str, when: When) -> None:
+        left = when.count
+
         def look(event: Event) -> None:
+            nonlocal left
             if when.match is not None and when.match.matches(event):
+                left -= 1
+                if left > 0:
+                    return
                 fire = self._fired.pop(number, None)
                 if fire is not None:
                     fire()

@@ -222,7 +222,7 @@ DETECTOR_STEPS: Final = (
     _detector(
         "over_temperature",
         "Become too hot.",
-        Field("celsius", Number(low=40, high=120, unit="°C"), "how hot it is"),
+        Field("celsius", Number(low=51, high=120, unit="°C"), "how hot it is"),
     ),
     _detector(
         "link_fallback",

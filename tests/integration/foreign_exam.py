@@ -17,6 +17,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bench.doctor import dcmtk
+
 PORT = 104
 
 
@@ -123,9 +125,10 @@ def worklist_server(folder: Path, item: str, log: Path) -> subprocess.Popen[byte
     (place / "lockfile").touch()
     dump = folder / "item.dump"
     dump.write_bytes(item.encode("latin-1"))
-    subprocess.run(["dump2dcm", str(dump), str(place / "item.wl")], check=True, capture_output=True)
+    subprocess.run([str(dcmtk("dump2dcm")), str(dump), str(place / "item.wl")], check=True, capture_output=True)
     with open(log, "wb") as output:
-        return subprocess.Popen(["wlmscpfs", "-v", "-dfp", str(folder), str(PORT)], stdout=output, stderr=output)
+        command = [str(dcmtk("wlmscpfs")), "-v", "-dfp", str(folder), str(PORT)]
+        return subprocess.Popen(command, stdout=output, stderr=output)
 
 
 def archive_server(kind: str, folder: Path) -> subprocess.Popen[bytes]:
@@ -134,7 +137,7 @@ def archive_server(kind: str, folder: Path) -> subprocess.Popen[bytes]:
     store.mkdir()
     with open(folder / "archive.log", "wb") as output:
         if kind == "storescp":
-            command = ["storescp", "-v", "-aet", "ARCHIVE", "-od", str(store), str(PORT)]
+            command = [str(dcmtk("storescp")), "-v", "-aet", "ARCHIVE", "-od", str(store), str(PORT)]
         else:
             settings = {
                 "Name": "archive",
