@@ -63,8 +63,8 @@ class Detector:
         on_lost: Callable[[str, str], None],
         on_link: Callable[[int], None] = lambda mbps: None,
     ) -> None:
-        """Both are called from the heartbeat's thread: ``on_lost(code, text)`` once when a connection is lost,
-        ``on_link(mbps)`` when the detector's link has changed its speed."""
+        """Both are called from the heartbeat's thread: ``on_lost(code, text)`` once when a connection is
+        lost, ``on_link(mbps)`` when the detector's link has changed its speed."""
         self._settings = settings
         self._on_lost = on_lost
         self._on_link = on_link

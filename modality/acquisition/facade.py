@@ -16,16 +16,14 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
 from typing import Any, Final
 
-from modality.acquisition.calibration import Calibration
 from modality.acquisition.detector import Panel
-from modality.acquisition.generator import Exposure, Generator, Status
+from modality.acquisition.generator import Exposure, Generator
 from modality.acquisition.gvsp import Frame
 from modality.acquisition.imager import Imager
-from modality.acquisition.model import AcquisitionConfig, AcquisitionError, DetectorInfo, Shot, Technique
-from modality.acquisition.processing import Processed
+from modality.acquisition.model import AcquisitionConfig, AcquisitionError, Shot, Technique
+from modality.acquisition.shot import make_shot
 from modality.acquisition.watch import Watch
 
 RETRY_S: Final = 1.0
@@ -110,7 +108,7 @@ class Acquisition:
         panel = self._need_panel()
         generator = self._need_generator()
         if generator is not None:
-            technique = self._set_generator(generator, technique)
+            technique = generator.make_ready(technique, self._closed, STANDBY_S)
         window_ms = technique.ms + self._config.detector.window_margin_ms
         watch = Watch(generator, technique, window_ms, self._config.generator.poll_s, self._generator_phase)
         with self._panel_lock:
@@ -204,62 +202,26 @@ class Acquisition:
         panel = self._panel
         if panel is None:
             raise AcquisitionError("detector-lost", "The detector was lost.")
-        begun = time.perf_counter()
         asked = self._helper.submit(self._read_back, watch)
-        done, raw_sha256, maps = self._imager.process(panel, watch.technique.target_ei)
+        picture = self._imager.process(panel, watch.technique.target_ei)
         exposure = asked.result()
         if self._generator is not None and exposure is None and "generator" not in self._problems:
             raise AcquisitionError(
                 "no-image", "The detector sent an image, but the generator made no exposure."
             )
         self._remark(watch, frame, exposure)
-        timings = dict(done.timings_ms)
-        timings["since_last_packet"] = round((time.monotonic() - frame.last_s) * 1000.0, 3)
-        timings["read_back_wait"] = round((time.perf_counter() - begun) * 1000.0 - timings["all"], 3)
-        timings["stream"] = round((frame.last_s - frame.first_s) * 1000.0, 3)
-        shot = self._build(watch, frame, panel, maps, done, exposure, raw_sha256, timings)
-        self._state("detector", "image", repaired=frame.repaired, **timings)
-        return shot
-
-    def _build(
-        self,
-        watch: Watch,
-        frame: Frame,
-        panel: Panel,
-        maps: Calibration,
-        done: Processed,
-        exposure: Exposure | None,
-        raw_sha256: str,
-        timings: dict[str, float],
-    ) -> Shot:
-        bits = self._config.bits_stored
-        before = timedelta(seconds=time.monotonic() - frame.first_s + watch.window_ms / 1000.0)
-        return Shot(
-            pixels=done.pixels,
-            bits_stored=bits,
-            window_center=float(1 << (bits - 1)),
-            window_width=float(1 << bits),
-            raw_sha256=raw_sha256,
-            kvp=exposure.kvp if exposure else None,
-            ma=exposure.ma if exposure else None,
-            ms=exposure.ms if exposure else None,
-            mas=exposure.mas if exposure else None,
-            dap_dgycm2=exposure.dap_dgycm2 if exposure else None,
-            ei=done.ei,
-            target_ei=watch.technique.target_ei,
-            di=done.di,
-            started=datetime.now().astimezone() - before,
-            detector=DetectorInfo(
-                panel.info.vendor,
-                panel.info.model,
-                panel.info.serial,
-                self._detector.temperature_c,
-                panel.pixel_pitch_mm,
-                maps.calibrated,
-            ),
-            truncated=exposure.truncated if exposure else False,
-            timings_ms=timings,
+        shot = make_shot(
+            watch.technique,
+            watch.window_ms,
+            self._config.bits_stored,
+            frame,
+            panel,
+            self._detector.temperature_c,
+            picture,
+            exposure,
         )
+        self._state("detector", "image", repaired=frame.repaired, **shot.timings_ms)
+        return shot
 
     def _read_back(self, watch: Watch) -> Exposure | None:
         try:
@@ -397,34 +359,6 @@ class Acquisition:
                 "generator", AcquisitionError("generator-absent", "The generator is not connected.")
             )
         return generator
-
-    def _set_generator(self, generator: Generator, technique: Technique) -> Technique:
-        """Bring the generator to standby with this technique; returns what it will really do."""
-        status = generator.status()
-        if status.fault:
-            generator.clear_faults()
-            status = generator.status()
-        status = self._wait_standby(generator, status)
-        wanted = generator.set(technique)
-        if status.too_hot:
-            raise AcquisitionError("generator-fault", "The X-ray tube is too hot. Let it cool down.")
-        if generator.status().invalid:
-            raise AcquisitionError("generator-refused", "The generator does not allow this exposure now.")
-        return wanted
-
-    def _wait_standby(self, generator: Generator, status: Status) -> Status:
-        deadline = time.monotonic() + STANDBY_S
-        while status.phase in ("cooling", "xray", "busy") and time.monotonic() < deadline:
-            if self._closed.wait(0.05):
-                break
-            status = generator.status()
-        if status.phase in ("xray", "busy", "cooling"):
-            raise AcquisitionError(
-                "generator-refused", f"The generator is not ready for a new exposure ({status.phase})."
-            )
-        if status.fault:
-            raise generator.fault_error()
-        return status
 
     # ---------------------------------------------------------------- events
 

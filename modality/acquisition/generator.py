@@ -9,6 +9,8 @@ Rules of this file:
 
 from __future__ import annotations
 
+import threading
+import time
 from dataclasses import dataclass
 from typing import Final
 
@@ -170,6 +172,34 @@ class Generator:
             technique.sid_mm,
             technique.target_ei,
         )
+
+    def make_ready(self, technique: Technique, give_up: threading.Event, standby_s: float) -> Technique:
+        """Clear old faults, wait for standby, set a technique; returns what the generator will really do.
+
+        Raises :class:`AcquisitionError` when it has a fault, is too hot, is not in standby in time, or
+        refuses.
+        """
+        status = self.status()
+        if status.fault:
+            self.clear_faults()
+            status = self.status()
+        deadline = time.monotonic() + standby_s
+        while status.phase in ("cooling", "xray", "busy") and time.monotonic() < deadline:
+            if give_up.wait(0.05):
+                break
+            status = self.status()
+        if status.fault:
+            raise self.fault_error()
+        if status.too_hot:
+            raise AcquisitionError("generator-fault", "The X-ray tube is too hot. Let it cool down.")
+        if status.phase in ("cooling", "xray", "busy"):
+            raise AcquisitionError(
+                "generator-refused", f"The generator is not ready for a new exposure ({status.phase})."
+            )
+        real = self.set(technique)
+        if self.status().invalid:
+            raise AcquisitionError("generator-refused", "The generator does not allow this exposure now.")
+        return real
 
     def clear_faults(self) -> None:
         """Clear a fault whose cause is gone; raises :class:`AcquisitionError` with the fault that stays."""

@@ -2,7 +2,8 @@
 
 Rules of this file:
 
-* :meth:`Imager.connect` gives a detector that is ready for use, or raises: without verified maps there is none.
+* :meth:`Imager.connect` gives a detector that is ready for use, or raises: without verified maps there
+  is none.
 * The live dark frame is taken while the maps are read, so that a console is ready sooner.
 * Called by one thread at a time; the owner holds a lock.
 """
@@ -12,6 +13,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from modality.acquisition import calibration
@@ -27,6 +30,15 @@ IMPLAUSIBLE_FRACTION: Final = 0.2
 """A dark frame that differs by more than both together from the offset map means another calibration."""
 
 
+@dataclass(frozen=True)
+class Picture:
+    """A processed frame, the SHA-256 of the raw one, and the date of the maps it was corrected with."""
+
+    processed: Processed
+    raw_sha256: str
+    calibrated: datetime
+
+
 class Imager:
     """One detector, calibrated."""
 
@@ -37,7 +49,8 @@ class Imager:
         on_link: Callable[[int], None],
         on_state: Callable[..., None],
     ) -> None:
-        """``on_lost`` and ``on_link`` as for :class:`Detector`; ``on_state(state, **data)`` tells what happens."""
+        """``on_lost`` and ``on_link`` as for :class:`Detector`; ``on_state(state, **data)`` tells what
+        happens."""
         self._config = config
         self._on_state = on_state
         self.detector = Detector(config.detector, on_lost, on_link)
@@ -86,11 +99,6 @@ class Imager:
         self._processor = Processor(panel.width, panel.height, self._config.bits_stored, self._config.threads)
         return maps
 
-    @property
-    def maps(self) -> Calibration | None:
-        """The calibration in use."""
-        return self._maps
-
     # ---------------------------------------------------------------- dark frames
 
     def dark_due(self) -> bool:
@@ -132,8 +140,8 @@ class Imager:
 
     # ---------------------------------------------------------------- pictures
 
-    def process(self, panel: Panel, target_ei: float) -> tuple[Processed, str, Calibration]:
-        """Process the frame that was received; returns the picture, the SHA-256 of the raw frame, and the maps.
+    def process(self, panel: Panel, target_ei: float) -> Picture:
+        """Process the frame that was received.
 
         Raises :class:`AcquisitionError` when the detector was lost meanwhile.
         """
@@ -142,7 +150,7 @@ class Imager:
             raise AcquisitionError("detector-lost", "The detector was lost.")
         sensitivity = self._config.detector.counts_per_ugy or panel.counts_per_ugy or DEFAULT_COUNTS_PER_UGY
         done = processor.process(self.detector.pixels(), maps, offset, sensitivity, target_ei)
-        return done, self.detector.sha256(), maps
+        return Picture(done, self.detector.sha256(), maps.calibrated)
 
     def status(self) -> dict[str, Any]:
         """What a service engineer asks: buffer, temperature, age of the dark frame (s)."""

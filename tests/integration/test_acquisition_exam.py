@@ -392,6 +392,16 @@ def test_a_pause_in_the_middle_of_a_frame_heals(room: Callable[..., Console]) ->
     assert shot.raw_sha256 == console.front.wait("detector.frame", mark, frame_kind="Image")["sha256"]
 
 
+def test_hot_tube_is_told_before_the_exposure(room: Callable[..., Console]) -> None:
+    console = room()
+    console.front.done("generator", "warm", percent=95)
+    with pytest.raises(AcquisitionError, match="too hot") as caught:
+        console.acquisition.prepare(TECHNIQUE)
+    assert caught.value.code == "generator-fault"
+    console.front.done("generator", "warm", percent=10)
+    assert console.shoot().mas == pytest.approx(2.0, abs=0.01)
+
+
 def test_line_trouble_is_survived(room: Callable[..., Console]) -> None:
     console = room()
     for name, fault in (("n", "no_answer"), ("g", "garbled")):
