@@ -96,6 +96,9 @@ def _message(event: Event, data: dict[str, Any], peer: str) -> Mark:
         tone = _status_tone(status)
     if isinstance(data.get("bytes"), int) and data["bytes"] >= 1000 and status is None:
         parts.append(size(data["bytes"]))
+    if data.get("complete") is False:
+        parts.append("cut off")
+        tone = "bad"
     pending = f"{peer}/{data.get('assoc')}/{name}" if status in (0xFF00, 0xFF01) else ""
     ends = ("modality", peer) if data.get("dir") == "in" else (peer, "modality")
     return Mark(event.t, ends[0], " ".join(parts), ends[1], tone, key=pending)
@@ -168,6 +171,7 @@ def _service(event: Event, data: dict[str, Any]) -> Mark:
     actor = _peer_of(event) if _peer_of(event) in PEERS else actor
     if what in ("refused", "lost", "garbage"):
         why = data.get("reason") or data.get("how") or ""
+        why = f"{why}, {data['pending']} unfinished" if data.get("pending") else why
         return Mark(event.t, actor, shorten(f"{what}: {why}".rstrip(": "), 34), tone="bad")
     told = {
         "stored": f"stored {size(_number(data.get('bytes')))}",

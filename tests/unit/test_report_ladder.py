@@ -62,6 +62,13 @@ def test_direction_and_size_of_a_request() -> None:
     assert (made.actor, made.to, made.text) == ("modality", "ris", "N-CREATE-RQ 2.5 kB")
 
 
+def test_what_was_cut_off_says_so() -> None:
+    made = one("wire.message", assoc=1, dir="in", field="C-STORE-RQ", bytes=4_000_000, complete=False)
+    assert (made.text, made.tone) == ("C-STORE-RQ 4 MB cut off", "bad")
+    lost = one("pacs.lost", assoc=1, how="reset", pending="C-STORE-RQ")
+    assert (lost.text, lost.tone) == ("lost: reset, C-STORE-RQ unfinished", "bad")
+
+
 @pytest.mark.parametrize(
     ("kind", "data", "tone"),
     [
