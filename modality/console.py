@@ -459,7 +459,7 @@ class Console:
 
         order = self.exams.order(exam)
         attributes = in_progress(order, self.exams.facts(self.config, exam, step))
-        seal(attributes, terms_of(order) or self.config.charset, self.config.charset, ascii_too=False)
+        seal(attributes, terms_of(order), self.config.charset, ascii_too=False)
         self._send_message(step, "create_state", lambda peer: mpps.create(
             self.config, peer, step["sop_instance"], attributes))  # fmt: skip
 
@@ -479,7 +479,7 @@ class Console:
             text(order, "OperatorsName") or self.config.operator,
             storage[0].ae_title if storage else "",
         )
-        seal(changes, terms_of(order) or self.config.charset, self.config.charset, ascii_too=False)
+        seal(changes, terms_of(order), self.config.charset, ascii_too=False)
         self._send_message(step, "set_state", lambda peer: mpps.set_final(
             self.config, peer, step["sop_instance"], changes))  # fmt: skip
 

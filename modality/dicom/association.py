@@ -12,8 +12,10 @@ Rules of this file:
 
 from __future__ import annotations
 
+import collections
 import logging
 import queue
+import select
 import socket
 import threading
 import time
@@ -26,6 +28,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.presentation import build_context
 
 from ..config import Config, Peer
@@ -55,12 +58,34 @@ _REJECTION: Final = {
 }
 
 
+class _Waiting(collections.deque[Any]):
+    """What waits to be sent, as pynetdicom looks at it: no data as long as the peer has something to say.
+
+    pynetdicom reads only when nothing waits to be sent, and would push a whole image at a peer that has aborted.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__()
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLIN)
+
+    def __getitem__(self, index: Any) -> Any:
+        head = super().__getitem__(index)
+        if isinstance(head, P_DATA) and self._poll.poll(0):
+            raise IndexError("the peer first")
+        return head
+
+
 class _Outbox(queue.Queue[Any]):
     """pynetdicom's queue of outgoing primitives with a bound; what a dead association can no longer send is dropped."""
 
-    def __init__(self, alive: Any) -> None:
+    def __init__(self, alive: Any, sock: socket.socket) -> None:
+        self._socket = sock
         super().__init__(_IN_FLIGHT)
         self._alive = alive
+
+    def _init(self, maxsize: int) -> None:
+        self.queue = _Waiting(self._socket)
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
         while self._alive():
@@ -230,7 +255,7 @@ def _on_open(event: evt.Event, watch: Watch, idle: float) -> None:
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(idle * 1000))
     sock.settimeout(idle)
-    event.assoc.dul.to_provider_queue = _Outbox(event.assoc.dul.is_alive)
+    event.assoc.dul.to_provider_queue = _Outbox(event.assoc.dul.is_alive, sock)
 
 
 def _on_close(event: evt.Event, watch: Watch) -> None:

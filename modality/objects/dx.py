@@ -121,7 +121,7 @@ def build(
     _detector(out, shot.detector)
     _dose(out, shot)
     out.AcquisitionContextSequence = Sequence()
-    seal(out, terms_of(order) or config.charset, config.charset)  # VX-D-16
+    seal(out, terms_of(order), config.charset)  # VX-D-16
 
     body = encode(out, False, True)
     if body is None:

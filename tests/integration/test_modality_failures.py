@@ -172,6 +172,35 @@ def test_a_failing_archive_costs_a_warning_and_no_image(console: Any, behave: An
     good.close()
 
 
+def test_after_an_abort_nothing_more_is_sent(console: Any) -> None:
+    """pynetdicom alone reads only when it has nothing to send: it would push the rest of the image at the peer."""
+    read: list[int] = []
+    closed = threading.Event()
+
+    def behave(connection: socket.socket, ended: threading.Event) -> None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        _accept_dx(connection)
+        connection.recv(100_000, socket.MSG_WAITALL)
+        connection.sendall(b"\x07\0\0\0\0\x04\0\0\0\0")
+        while chunk := connection.recv(1 << 15):
+            read.append(len(chunk))
+            ended.wait(0.002)
+        closed.set()
+
+    raw = RawPeer(behave)
+    console.settings["storage"] = [peers.peer_settings(raw, "pacs")]
+    console.environment["FRONT_SIDE"] = "4096"  # 33 MB
+    operator = console.start()
+    operator.do("start_exam", patient={"PatientID": "1"})
+    operator.expose()
+    operator.do("complete")
+    assert operator.do("queue", wait=30)["idle"]
+    assert operator.warnings()[0]["abort"] == {"source": 0, "reason": 0}
+    assert closed.wait(20)
+    assert sum(read) < 8_000_000  # what was in the buffers of both ends, not the image
+    raw.close()
+
+
 @pytest.mark.parametrize(
     ("status", "sent"),
     [(0xB000, True), (0xB007, True), (0xA700, False), (0xC000, False), (0x0110, False), (0xFF00, False)],

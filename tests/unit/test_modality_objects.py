@@ -100,6 +100,20 @@ def test_an_image_has_everything_that_is_promised() -> None:
     assert "PatientSpeciesDescription" not in made
 
 
+def test_the_character_set_is_that_of_the_item_unless_it_cannot_carry_the_text() -> None:
+    plain = order()
+    plain.PatientName = "Doe^Jane"
+    del plain.SpecificCharacterSet
+    assert "SpecificCharacterSet" not in image(of=plain)
+    plain.PatientName = "Süß^Ida"
+    assert image(of=plain).SpecificCharacterSet == "ISO_IR 192"
+    assert image(of=plain).PatientName == "Süß^Ida"
+    latin = order()
+    latin.PatientComments = "山"
+    assert image(of=latin).SpecificCharacterSet == "ISO_IR 192"
+    assert image(of=latin).PatientComments == "山"
+
+
 def test_an_image_without_mpps_refers_to_none() -> None:
     assert "ReferencedPerformedProcedureStepSequence" not in image(replace(FACTS, mpps=False))
 
