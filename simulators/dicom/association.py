@@ -136,6 +136,7 @@ class Association:
         self._phase = ""
         self._deadline: float | None = None
         self._artim_starts = -1
+        self._artim_set = 0.0
         self._lost: str | None = None
         self._parts: list[memoryview] = []
         self._at_end = False
@@ -263,8 +264,11 @@ class Association:
             self._artim_starts = connection.artim_starts
             self._deadline = now + self._config.artim_s
             self.half_open = True
-        # The deadline stands however many bytes drip in, so the rest is set for every read.
-        self._wait("artim", max(self._deadline - now, 0.001))
+        # The deadline stands however many bytes drip in, so what is left of it is set again, if it is much less.
+        left = max(self._deadline - now, 0.001)
+        if self._phase != "artim" or left < 0.95 * self._artim_set:
+            self._artim_set = left
+            self._wait("artim", left)
 
     def _silence(self) -> bool:
         """Nothing came for as long as this phase allows."""
@@ -319,8 +323,10 @@ class Association:
         connection = self._connection
         parts = self._parts
         fragment = dimse.DatasetFragment
+        stopped = False
         try:
-            for event in self._assembler.events(connection.data_fragments()):
+            # Without an association there are no messages to be looked for.
+            for event in self._assembler.events(connection.data_fragments()) if self._established else ():
                 if type(event) is fragment:
                     parts.append(event[0])
                     continue

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from simulators.wire import (
@@ -31,7 +32,6 @@ from simulators.wire.pdu import (
     IMPLEMENTATION_CLASS_UID,
     IMPLEMENTATION_VERSION,
     AssociateItem,
-    UserItem,
 )
 
 ACCEPTED: Final = 0
@@ -74,15 +74,28 @@ def decide(request: AssociateRequest, policy: Policy) -> AssociateAccept | Assoc
             syntax = next((s for s in context.transfer_syntaxes if s in accepted), None)
             result = ACCEPTED if syntax is not None else NO_TRANSFER_SYNTAX
         # The sub-item must be there although it means nothing when refused (PS3.8 9.3.3.2).
-        answers.append(PresentationContextAC(context.context_id, result, syntax or IMPLICIT_LE))
-    user: list[UserItem] = [
-        MaximumLength(policy.max_pdu),
-        ImplementationClassUID(IMPLEMENTATION_CLASS_UID),
-        ImplementationVersionName(IMPLEMENTATION_VERSION),
-    ]
-    for sop_class, (scu, scp) in request.roles.items():
-        if sop_class in policy.syntaxes:
-            most = policy.roles.get(sop_class, (1, 0))
-            user.append(RoleSelection(sop_class, scu & most[0], scp & most[1]))
-    items: tuple[AssociateItem, ...] = (ApplicationContext(), *answers, UserInformation(tuple(user)))
+        answers.append(_answer(context.context_id, result, syntax or IMPLICIT_LE))
+    roles = tuple(
+        RoleSelection(sop_class, scu & most[0], scp & most[1])
+        for sop_class, (scu, scp) in request.roles.items()
+        if sop_class in policy.syntaxes
+        for most in (policy.roles.get(sop_class, (1, 0)),)
+    )
+    items: tuple[AssociateItem, ...] = (_CONTEXT, *answers, _user(policy.max_pdu, roles))
     return AssociateAccept(request.called, request.calling, items)
+
+
+_CONTEXT: Final = ApplicationContext()
+_answer = lru_cache(maxsize=1024)(PresentationContextAC)
+
+
+@lru_cache(maxsize=64)
+def _user(max_pdu: int, roles: tuple[RoleSelection, ...]) -> UserInformation:
+    return UserInformation(
+        (
+            MaximumLength(max_pdu),
+            ImplementationClassUID(IMPLEMENTATION_CLASS_UID),
+            ImplementationVersionName(IMPLEMENTATION_VERSION),
+            *roles,
+        )
+    )
