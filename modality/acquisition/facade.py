@@ -105,10 +105,10 @@ class Acquisition:
             self._preparing = False
 
     def _prepare(self, technique: Technique) -> None:
-        panel = self._need_panel()
         generator = self._need_generator()
-        if generator is not None:
+        if generator is not None:  # first: a detector that is still reading its maps goes on meanwhile
             technique = generator.make_ready(technique, self._closed, STANDBY_S)
+        panel = self._need_panel()
         window_ms = technique.ms + self._config.detector.window_margin_ms
         watch = Watch(generator, technique, window_ms, self._config.generator.poll_s, self._generator_phase)
         with self._panel_lock:

@@ -375,7 +375,12 @@ class Generator:
                     self._performing = False
                     return
                 action = self._queue.popleft()
-            self._carry_out(action)
+            try:
+                self._carry_out(action)
+            except BaseException:  # a listener failed: what follows must not wait for us for ever
+                with self._lock:
+                    self._performing = False
+                raise
 
     def _carry_out(self, action: Action) -> None:
         data = action.data

@@ -21,10 +21,8 @@ import os
 import select
 import socket
 import struct
-import termios
 import threading
 import time
-import tty
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -226,6 +224,8 @@ class SerialServer:
     # ---------------------------------------------------------------- pty
 
     def _start_pty(self) -> Mapping[str, Any]:
+        import tty  # here: not every system has it, and sockets do without
+
         master, slave = os.openpty()
         tty.setraw(master)
         tty.setraw(slave)
@@ -290,6 +290,8 @@ def _guard_connection(client: socket.socket) -> None:
 
 def _pty_baud(fd: int, default: int) -> int:
     """Return the speed that the client set on a pty."""
+    import termios
+
     code = termios.tcgetattr(fd)[5]
     names = {getattr(termios, n): int(n[1:]) for n in dir(termios) if n[:1] == "B" and n[1:].isdigit()}
     return names.get(code, default) or default

@@ -15,6 +15,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 import time
@@ -285,5 +286,10 @@ class World:
                 try:
                     callback(signal)
                 except Exception as error:
-                    if self._emit is not None:
-                        self._emit("bench.error", where="world", message=f"{type(error).__name__}: {error}")
+                    self._tell_error(error)
+
+    def _tell_error(self, error: Exception) -> None:
+        """A subscriber failed; that the journal may be gone too must not stop the others."""
+        if self._emit is not None:
+            with contextlib.suppress(Exception):
+                self._emit("bench.error", where="world", message=f"{type(error).__name__}: {error}")

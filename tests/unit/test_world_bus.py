@@ -172,3 +172,20 @@ def test_kerma_is_that_of_the_published_formula() -> None:
     assert air_kerma_ugy(80.0, 10.0, 1000.0) == pytest.approx(460.0)
     assert air_kerma_ugy(80.0, 10.0, 2000.0) == pytest.approx(115.0)
     assert air_kerma_ugy(110.0, 2.0, 1800.0) == pytest.approx(46 * (110 / 80) ** 2.3 * 2 / 3.24)
+
+
+def test_a_failing_journal_does_not_stop_the_world(clock: Clock) -> None:
+    def emit(kind: str, /, **data: Any) -> None:
+        raise OSError("journal is gone")
+
+    world = World(emit=emit, clock=clock)
+    seen: list[str] = []
+
+    def broken(signal: Signal) -> None:
+        raise ZeroDivisionError
+
+    world.subscribe(broken)
+    world.subscribe(lambda s: seen.append(s.contact))
+    world.contact("prep", True)
+    world.contact("expose", True)
+    assert seen == ["prep", "expose"]
