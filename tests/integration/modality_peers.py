@@ -258,7 +258,7 @@ class Console:
         self.settings: dict[str, Any] = {
             "data_dir": str(folder / "data"),
             "control": str(self.socket),
-            "acquisition": {"driver": "modality_front:Front"},
+            "acquisition": {"driver": "test_modality_front:Front"},
             "timeouts": {"connect": 5, "association": 5, "dimse": 5, "idle": 10},
             **settings,
         }

@@ -1,4 +1,4 @@
-"""A front end without hardware for the console's tests: named by ``acquisition.driver`` as a vendor's own would be."""
+"""A helper without tests: a front end without hardware, as ``acquisition.driver`` may name a vendor's own."""
 
 import hashlib
 import os
