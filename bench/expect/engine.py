@@ -352,6 +352,8 @@ class Engine:
                     armed[0].seq,
                     len(fired),
                     tuple(event.data.get("where") for event in fired),
+                    tuple(event.seq for event in fired),
+                    data.get("line"),
                 )
             )
         return tuple(out)

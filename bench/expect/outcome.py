@@ -109,6 +109,8 @@ class FaultOutcome:
     armed_seq: int
     fired: int  # how often
     where: tuple[Any, ...] = ()
+    fired_seqs: tuple[int, ...] = ()
+    line: int | None = None
 
 
 @dataclass(frozen=True)

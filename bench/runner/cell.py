@@ -183,7 +183,7 @@ def run_cell(
         report = engine.finish()
     seal = journal.close()
     with phases.phase("judge"):
-        result = judge.judge(plan, walk, report, live.errors, engine)
+        result = judge.judge(plan, walk, report, live.errors)
     seconds = (time.monotonic_ns() - phases.origin) / 1e9
     return replace(
         result,
@@ -225,7 +225,7 @@ def build(live: Live, calibrations: Calibrations, phases: Phases, progress: Prog
         stream.start()
         for host in live.hosts.values():
             threading.Thread(target=host.listen, args=(stream.publish,), name=host.name, daemon=True).start()
-    with phases.phase("hosts"):
+    with phases.phase("hosts ready"):
         for host in live.hosts.values():
             host.wait_up(START_WITHIN_S)
             stream.say("bench", "host.started", host=host.name, pid=host.pid, endpoints=host.endpoints)

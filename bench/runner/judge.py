@@ -9,10 +9,11 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
-from bench.expect import Engine, Outcome, Report, Status
+from bench.expect import Outcome, Report, Status
+from bench.expect.outcome import FaultOutcome
 from bench.plan import Plan, shown
 from bench.results import (
     CellResult,
@@ -28,7 +29,7 @@ from bench.scenario import Expect, Never
 from bench.verdict import Verdict, combine
 
 
-def judge(plan: Plan, walk: Walk | None, report: Report, errors: Sequence[str], engine: Engine) -> CellResult:
+def judge(plan: Plan, walk: Walk | None, report: Report, errors: Sequence[str]) -> CellResult:
     """Combine steps, expectations, strictness, faults and the bench's own troubles."""
     scenario = plan.cell.scenario
     expectations = tuple(_expectation(o) for o in report.outcomes)
@@ -38,7 +39,7 @@ def judge(plan: Plan, walk: Walk | None, report: Report, errors: Sequence[str], 
         )
         for e in report.unexpected
     )
-    steps = tuple(walk.results) if walk is not None else ()
+    steps = walk.steps if walk is not None else ()
     all_errors = [*errors, *report.errors]
     miscounted = _miscounted(plan, walk) if walk is not None and not all_errors else ""
     verdicts: list[Verdict] = [s.verdict for s in steps if s.verdict is not Verdict.NOT_EXERCISED]
@@ -104,21 +105,16 @@ def _expectation(outcome: Outcome) -> ExpectationResult:
     )
 
 
-def _fault(fault: Any) -> FaultResult:
+def _fault(fault: FaultOutcome) -> FaultResult:
     return FaultResult(
         id=fault.id,
         host=fault.host,
         fault=fault.fault,
+        line=fault.line,
         armed_seq=fault.armed_seq,
-        fired_seq=fault.fired[0] if isinstance(fault.fired, tuple) and fault.fired else None,
-        where=_where(fault.where),
+        fired_seq=fault.fired_seqs[0] if fault.fired_seqs else None,
+        where=fault.where[0] if fault.where else None,
     )
-
-
-def _where(where: Any) -> str | None:
-    if isinstance(where, Mapping):
-        return ", ".join(f"{key} {value}" for key, value in where.items()) or None
-    return str(where) if where else None
 
 
 def _reason(

@@ -82,6 +82,7 @@ class Walk:
         self.results = []
         self.requests: Counter[str] = Counter()
         """DIMSE requests that were seen on the LAN, by kind."""
+        self._seqs: dict[tuple[str, int], int] = {}
         self._armed = 0
         self._fired: dict[str, Callable[[], None]] = {}
         self._injected: list[tuple[str, str, str | None]] = []
@@ -112,6 +113,18 @@ class Walk:
             result = self._one(step)
             self.results.append(result)
             stopped = not result.verdict.green
+
+    @property
+    def steps(self) -> tuple[StepResult, ...]:
+        """The results with their journal events; complete once the stream has ended."""
+        return tuple(
+            replace(
+                result,
+                start_seq=self._seqs.get(("step.start", result.index)),
+                end_seq=self._seqs.get(("step.end", result.index)),
+            )
+            for result in self.results
+        )
 
     def _one(self, step: Step) -> StepResult:
         began = time.monotonic_ns()
@@ -332,6 +345,8 @@ class Walk:
     def _on_event(self, event: Event) -> None:
         if event.kind == "wire.message" and str(event.data.get("field", "")).endswith("-RQ"):
             self.requests[event.data["field"].removesuffix("-RQ")] += 1
+        if event.kind in ("step.start", "step.end"):
+            self._seqs[event.kind, int(event.data["index"])] = event.seq
         if event.kind == "trigger.hit":
             fire = self._fired.pop(str(event.data.get("id")), None)
             if fire is not None:
