@@ -178,7 +178,8 @@ class Detector:
         self._ended.set()
         self._cancelled.set()
         beat, task, channel = self._beat, self._task, self._channel
-        if channel is not None and self._panel is not None and self._trouble is None:
+        lost = self._trouble is not None and self._trouble.code == "detector-lost"
+        if channel is not None and self._panel is not None and not lost:
             for register in (gvcp.REG_STREAM_PORT, gvcp.REG_CCP):
                 try:
                     channel.write_register(register, 0)
@@ -192,6 +193,7 @@ class Detector:
         if self._receiver is not None:
             self._receiver.close()
         self._channel = self._receiver = self._nodes = self._panel = self._beat = self._task = None
+        self._frame = None
 
     def _heartbeat(self, channel: ControlChannel, nodes: NodeMap, ended: threading.Event) -> None:
         """Keep control and look whether all is well, until told otherwise."""
@@ -367,6 +369,10 @@ class Detector:
         """The pixels of the frame that :meth:`wait` returned; good until the next :meth:`arm`."""
         assert self._receiver is not None
         return self._receiver.pixels()
+
+    def has_frame(self) -> bool:
+        """Whether the buffer holds the whole frame that :meth:`wait` returned."""
+        return self._receiver is not None and self._frame is not None and not self._frame.problem
 
     def sha256(self) -> str:
         """The SHA-256 of those pixels, little endian, row by row."""

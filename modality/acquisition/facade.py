@@ -203,7 +203,10 @@ class Acquisition:
         if panel is None:
             raise AcquisitionError("detector-lost", "The detector was lost.")
         asked = self._helper.submit(self._read_back, watch)
-        picture = self._imager.process(panel, watch.technique.target_ei)
+        with self._panel_lock:  # nobody may arm the detector, and so reuse the buffer, while it is read
+            if not self._detector.has_frame():
+                raise watch.error or AcquisitionError("detector-lost", "The detector was lost.")
+            picture = self._imager.process(panel, watch.technique.target_ei)
         exposure = asked.result()
         if self._generator is not None and exposure is None and "generator" not in self._problems:
             raise AcquisitionError(
