@@ -32,6 +32,13 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    """Ask again and again, with a deadline."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+
+
 class Peer:
     """A pynetdicom acceptor that notes associations and messages in order."""
 

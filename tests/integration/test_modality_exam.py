@@ -222,8 +222,7 @@ def test_other_questions_are_answered_while_an_exposure_is_awaited(console: Any)
     operator.file.write(b'{"id": 77, "do": "wait_image", "args": {"timeout": 60}}\n')
     operator.file.flush()
     assert other.do("exam_state")["exam"]["state"] == "open"
-    while not other.do("exam_state")["awaiting_image"]:
-        pass
+    peers.until(lambda: other.do("exam_state")["awaiting_image"])
     assert "awaited already" in other.ask("wait_image", timeout=0)["error"]
     other.do("discontinue", reason="no patient")
     while True:
@@ -243,8 +242,7 @@ def test_a_late_image_never_gets_into_the_next_exam(console: Any, tmp_path: Path
     operator.do("prepare", view="PA", ms=4999)
     operator.file.write(b'{"id": 77, "do": "wait_image", "args": {"timeout": 60}}\n')
     operator.file.flush()
-    while not other.do("exam_state")["awaiting_image"]:
-        pass
+    peers.until(lambda: other.do("exam_state")["awaiting_image"])
     other.do("discontinue", reason="wrong patient")
     other.do("start_exam", patient={"PatientID": "SECOND"})
     (tmp_path / "release").touch()
@@ -325,8 +323,7 @@ def test_receiver_answers_verification_and_nothing_else(tmp_path: Path, pacs: An
     console = peers.Console(tmp_path, receiver={"enabled": True, "host": "127.0.0.1", "port": port})
     try:
         operator = console.start()
-        while operator.do("exam_state")["receiver"] is None:
-            pass
+        peers.until(lambda: operator.do("exam_state")["receiver"] is not None)
         ae = peers.AE("ANYBODY")
         ae.add_requested_context("1.2.840.10008.1.1", peers.ELE)
         ae.add_requested_context(peers.DX, peers.ELE)
