@@ -15,8 +15,6 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -27,31 +25,11 @@ from modality.acquisition.genicam import FeatureError, NodeMap
 from modality.acquisition.gvcp import ControlChannel, ControlError, DeviceInfo, Refused, Silent
 from modality.acquisition.gvsp import Format, Frame, Receiver
 from modality.acquisition.model import AcquisitionError, DetectorSettings
+from modality.acquisition.panel import BITS, DetectorEvents, Panel, as_error
 
 PREPARE_S: Final = 3.0
 """How long a detector may take to become prepared."""
 HOT_C: Final = 50.0
-BITS: Final = {0x01100003: 10, 0x01100005: 12, 0x01100025: 14, 0x01100007: 16}
-
-
-@dataclass(frozen=True)
-class Panel:
-    """What is known of a connected detector."""
-
-    info: DeviceInfo
-    width: int
-    height: int
-    pixel_format: int
-    pixel_pitch_mm: float
-    counts_per_ugy: float
-    """0 when the detector does not say."""
-    can_resend: bool
-    link_mbps: int
-
-    @property
-    def full_scale(self) -> int:
-        """Largest raw value."""
-        return (1 << BITS.get(self.pixel_format, 16)) - 1
 
 
 class Detector:
@@ -60,14 +38,10 @@ class Detector:
     def __init__(
         self,
         settings: DetectorSettings,
-        on_lost: Callable[[str, str], None],
-        on_link: Callable[[int], None] = lambda mbps: None,
+        events: DetectorEvents,
     ) -> None:
-        """Both are called from the heartbeat's thread: ``on_lost(code, text)`` once when a connection is
-        lost, ``on_link(mbps)`` when the detector's link has changed its speed."""
         self._settings = settings
-        self._on_lost = on_lost
-        self._on_link = on_link
+        self._events = events
         self._channel: ControlChannel | None = None
         self._receiver: Receiver | None = None
         self._nodes: NodeMap | None = None
@@ -127,7 +101,7 @@ class Detector:
             self._temperature = nodes.get_float("DeviceTemperature") if "DeviceTemperature" in nodes else None
         except (ControlError, FeatureError, OSError) as error:
             self.disconnect()
-            raise _as_error(error) from error
+            raise as_error(error) from error
         except AcquisitionError:
             self.disconnect()
             raise
@@ -200,6 +174,7 @@ class Detector:
         pause = min(1.0, self._settings.heartbeat_ms / 4000.0)
         heard = time.monotonic()
         speed = self._panel.link_mbps if self._panel is not None else 0
+        faulty = False
         while not ended.wait(pause):
             try:
                 privilege = channel.read_register(gvcp.REG_CCP, tries=1)
@@ -210,11 +185,10 @@ class Detector:
                 now = channel.read_register(gvcp.REG_LINK_SPEED)
                 if now != speed:
                     speed = now
-                    self._on_link(speed)
+                    self._events.link(speed)
                 if "DeviceTemperature" in nodes:
                     self._temperature = nodes.get_float("DeviceTemperature")
-                if "DetectorState" in nodes and nodes.get_enum("DetectorState") == "Fault":
-                    self._trouble_seen(self._fault())
+                faulty = self._watch_fault(nodes, faulty)
             except Silent:
                 if time.monotonic() - heard > self._settings.heartbeat_ms / 1000.0:
                     self._lose(ended, "detector-lost", "The detector does not answer any more.")
@@ -225,10 +199,21 @@ class Detector:
                 self._lose(ended, "detector-lost", f"The link to the detector failed: {error}.")
                 return
 
+    def _watch_fault(self, nodes: NodeMap, before: bool) -> bool:
+        """Look whether the detector reports a fault; a new one ends an exposure in progress."""
+        now = "DetectorState" in nodes and nodes.get_enum("DetectorState") == "Fault"
+        if now and not before:
+            error = self._fault()
+            self._trouble_seen(error)
+            self._events.fault(error)
+        elif before and not now:
+            self._events.fault(None)
+        return now
+
     def _lose(self, ended: threading.Event, code: str, text: str) -> None:
         if not ended.is_set():
             self._trouble_seen(AcquisitionError(code, text))
-            self._on_lost(code, text)
+            self._events.lost(code, text)
 
     def _trouble_seen(self, error: AcquisitionError) -> None:
         """End an exposure in progress with this error."""
@@ -280,7 +265,7 @@ class Detector:
                 self._wait_prepared(nodes)
         except (ControlError, FeatureError, OSError) as error:
             self.disarm()
-            raise _as_error(error) from error
+            raise as_error(error) from error
         except AcquisitionError:
             self.disarm()
             raise
@@ -313,7 +298,7 @@ class Detector:
         try:
             self._nodes.execute("TriggerSoftware")
         except (ControlError, FeatureError, OSError) as error:
-            raise _as_error(error) from error
+            raise as_error(error) from error
 
     def _receive(self) -> None:
         receiver, channel, panel = self._receiver, self._channel, self._panel
@@ -335,7 +320,8 @@ class Detector:
                 raise self._trouble
             return None
         frame = self._frame
-        assert frame is not None
+        if frame is None:  # it is being connected again
+            raise self._trouble or AcquisitionError("detector-lost", "The detector was lost.")
         if not frame.problem:
             return frame
         if self._trouble is not None:
@@ -392,18 +378,3 @@ class Detector:
                 self._nodes.execute("AcquisitionStop")
             except (ControlError, FeatureError, OSError):
                 pass  # a lost detector stops by itself
-
-
-def _as_error(error: Exception) -> AcquisitionError:
-    """Turn a failure of protocol into what an operator is told."""
-    if isinstance(error, Silent):
-        return AcquisitionError("detector-absent", "The detector does not answer.")
-    if isinstance(error, OSError):
-        return AcquisitionError(
-            "detector-absent", f"The detector cannot be reached: {error.strerror or error}."
-        )
-    if isinstance(error, Refused) and error.status == 0x8006:
-        return AcquisitionError("detector-lost", "The detector was taken away from this station.")
-    if isinstance(error, Refused):
-        return AcquisitionError("detector-refused", f"The detector refused: {error}.")
-    return AcquisitionError("detector-fault", f"The detector cannot be used: {error}.")

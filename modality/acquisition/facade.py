@@ -18,11 +18,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
-from modality.acquisition.detector import Panel
 from modality.acquisition.generator import Exposure, Generator
 from modality.acquisition.gvsp import Frame
 from modality.acquisition.imager import Imager
 from modality.acquisition.model import AcquisitionConfig, AcquisitionError, Shot, Technique
+from modality.acquisition.panel import DetectorEvents, Panel
 from modality.acquisition.shot import make_shot
 from modality.acquisition.watch import Watch
 
@@ -48,7 +48,8 @@ class Acquisition:
         self._changed = threading.Condition()
         """Tells who waits for a device that something has become of it."""
         self._panel_lock = threading.RLock()
-        self._imager = Imager(config, self._detector_lost, self._detector_link, self._detector_state)
+        events = DetectorEvents(self._detector_lost, self._detector_link, self._detector_fault)
+        self._imager = Imager(config, events, self._detector_state)
         self._detector = self._imager.detector
         self._generator = Generator(config.generator) if config.generator.url else None
         self._panel: Panel | None = None
@@ -292,6 +293,18 @@ class Acquisition:
         self._panel = None
         self._note("detector", error)
         self._stir()
+
+    def _detector_fault(self, error: AcquisitionError | None) -> None:
+        """The detector reports a fault (None: no longer), seen by the heartbeat's thread."""
+        if error is None:
+            self._state("detector", "recovered")
+            return
+        self._state("detector", "fault", code=error.code, text=error.text)
+        watch = self._watch
+        if watch is not None:
+            watch.fail(error)
+        elif not self._preparing:
+            self._warn("detector", error.code, error.text)
 
     def _need_panel(self) -> Panel:
         """Wait until the detector is connected and calibrated."""

@@ -19,8 +19,9 @@ from typing import Any, Final
 
 from modality.acquisition import calibration
 from modality.acquisition.calibration import F32, U16, Calibration
-from modality.acquisition.detector import Detector, Panel
+from modality.acquisition.detector import Detector
 from modality.acquisition.model import AcquisitionConfig, AcquisitionError
+from modality.acquisition.panel import DetectorEvents, Panel
 from modality.acquisition.processing import Processed, Processor
 
 DEFAULT_COUNTS_PER_UGY: Final = 65535 / 60.0
@@ -45,15 +46,13 @@ class Imager:
     def __init__(
         self,
         config: AcquisitionConfig,
-        on_lost: Callable[[str, str], None],
-        on_link: Callable[[int], None],
+        events: DetectorEvents,
         on_state: Callable[..., None],
     ) -> None:
-        """``on_lost`` and ``on_link`` as for :class:`Detector`; ``on_state(state, **data)`` tells what
-        happens."""
+        """``events`` as for :class:`Detector`; ``on_state(state, **data)`` tells what happens."""
         self._config = config
         self._on_state = on_state
-        self.detector = Detector(config.detector, on_lost, on_link)
+        self.detector = Detector(config.detector, events)
         self._maps: Calibration | None = None
         self._offset: F32 | None = None
         self._processor: Processor | None = None

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from datetime import datetime, timedelta
 
-from modality.acquisition.detector import Panel
 from modality.acquisition.generator import Exposure
 from modality.acquisition.gvsp import Frame
 from modality.acquisition.imager import Picture
 from modality.acquisition.model import DetectorInfo, Shot, Technique
+from modality.acquisition.panel import Panel
 
 
 def make_shot(

@@ -362,6 +362,23 @@ def test_hot_detector_refuses(room: Callable[..., Console]) -> None:
     assert console.shoot().mas == pytest.approx(2.0, abs=0.01)
 
 
+def test_detector_that_becomes_hot_while_waiting(room: Callable[..., Console]) -> None:
+    console = room()
+    console.acquisition.prepare(TECHNIQUE)
+    console.front.done("detector", "set_temperature", celsius=60.0)
+    with pytest.raises(AcquisitionError, match="too hot") as caught:
+        console.acquisition.wait(10.0)
+    assert caught.value.code == "detector-hot"
+    assert console.warnings() == []  # wait() has told it
+    console.front.done("detector", "set_temperature", celsius=30.0)
+    assert console.shoot().mas == pytest.approx(2.0, abs=0.01)
+    console.front.done("detector", "set_temperature", celsius=60.0)
+    deadline = time.monotonic() + 10
+    while not console.warnings() and time.monotonic() < deadline:
+        threading.Event().wait(0.02)
+    assert console.warnings() == ["detector-hot"]
+
+
 def test_a_slow_link_is_told_and_works(room: Callable[..., Console]) -> None:
     console = room()
     assert console.shoot().mas == pytest.approx(2.0, abs=0.01)
