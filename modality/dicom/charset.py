@@ -68,9 +68,13 @@ def _encode_piece(text: str, first: tuple[CodedSet, ...], others: list[CodedSet]
                 break
         else:
             raise Unencodable(f"{character!r} is not in the character set")
+        if coded.element == "G1" and active["G0"].width > 1:
+            out += home.escape
+            active = {"G0": home}
         if active.get(coded.element) != coded:
             out += coded.escape
-            active[coded.element] = coded
+            # Legal decoders keep G1 over a change of G0, real ones do not: it is designated again when needed.
+            active = {"G0": coded} if coded.element == "G0" else {**active, "G1": coded}
         out += code
     if active["G0"] != home:
         out += home.escape

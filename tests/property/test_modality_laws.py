@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pydicom
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from pydicom.dataset import Dataset
@@ -51,6 +51,7 @@ LETTERS = st.text(
 
 
 @BOUNDED
+@example("´ก", ("ISO 2022 IR 166", "ISO 2022 IR 87", "ISO 2022 IR 6"))
 @given(LETTERS, TERMS)
 def test_what_is_encoded_comes_back_or_is_refused(text: str, terms: tuple[str, ...]) -> None:
     with warnings.catch_warnings():
