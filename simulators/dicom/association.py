@@ -92,6 +92,7 @@ class _Message:
         "request",
         "sink",
         "started",
+        "told",
     )
 
     def __init__(self, request: Request, context_id: int, sink: Sink, started: int) -> None:
@@ -100,6 +101,7 @@ class _Message:
         self.sink = sink
         self.started = started
         self.asks = True
+        self.told = False
         self.bytes = 0
         self.refused: Refused | None = None
         self.faults: list[Fault] = []
@@ -167,6 +169,7 @@ class Association:
     def _close(self, by: str, how: str) -> None:
         if self.closed_by_us is not None:
             by, how, self._lost = "self", self.closed_by_us, None
+        self._tell_cut()
         pending = None
         for message in (self._current, self._answering, *self._todo):
             if isinstance(message, _Message):
@@ -417,8 +420,13 @@ class Association:
         status: int | None,
         length: int,
         sop_instance: str | None = None,
+        *,
+        cut: bool = False,
     ) -> None:
-        """The event of a DIMSE message, stamped when its last byte was here or handed to the kernel."""
+        """The event of a DIMSE message, stamped when its last byte was here or handed to the kernel.
+
+        ``cut``: its command was complete, its data set will never be; ``bytes`` are those that came.
+        """
         elements = message.request.command.elements
         # A response and C-CANCEL name the message that they are about (0000,0120).
         self._emit(
@@ -433,6 +441,7 @@ class Association:
             sop_instance=sop_instance or elements.get(0x1000) or elements.get(0x1001) or "",
             bytes=length,
             **({"started": message.started} if length and direction == "in" else {}),
+            **({"complete": False} if cut else {}),
         )
 
     # -- working --------------------------------------------------------------------------------
@@ -460,6 +469,7 @@ class Association:
         elif isinstance(event, ReleaseRequest):
             self._release()
         elif isinstance(event, Abort):
+            self._tell_cut()
             self._emit("wire.abort", assoc=self.number, by="peer", source=event.source, reason=event.reason)
             if self._established:
                 self._lost = "abort"
@@ -477,6 +487,7 @@ class Association:
 
     def _garbage(self, error: RemoteProtocolError) -> None:
         """The peer broke the protocol: tell, answer as the standard has it, wait for the peer to close."""
+        self._tell_cut()
         answer = self._connection.refuse(error)
         if isinstance(error.answer, AssociateReject):
             reject = error.answer
@@ -499,8 +510,17 @@ class Association:
     def _emit_garbage(self, reason: str) -> None:
         self._emit(f"{self._service.source}.garbage", assoc=self.number, reason=reason)
 
+    def _tell_cut(self) -> None:
+        """A message was cut off: tell that it was there."""
+        message = self._current
+        if message is not None and not message.told:
+            message.told = True
+            status = message.request.command.elements.get(0x0900)
+            self._tell("in", message.request.name, message, status, message.bytes, cut=True)  # type: ignore[arg-type]
+
     def _drop_current(self) -> None:
         if self._current is not None:
+            self._tell_cut()
             self._current.sink.abandon()
             self._current = None
 
@@ -688,6 +708,7 @@ class Association:
 
     def _abort(self, abort: Abort) -> None:
         """Abort from our side: event, PDU."""
+        self._tell_cut()
         self._emit("wire.abort", assoc=self.number, by="self", source=abort.source, reason=abort.reason)
         with contextlib.suppress(OSError, LocalProtocolError):
             self.sock.sendall(self._connection.send(abort))

@@ -294,6 +294,9 @@ def test_a_broken_transfer_leaves_nothing(start: Start, log: Log, tmp_path: Path
         peer.sock.sendall(b"".join(chunks[: len(chunks) // 2]))
     lost = log.wait("pacs.lost")
     assert (lost["how"], lost["pending"]) == ("closed", "C-STORE-RQ")
+    message = log.wait("wire.message")
+    assert (message["field"], message["complete"]) == ("C-STORE-RQ", False)
+    assert 0 < message["bytes"] < 1_000_000
     log.wait("wire.close")
     assert list((tmp_path / "objects" / "pacs").iterdir()) == []
     assert "pacs.stored" not in log.kinds()
@@ -442,6 +445,7 @@ def test_close_at_a_byte_of_the_object(
             assert isinstance(lost.value.event, ConnectionClosed)
     assert log.wait("fault.fired")["where"]["bytes"] == at_bytes
     assert log.wait("wire.close")["how"] == how
+    assert [m["complete"] for k, m in log.events if k == "wire.message"] == [False]
     assert list((tmp_path / "objects" / "pacs").iterdir()) == []
     assert "pacs.lost" not in log.kinds()
     _alive(port)
