@@ -164,7 +164,9 @@ def dcmtk(program: str) -> str | None:
         if path is None:
             continue
         try:
-            done = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=20, check=False)
+            done = subprocess.run(
+                [path, "--version"], capture_output=True, text=True, timeout=20, check=False
+            )
         except (OSError, subprocess.TimeoutExpired):
             continue
         if "$dcmtk" in done.stdout:

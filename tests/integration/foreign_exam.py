@@ -47,7 +47,9 @@ def main(channel: Any, argument: Mapping[str, Any]) -> int:
         ActorPlan("generator", "generator", {"host": front, "prep_ms": 100}),
         ActorPlan("panel", "panel", {}),
     )
-    host = Host.fork("frontend", specs(HostPlan("frontend", front, actors)), lambda: netns.enter(fds["frontend"]))
+    host = Host.fork(
+        "frontend", specs(HostPlan("frontend", front, actors)), lambda: netns.enter(fds["frontend"])
+    )
     threading.Thread(target=host.listen, args=(lambda *event: None,), daemon=True).start()
     panel = DetectorConfig.from_dict(detector)
     disc = folder / "disc"
@@ -125,7 +127,9 @@ def worklist_server(folder: Path, item: str, log: Path) -> subprocess.Popen[byte
     (place / "lockfile").touch()
     dump = folder / "item.dump"
     dump.write_bytes(item.encode("latin-1"))
-    subprocess.run([str(dcmtk("dump2dcm")), str(dump), str(place / "item.wl")], check=True, capture_output=True)
+    subprocess.run(
+        [str(dcmtk("dump2dcm")), str(dump), str(place / "item.wl")], check=True, capture_output=True
+    )
     with open(log, "wb") as output:
         command = [str(dcmtk("wlmscpfs")), "-v", "-dfp", str(folder), str(PORT)]
         return subprocess.Popen(command, stdout=output, stderr=output)

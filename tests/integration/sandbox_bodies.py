@@ -190,7 +190,10 @@ class Bench:
 
     def connect(self, source: str, sink: str, link: str | None = None) -> tuple[socket.socket, socket.socket]:
         """A TCP connection; the sending and the receiving socket."""
-        with netns.inside(self.namespaces[sink]), socket.create_server((self.network.address(sink, link), 0)) as server:
+        with (
+            netns.inside(self.namespaces[sink]),
+            socket.create_server((self.network.address(sink, link), 0)) as server,
+        ):
             with netns.inside(self.namespaces[source]):
                 client = socket.create_connection(server.getsockname(), timeout=5)
             return client, server.accept()[0]
@@ -385,7 +388,10 @@ def capture(channel: Channel, argument: Any) -> None:
     network = bench.network
     links = {"lan": "modality", "detector": "detector"}
     recorder = Capture(
-        network, Path(argument["file"]), snap=argument.get("snap", {}), recorder=argument.get("recorder", "auto")
+        network,
+        Path(argument["file"]),
+        snap=argument.get("snap", {}),
+        recorder=argument.get("recorder", "auto"),
     )
     extra = threading.Thread(target=time.sleep, args=(0.5,))
     if argument.get("threads"):

@@ -58,7 +58,16 @@ def test_kill_at_a_seeded_moment(number: int, tmp_path: Path) -> None:
     chance = random.Random(number)
     before = machine()
     mark = secrets.token_hex(8)
-    command = [sys.executable, "-m", "bench", "run", "one-exam", "--out", str(tmp_path), "--no-second-witness"]
+    command = [
+        sys.executable,
+        "-m",
+        "bench",
+        "run",
+        "one-exam",
+        "--out",
+        str(tmp_path),
+        "--no-second-witness",
+    ]
     runner = subprocess.Popen(
         command,
         cwd=ROOT,

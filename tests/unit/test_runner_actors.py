@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-PROLOGUE = '''
+PROLOGUE = """
 import threading, time
 from bench.runner.actors import ActorSpec, Host, HostError
 from simulators.base import CommandError
@@ -39,7 +39,7 @@ def host(**config):
     h = Host.fork("h", [ActorSpec("echo", build, config)], None)
     t = threading.Thread(target=h.listen, args=(publish,)); t.start()
     return h, t
-'''
+"""
 
 
 def run(body: str) -> str:
