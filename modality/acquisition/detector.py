@@ -21,9 +21,10 @@ import numpy as np
 import numpy.typing as npt
 
 from modality.acquisition import genicam, gvcp
+from modality.acquisition.frame import Format, Frame
 from modality.acquisition.genicam import FeatureError, NodeMap
 from modality.acquisition.gvcp import ControlChannel, ControlError, DeviceInfo, Refused, Silent
-from modality.acquisition.gvsp import Format, Frame, Receiver
+from modality.acquisition.gvsp import Receiver
 from modality.acquisition.model import AcquisitionError, DetectorSettings
 from modality.acquisition.panel import BITS, DetectorEvents, Panel, as_error
 

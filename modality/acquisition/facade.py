@@ -18,8 +18,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
+from modality.acquisition.frame import Frame
 from modality.acquisition.generator import Exposure, Generator
-from modality.acquisition.gvsp import Frame
 from modality.acquisition.imager import Imager
 from modality.acquisition.model import AcquisitionConfig, AcquisitionError, Shot, Technique
 from modality.acquisition.panel import DetectorEvents, Panel

@@ -23,16 +23,14 @@ import struct
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from modality.acquisition.datagrams import Batch, widen
+from modality.acquisition.frame import PROBLEMS, Format, Frame
 
-OVERHEAD: Final = 36
-"""Bytes of a packet that are no payload: IP 20, UDP 8, GVSP 8."""
 REORDER: Final = 96
 MAX_TRIES: Final = 12
 MAX_RUNS: Final = 256
@@ -41,55 +39,9 @@ AGAIN_S: Final = 0.03
 STALL_S: Final = 0.25
 """After so long without packets those that were never seen are asked for too."""
 UNAVAILABLE: Final = 0x800C
+__all__ = ["PROBLEMS", "Format", "Frame", "Receiver"]
+
 _LEADER: Final = struct.Struct(">HHIIIIIIIHH")
-
-
-@dataclass(frozen=True)
-class Format:
-    """What frame is expected."""
-
-    width: int
-    height: int
-    pixel_format: int
-    packet_size: int
-
-    @property
-    def size(self) -> int:
-        """Bytes of the frame (16 bits per pixel)."""
-        return self.width * self.height * 2
-
-    @property
-    def step(self) -> int:
-        """Pixel bytes per full packet."""
-        return self.packet_size - OVERHEAD
-
-    @property
-    def count(self) -> int:
-        """Number of payload packets."""
-        return -(-self.size // self.step)
-
-
-@dataclass(frozen=True)
-class Frame:
-    """What became of a frame.  ``problem`` is "" when it is whole, else a code of :data:`PROBLEMS`."""
-
-    problem: str
-    text: str
-    block: int = 0
-    timestamp: int = 0
-    missing: int = 0
-    """Packets that did not come."""
-    repaired: int = 0
-    """Packets that came after they had been asked for again."""
-    requests: int = 0
-    trailer: bool = True
-    first_s: float = 0.0
-    """``time.monotonic`` of the first packet."""
-    last_s: float = 0.0
-    """``time.monotonic`` of the last packet that was needed."""
-
-
-PROBLEMS: Final = ("cancelled", "incomplete", "size", "socket", "no-image")
 
 
 class Receiver:
@@ -305,6 +257,12 @@ class _Run:
         o, n = self.o, self.n
         status, block = head >> 16, head & 0xFFFF
         kind, packet = (info >> 24) & 0x7F, (info & 0xFFFFFF).astype(np.int64)
+        if not o._got[0]:  # what came first may have been a straggler: a leader knows better
+            leads = np.flatnonzero(
+                (lengths >= 8) & (status < 0x8000) & (kind == 1) & (block != 0) & (block != o._last_block)
+            )
+            if len(leads) and int(block[leads[0]]) != self.block:
+                self._change_block(int(block[leads[0]]))
         ours = (lengths >= 8) & (block == self.block)
         good = ours & (status < 0x8000)
         expected = np.where(packet == n, self.last_length, self.wanted.step + 8)
@@ -326,6 +284,15 @@ class _Run:
                 self.wrong = f"the detector sent {int(packet[row]) - 1} packets instead of {n}"
         for row in np.flatnonzero(ours & (status == UNAVAILABLE)):
             self.refused.add(int(packet[row]))
+
+    def _change_block(self, block: int) -> None:
+        """Begin again with another block; what was kept of the wrong one is forgotten."""
+        o = self.o
+        self.block, self.high, self.scan = block, -1, 0
+        self.refused.clear()
+        o._got[:] = False
+        o._tries[:] = 0
+        o._asked[:] = 0.0
 
     def _leader(self, data: bytes) -> None:
         if len(data) < 8 + _LEADER.size:

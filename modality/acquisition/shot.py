@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from datetime import datetime, timedelta
 
+from modality.acquisition.frame import Frame
 from modality.acquisition.generator import Exposure
-from modality.acquisition.gvsp import Frame
 from modality.acquisition.imager import Picture
 from modality.acquisition.model import DetectorInfo, Shot, Technique
 from modality.acquisition.panel import Panel

@@ -184,3 +184,7 @@ def test_closing_ends_the_wait(sender: Sender) -> None:
     sender.receiver.close()
     thread.join(5.0)
     assert done[0].problem == "socket"
+
+
+def test_a_straggler_of_an_old_block_does_not_hide_the_frame(sender: Sender) -> None:
+    whole(sender, sender.receive([payload(5, block=9), payload(6, block=9), *frame(2)], able=False))
