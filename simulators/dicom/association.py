@@ -17,6 +17,7 @@ import socket
 import struct
 import time
 from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from simulators.dicom.faults import ASSOCIATE, RELEASE, Fault
@@ -60,7 +61,8 @@ _BULK_S: Final = 0.05
 _ANSWERABLE: Final = (State.STA6, State.STA8)
 """States in which responses can be sent (PS3.8 9.2.1)."""
 _QUEUED: Final = 4
-_CANCEL: Final = "C-CANCEL-RQ"
+_CANCEL: Final = int(dimse.Field.C_CANCEL_RQ)
+_NAMES: Final = {int(field): field.name.replace("_", "-") for field in dimse.Field}
 _POLLRDHUP: Final = getattr(select, "POLLRDHUP", 0)
 
 
@@ -80,7 +82,7 @@ class _Ended(Exception):
 
 
 class _Message:
-    """A request that is arriving or waits for its answer."""
+    """A message that is arriving, or waits for its answer."""
 
     __slots__ = (
         "asks",
@@ -88,24 +90,34 @@ class _Message:
         "bytes",
         "context_id",
         "faults",
+        "field",
+        "msgid",
         "refused",
         "request",
         "sink",
+        "sop_class",
+        "sop_instance",
         "started",
         "told",
     )
 
-    def __init__(self, request: Request, context_id: int, sink: Sink, started: int) -> None:
+    def __init__(self, request: Request, field: int, sink: Sink) -> None:
+        elements = request.command.elements
         self.request = request
-        self.context_id = context_id
+        self.context_id = request.context_id
         self.sink = sink
-        self.started = started
-        self.asks = True
+        self.started = time.monotonic_ns()
+        self.field = field
+        # A response and C-CANCEL name the message that they are about (0000,0120).
+        self.msgid = elements.get(0x0110) if 0x0110 in elements else elements.get(0x0120)
+        self.sop_class = str(elements.get(0x0002) or elements.get(0x0003) or "")
+        self.sop_instance = str(elements.get(0x1000) or elements.get(0x1001) or "")
+        self.asks = not field & 0x8000 and field != _CANCEL
         self.told = False
         self.bytes = 0
         self.refused: Refused | None = None
-        self.faults: list[Fault] = []
-        self.byte_faults: list[Fault] = []
+        self.faults: Sequence[Fault] = ()
+        self.byte_faults: list[Fault] | None = None
 
 
 class Association:
@@ -304,7 +316,7 @@ class Association:
             rooms.append((fault.at_bytes or 0) - self._bytes_in)
         current = self._current
         if current is not None:
-            for fault in current.byte_faults:
+            for fault in current.byte_faults or ():
                 rooms.append((fault.at_bytes or 0) - self._reached(current))
         else:
             # A command and the beginning of its data set may come together: stop before the byte can be there.
@@ -341,10 +353,11 @@ class Association:
                     self._complete(event)  # type: ignore[arg-type]
             if parts:
                 self._hand_over(parts)
-            pdu = connection.next_event()
-            stopped = pdu is not NEED_DATA
-            if stopped:
-                self._todo.append(pdu)
+            if connection.pending or self._at_end:
+                pdu = connection.next_event()
+                stopped = pdu is not NEED_DATA
+                if stopped:
+                    self._todo.append(pdu)
         except RemoteProtocolError as error:
             parts.clear()
             self._todo.append(error)
@@ -355,11 +368,9 @@ class Association:
         return stopped
 
     def _started(self, context_id: int, command: dimse.Command) -> None:
-        name = command.name
-        if name == _CANCEL:
-            answering = self._answering
-            if answering is not None and answering.request.command.message_id == command.responded_to:
-                self._service.cancel(self.number, command.responded_to)
+        field = command.elements[0x0100]
+        assert isinstance(field, int)
+        name = _NAMES[field]
         context = self._connection.contexts[context_id]
         request = Request(
             self.number,
@@ -371,9 +382,11 @@ class Association:
             command,
             name,
         )
-        message = self._current = _Message(request, context_id, _DISCARD, time.monotonic_ns())
-        if name == _CANCEL or not command.is_request:
-            message.asks = False
+        message = self._current = _Message(request, field, _DISCARD)
+        if not message.asks:
+            answering = self._answering
+            if field == _CANCEL and answering is not None and answering.msgid == command.responded_to:
+                self._service.cancel(self.number, command.responded_to)
             return
         if self._faults.active:
             self._request_faults(message)
@@ -407,42 +420,33 @@ class Association:
         message = self._current
         assert message is not None
         self._current = None
-        name = message.request.name
-        self._tell("in", name, message, event.command.elements.get(0x0900), event.dataset_length)  # type: ignore[arg-type]
+        message.bytes = event.dataset_length
+        self._tell(message)
         if message.asks:
             self._todo.append(message)
 
-    def _tell(
-        self,
-        direction: str,
-        name: str,
-        message: _Message,
-        status: int | None,
-        length: int,
-        sop_instance: str | None = None,
-        *,
-        cut: bool = False,
-    ) -> None:
-        """The event of a DIMSE message, stamped when its last byte was here or handed to the kernel.
+    def _tell(self, message: _Message, *, cut: bool = False) -> None:
+        """The event of a message that arrived, stamped when its last byte was here.
 
         ``cut``: its command was complete, its data set will never be; ``bytes`` are those that came.
         """
-        elements = message.request.command.elements
-        # A response and C-CANCEL name the message that they are about (0000,0120).
-        self._emit(
-            "wire.message",
-            assoc=self.number,
-            dir=direction,
-            field=name,
-            msgid=elements.get(0x0110) if 0x0110 in elements else elements.get(0x0120),
-            context=message.context_id,
-            status=status,
-            sop_class=elements.get(0x0002) or elements.get(0x0003) or "",
-            sop_instance=sop_instance or elements.get(0x1000) or elements.get(0x1001) or "",
-            bytes=length,
-            **({"started": message.started} if length and direction == "in" else {}),
-            **({"complete": False} if cut else {}),
-        )
+        status = message.request.command.elements.get(0x0900)
+        data: dict[str, Any] = {
+            "assoc": self.number,
+            "dir": "in",
+            "field": message.request.name,
+            "msgid": message.msgid,
+            "context": message.context_id,
+            "status": status,
+            "sop_class": message.sop_class,
+            "sop_instance": message.sop_instance,
+            "bytes": message.bytes,
+        }
+        if message.bytes:
+            data["started"] = message.started
+        if cut:
+            data["complete"] = False
+        self._emit("wire.message", **data)
 
     # -- working --------------------------------------------------------------------------------
 
@@ -515,8 +519,7 @@ class Association:
         message = self._current
         if message is not None and not message.told:
             message.told = True
-            status = message.request.command.elements.get(0x0900)
-            self._tell("in", message.request.name, message, status, message.bytes, cut=True)  # type: ignore[arg-type]
+            self._tell(message, cut=True)
 
     def _drop_current(self) -> None:
         if self._current is not None:
@@ -600,13 +603,13 @@ class Association:
             if fault.kind == "status":
                 status_fault = fault
             else:
-                self._do(fault, on=message.request.name, msgid=message.request.command.message_id)
+                self._do(fault, on=message.request.name, msgid=message.msgid)
         if status_fault is not None:
             self._faults.fire(
                 status_fault,
                 assoc=self.number,
                 on=message.request.name,
-                msgid=message.request.command.message_id,
+                msgid=message.msgid,
                 status=status_fault.args["status"],
             )
             if not _performs(status_fault):
@@ -646,27 +649,37 @@ class Association:
             self._respond(message, Answer(refused.status, None, elements))
 
     def _respond(self, message: _Message, answer: Answer) -> None:
-        connection, request = self._connection, message.request
-        command, dataset = request.command, answer.dataset
-        elements = command.elements
+        connection, request, dataset = self._connection, message.request, answer.dataset
+        elements = request.command.elements
         data = None
         usual = not answer.elements and 0x1002 not in elements and 0x1008 not in elements
-        if usual and dataset is None and connection.state is State.STA6:
+        if usual and dataset is None and connection.state is State.STA6 and isinstance(message.msgid, int):
             data = response(
                 message.context_id,
-                command.field | 0x8000,
-                command.message_id,
+                message.field | 0x8000,
+                message.msgid,
                 answer.status,
-                command.sop_class,
-                command.sop_instance,
+                message.sop_class,
+                message.sop_instance,
                 connection.peer_max_length,
             )
         if data is None:
-            reply = command.reply(answer.status, dataset=dataset is not None, **answer.elements)
+            reply = request.command.reply(answer.status, dataset=dataset is not None, **answer.elements)
             data = connection.send_message(message.context_id, reply, dataset)
         self._send(data)
         assigned = answer.elements.get("AffectedSOPInstanceUID") if answer.elements else None
-        self._tell("out", request.name[:-2] + "RSP", message, answer.status, len(dataset or b""), assigned)
+        self._emit(
+            "wire.message",
+            assoc=self.number,
+            dir="out",
+            field=_NAMES[message.field | 0x8000],
+            msgid=message.msgid,
+            context=message.context_id,
+            status=answer.status,
+            sop_class=message.sop_class,
+            sop_instance=assigned or message.sop_instance,
+            bytes=0 if dataset is None else len(dataset),
+        )
 
     def _between(self) -> None:
         """Take what arrived between two responses without waiting (C-CANCEL, A-ABORT, a lost connection)."""
@@ -721,9 +734,9 @@ class Association:
         self._faults.requested(name, self.number)
         for fault in self._faults.occasion(name, self._calling):
             if fault.kind in ("abort", "close"):
-                self._do(fault, on=name, msgid=message.request.command.message_id)
+                self._do(fault, on=name, msgid=message.msgid)
             elif fault.kind != "reject":
-                message.faults.append(fault)
+                message.faults = [*message.faults, fault]
         if message.request.command.has_dataset:
             message.byte_faults = self._faults.waiting_in_message(name, self._calling)
 
@@ -733,8 +746,7 @@ class Association:
         while message.byte_faults and (message.byte_faults[0].at_bytes or 0) <= reached:
             fault = message.byte_faults.pop(0)
             if self._faults.claim(fault):
-                command = message.request.command
-                self._do(fault, on=command.name, msgid=command.message_id, bytes=reached)
+                self._do(fault, on=message.request.name, msgid=message.msgid, bytes=reached)
 
     def _stream_faults(self) -> None:
         """Fire what waited for a byte of this connection's stream that is here now."""
