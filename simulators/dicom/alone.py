@@ -10,6 +10,7 @@ Rules of this file:
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import signal
 import sys
@@ -85,6 +86,9 @@ def run_until_signal(
     except (ValueError, OSError) as error:
         print(f"modbench simulate: {error}", file=sys.stderr)
         return 2
+    # What was imported is here to stay: the collector need not look at it again.
+    gc.collect()
+    gc.freeze()
     try:
         print("listening", json.dumps(dict(endpoints)), flush=True)
         ended.wait()

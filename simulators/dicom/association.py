@@ -150,7 +150,7 @@ class Association:
         self._phase = ""
         self._deadline: float | None = None
         self._artim_starts = -1
-        self._artim_set = 0.0
+        self._timeout = 0.0
         self._lost: str | None = None
         self._parts: list[memoryview] = []
         self._at_end = False
@@ -243,7 +243,9 @@ class Association:
         elif self._current is not None or not self._assembler.idle or connection.pending:
             if self._phase != "message":
                 self._wait("message", self._config.dimse_s)
-        elif self._phase not in ("fresh", "idle"):
+        elif self._phase == "artim" and self._timeout < self._config.idle_s:
+            self._phase = "early"  # nothing to give back yet: the time-out that is set will do
+        elif self._phase not in ("fresh", "idle", "early"):
             self._wait("fresh", min(_FRESH_S, self._config.idle_s))
         try:
             count = self.sock.recv_into(buffer)
@@ -254,7 +256,7 @@ class Association:
         connection.received(count)
         self._at_end = not count
         if count:
-            if self._phase in ("idle", "slow"):
+            if self._phase in ("idle", "slow", "early"):
                 self._phase = ""  # the next read sets its time-out anew
             self._bytes_in += count
             if self._faults.by_bytes:
@@ -267,6 +269,7 @@ class Association:
         if self._phase == "bulk" and phase != "bulk":
             self._low_water(1)
         self._phase = phase
+        self._timeout = seconds
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval(seconds))
 
     def _low_water(self, count: int) -> None:
@@ -281,9 +284,9 @@ class Association:
             self.half_open = True
         # The deadline stands however many bytes drip in, so what is left of it is set again, if it is much less.
         left = max(self._deadline - now, 0.001)
-        if self._phase != "artim" or left < 0.95 * self._artim_set:
-            self._artim_set = left
+        if self._phase == "bulk" or not 0.95 * left <= self._timeout <= 1.05 * left:
             self._wait("artim", left)
+        self._phase = "artim"
 
     def _silence(self) -> bool:
         """Nothing came for as long as this phase allows."""
@@ -296,9 +299,9 @@ class Association:
         if self._phase == "bulk":
             self._wait("slow", self._config.dimse_s)
             return False
-        if self._phase == "fresh":
+        if self._phase in ("fresh", "early"):
             connection.shrink()
-            rest = self._config.idle_s - _FRESH_S
+            rest = self._config.idle_s - self._timeout
             if rest > 0:
                 self._wait("idle", rest)
                 return False

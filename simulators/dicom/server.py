@@ -70,6 +70,7 @@ class Server:
         listener = socket.socket(family, socket.SOCK_STREAM)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._set_options(listener)
             listener.bind((self.config.host, self._port))
             listener.listen(512)
         except BaseException:
@@ -183,11 +184,15 @@ class Server:
             finally:
                 threading.stack_size(before)
 
+    def _set_options(self, sock: socket.socket) -> None:
+        if self.config.tcp_nodelay:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval(self.config.dimse_s))
+
     def _admit(self, sock: socket.socket, peer: tuple[str, int]) -> Association | None:
         try:
-            if self.config.tcp_nodelay:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval(self.config.dimse_s))
+            if sys.platform != "linux":  # there, connections inherit them
+                self._set_options(sock)
         except OSError:
             sock.close()  # gone already
             return None

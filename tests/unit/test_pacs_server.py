@@ -601,6 +601,19 @@ def test_a_message_that_stops_is_ended_in_time(start: Start, log: Log) -> None:
     assert log.wait("pacs.lost")["how"] == "timeout"
 
 
+@pytest.mark.parametrize("nodelay", [True, False])
+def test_connections_have_their_socket_options(start: Start, log: Log, nodelay: bool) -> None:
+    # They are inherited from the listening socket where the system does that.
+    pacs, port = start(tcp_nodelay=nodelay, dimse_s=7.0)
+    with _association(port) as peer:
+        assert _echo(peer) == 0
+        (association,) = pacs._server._associations.values()
+        option = association.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        limit = association.sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, 16)
+    assert bool(option) is nodelay
+    assert struct.unpack("@ll", limit) == (7, 0)
+
+
 def test_half_open_peers_cannot_lock_others_out(start: Start, log: Log) -> None:
     _, port = start(max_associations=3, artim_s=60.0)
     mute = [socket.create_connection(("127.0.0.1", port), WAIT_S) for _ in range(8)]
