@@ -54,7 +54,7 @@ _TIMEVAL: Final = struct.Struct("@ll")
 _LINGER_RST: Final = struct.pack("@ii", 1, 0)
 _FRESH_S: Final = 1.0
 """After so much silence the receive buffer's memory is given back."""
-_BULK: Final = 1 << 17
+_BULK: Final = 3 << 16
 """While so much of a big value is certain to come, the kernel wakes us for as much, not for every segment."""
 _BULK_S: Final = 0.05
 """... but not later than so many seconds after the last wake: an A-ABORT may come instead."""
