@@ -17,10 +17,19 @@ import socket
 import struct
 import time
 from collections import deque
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from simulators.dicom.faults import ASSOCIATE, RELEASE, Fault
+from simulators.dicom.message import (
+    CANCEL,
+    NAMES,
+    Ended,
+    Message,
+    extra_elements,
+    fault_answer,
+    performs,
+    timeval,
+)
 from simulators.dicom.negotiation import decide
 from simulators.dicom.quick import response
 from simulators.dicom.service import (
@@ -28,7 +37,6 @@ from simulators.dicom.service import (
     Discard,
     Refused,
     Request,
-    Sink,
 )
 from simulators.wire import (
     NEED_DATA,
@@ -50,7 +58,6 @@ from simulators.wire import (
 if TYPE_CHECKING:
     from simulators.dicom.server import Server
 
-_TIMEVAL: Final = struct.Struct("@ll")
 _LINGER_RST: Final = struct.pack("@ii", 1, 0)
 _FRESH_S: Final = 1.0
 """After so much silence the receive buffer's memory is given back."""
@@ -61,63 +68,7 @@ _BULK_S: Final = 0.05
 _ANSWERABLE: Final = (State.STA6, State.STA8)
 """States in which responses can be sent (PS3.8 9.2.1)."""
 _QUEUED: Final = 4
-_CANCEL: Final = int(dimse.Field.C_CANCEL_RQ)
-_NAMES: Final = {int(field): field.name.replace("_", "-") for field in dimse.Field}
 _POLLRDHUP: Final = getattr(select, "POLLRDHUP", 0)
-
-
-def timeval(seconds: float) -> bytes:
-    """A kernel time-out; never zero, which would mean none."""
-    whole = int(seconds)
-    return _TIMEVAL.pack(whole, max(int((seconds - whole) * 1e6), 0 if whole else 1000))
-
-
-class _Ended(Exception):
-    """The association is over; ``how`` says why, the socket is still open."""
-
-    def __init__(self, how: str, by: str = "peer") -> None:
-        super().__init__(how)
-        self.how = how
-        self.by = by
-
-
-class _Message:
-    """A message that is arriving, or waits for its answer."""
-
-    __slots__ = (
-        "asks",
-        "byte_faults",
-        "bytes",
-        "context_id",
-        "faults",
-        "field",
-        "msgid",
-        "refused",
-        "request",
-        "sink",
-        "sop_class",
-        "sop_instance",
-        "started",
-        "told",
-    )
-
-    def __init__(self, request: Request, field: int, sink: Sink) -> None:
-        elements = request.command.elements
-        self.request = request
-        self.context_id = request.context_id
-        self.sink = sink
-        self.started = time.monotonic_ns()
-        self.field = field
-        # A response and C-CANCEL name the message that they are about (0000,0120).
-        self.msgid = elements.get(0x0110) if 0x0110 in elements else elements.get(0x0120)
-        self.sop_class = str(elements.get(0x0002) or elements.get(0x0003) or "")
-        self.sop_instance = str(elements.get(0x1000) or elements.get(0x1001) or "")
-        self.asks = not field & 0x8000 and field != _CANCEL
-        self.told = False
-        self.bytes = 0
-        self.refused: Refused | None = None
-        self.faults: Sequence[Fault] = ()
-        self.byte_faults: list[Fault] | None = None
 
 
 class Association:
@@ -143,9 +94,9 @@ class Association:
         self._assembler = dimse.Assembler(server.limits)
         self._calling = self._called = ""
         self._established = False
-        self._current: _Message | None = None
-        self._todo: deque[_Message | object] = deque()
-        self._answering: _Message | None = None
+        self._current: Message | None = None
+        self._todo: deque[Message | object] = deque()
+        self._answering: Message | None = None
         self._bytes_in = self._bytes_out = 0
         self._phase = ""
         self._deadline: float | None = None
@@ -164,7 +115,7 @@ class Association:
         try:
             self._loop()
             by = "self"
-        except _Ended as end:
+        except Ended as end:
             by, how = end.by, end.how
         except (ConnectionResetError, BrokenPipeError, ConnectionAbortedError):
             how = "rst"
@@ -184,7 +135,7 @@ class Association:
         self._tell_cut()
         pending = None
         for message in (self._current, self._answering, *self._todo):
-            if isinstance(message, _Message):
+            if isinstance(message, Message):
                 with contextlib.suppress(Exception):
                     message.sink.abandon()
                 pending = pending or message.request.name
@@ -218,7 +169,7 @@ class Association:
                 if self._todo:
                     self._work()
             if self._at_end:
-                raise _Ended("fin")
+                raise Ended("fin")
 
     # -- reading --------------------------------------------------------------------------------
 
@@ -295,7 +246,7 @@ class Association:
             if self._deadline is not None and time.monotonic() < self._deadline - 0.001:
                 return False
             connection.artim_expired()
-            raise _Ended("timeout", "self")
+            raise Ended("timeout", "self")
         if self._phase == "bulk":
             self._wait("slow", self._config.dimse_s)
             return False
@@ -307,7 +258,7 @@ class Association:
                 return False
         self._lost = "timeout"
         self._abort(Abort(2, 0))
-        raise _Ended("timeout", "self")
+        raise Ended("timeout", "self")
 
     def _room(self) -> int | None:
         """How many bytes may be read at most, so that no armed byte is passed unseen."""
@@ -327,7 +278,7 @@ class Association:
         rooms = [room for room in rooms if room > 0]
         return min(rooms) if rooms else None
 
-    def _reached(self, message: _Message) -> int:
+    def _reached(self, message: Message) -> int:
         """Bytes of the data set received, those of an unfinished PDU with a single PDV included."""
         return message.bytes + max(0, self._connection.pending - 12)
 
@@ -373,7 +324,7 @@ class Association:
     def _started(self, context_id: int, command: dimse.Command) -> None:
         field = command.elements[0x0100]
         assert isinstance(field, int)
-        name = _NAMES[field]
+        name = NAMES[field]
         context = self._connection.contexts[context_id]
         request = Request(
             self.number,
@@ -385,15 +336,15 @@ class Association:
             command,
             name,
         )
-        message = self._current = _Message(request, field, _DISCARD)
+        message = self._current = Message(request, field, _DISCARD)
         if not message.asks:
             answering = self._answering
-            if field == _CANCEL and answering is not None and answering.msgid == command.responded_to:
+            if field == CANCEL and answering is not None and answering.msgid == command.responded_to:
                 self._service.cancel(self.number, command.responded_to)
             return
         if self._faults.active:
             self._request_faults(message)
-            if any(f.kind == "status" and not _performs(f) for f in message.faults):
+            if any(f.kind == "status" and not performs(f) for f in message.faults):
                 return
         try:
             message.sink = self._service.begin(request)
@@ -413,7 +364,7 @@ class Association:
         parts.clear()
 
     @staticmethod
-    def _refuse(message: _Message, refused: Refused) -> None:
+    def _refuse(message: Message, refused: Refused) -> None:
         """The rest of the message is read and forgotten, then the refusal is sent."""
         message.sink.abandon()
         message.sink = _DISCARD
@@ -428,7 +379,7 @@ class Association:
         if message.asks:
             self._todo.append(message)
 
-    def _tell(self, message: _Message, *, cut: bool = False) -> None:
+    def _tell(self, message: Message, *, cut: bool = False) -> None:
         """The event of a message that arrived, stamped when its last byte was here.
 
         ``cut``: its command was complete, its data set will never be; ``bytes`` are those that came.
@@ -457,7 +408,7 @@ class Association:
         todo = self._todo
         while todo:
             item = todo.popleft()
-            if isinstance(item, _Message):
+            if isinstance(item, Message):
                 if self._connection.state not in _ANSWERABLE:
                     item.sink.abandon()  # the peer broke the protocol right after it
                     continue
@@ -480,13 +431,13 @@ class Association:
             self._emit("wire.abort", assoc=self.number, by="peer", source=event.source, reason=event.reason)
             if self._established:
                 self._lost = "abort"
-            raise _Ended("abort")
+            raise Ended("abort")
         elif isinstance(event, ConnectionClosed):
             if not event.clean and self._established:
                 self._lost = "closed"
             elif event.pending and not self._established:
                 self._emit_garbage(f"{event.pending} bytes, then the connection was closed")
-            raise _Ended("fin")
+            raise Ended("fin")
         elif isinstance(event, ReleaseResponse):
             pass  # only after a release of ours, which acceptors here never ask for
         else:
@@ -599,7 +550,7 @@ class Association:
 
     # -- answering --------------------------------------------------------------------------------
 
-    def _answer(self, message: _Message) -> None:
+    def _answer(self, message: Message) -> None:
         """Perform a request and send its responses."""
         status_fault = None
         for fault in message.faults:
@@ -615,8 +566,8 @@ class Association:
                 msgid=message.msgid,
                 status=status_fault.args["status"],
             )
-            if not _performs(status_fault):
-                self._respond(message, _fault_answer(status_fault))
+            if not performs(status_fault):
+                self._respond(message, fault_answer(status_fault))
                 return
         try:
             if message.refused is not None:
@@ -627,7 +578,7 @@ class Association:
                     answer = Answer(
                         status_fault.args["status"],
                         answer.dataset,
-                        {**answer.elements, **_extra(status_fault)},
+                        {**answer.elements, **extra_elements(status_fault)},
                     )
                 self._respond(message, answer)
                 if not final:
@@ -651,7 +602,7 @@ class Association:
                 elements["ErrorID"] = refused.error_id
             self._respond(message, Answer(refused.status, None, elements))
 
-    def _respond(self, message: _Message, answer: Answer) -> None:
+    def _respond(self, message: Message, answer: Answer) -> None:
         connection, request, dataset = self._connection, message.request, answer.dataset
         elements = request.command.elements
         data = None
@@ -675,7 +626,7 @@ class Association:
             "wire.message",
             assoc=self.number,
             dir="out",
-            field=_NAMES[message.field | 0x8000],
+            field=NAMES[message.field | 0x8000],
             msgid=message.msgid,
             context=message.context_id,
             status=answer.status,
@@ -688,7 +639,7 @@ class Association:
         """Take what arrived between two responses without waiting (C-CANCEL, A-ABORT, a lost connection)."""
         connection = self._connection
         # Requests that wait for their turn are bounded: a peer without asynchronous operations sends none here.
-        while len(self._todo) < _QUEUED and all(isinstance(item, _Message) for item in self._todo):
+        while len(self._todo) < _QUEUED and all(isinstance(item, Message) for item in self._todo):
             buffer = connection.buffer()
             try:
                 count = self.sock.recv_into(buffer, 0, socket.MSG_DONTWAIT)
@@ -710,7 +661,7 @@ class Association:
         for item in list(self._todo):
             if isinstance(item, RemoteProtocolError):
                 self._garbage(item)
-                raise _Ended("protocol error", "self")
+                raise Ended("protocol error", "self")
             if isinstance(item, ConnectionClosed | Abort):
                 self._pdu(item)
 
@@ -719,7 +670,7 @@ class Association:
             self.sock.sendall(data)
         except BlockingIOError:
             self._lost = "timeout"
-            raise _Ended("timeout", "self") from None
+            raise Ended("timeout", "self") from None
         self._bytes_out += len(data)
 
     def _abort(self, abort: Abort) -> None:
@@ -731,7 +682,7 @@ class Association:
 
     # -- faults --------------------------------------------------------------------------------
 
-    def _request_faults(self, message: _Message) -> None:
+    def _request_faults(self, message: Message) -> None:
         """The command of a request is here: what happens now, what later."""
         name = message.request.name
         self._faults.requested(name, self.number)
@@ -743,7 +694,7 @@ class Association:
         if message.request.command.has_dataset:
             message.byte_faults = self._faults.waiting_in_message(name, self._calling)
 
-    def _message_faults(self, message: _Message) -> None:
+    def _message_faults(self, message: Message) -> None:
         """Fire what waited for a byte of this message that is here now."""
         reached = self._reached(message)
         while message.byte_faults and (message.byte_faults[0].at_bytes or 0) <= reached:
@@ -767,7 +718,7 @@ class Association:
             self._drop_current()
             self._abort(Abort(fault.args.get("source", 0), fault.args.get("reason", 0)))
             self._linger()
-            raise _Ended("abort", "self")
+            raise Ended("abort", "self")
         if fault.kind == "close":
             self._established = False
             how = str(fault.args["how"])
@@ -775,7 +726,7 @@ class Association:
                 with contextlib.suppress(OSError):
                     self.sock.shutdown(socket.SHUT_WR)
                 self._linger()
-            raise _Ended(how, "self")
+            raise Ended(how, "self")
         if fault.kind == "delay":
             self._hold(fault, float(fault.args["seconds"]))
         elif fault.kind == "stall":
@@ -820,25 +771,3 @@ class Association:
 
 
 _DISCARD: Final = Discard()
-
-
-def _performs(fault: Fault) -> bool:
-    """Whether the request is performed although its status is replaced: for success and warnings, unless said."""
-    stated = fault.args.get("perform")
-    if stated is not None:
-        return bool(stated)
-    status = int(fault.args["status"])
-    return status in (0x0000, 0x0001, 0x0107, 0x0116) or status & 0xF000 == 0xB000
-
-
-def _extra(fault: Fault) -> dict[str, Any]:
-    extra: dict[str, Any] = {}
-    if "comment" in fault.args:
-        extra["ErrorComment"] = fault.args["comment"]
-    if "error_id" in fault.args:
-        extra["ErrorID"] = fault.args["error_id"]
-    return extra
-
-
-def _fault_answer(fault: Fault) -> Answer:
-    return Answer(int(fault.args["status"]), None, _extra(fault))

@@ -22,9 +22,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from simulators.base import CommandError, Emit
-from simulators.dicom.association import Association, timeval
+from simulators.dicom.association import Association
 from simulators.dicom.config import ServerConfig
 from simulators.dicom.faults import FaultBook
+from simulators.dicom.message import timeval
 from simulators.dicom.service import Service
 from simulators.wire import Limits
 
