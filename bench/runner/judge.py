@@ -29,8 +29,10 @@ from bench.scenario import Expect, Never
 from bench.verdict import Verdict, combine
 
 
-def judge(plan: Plan, walk: Walk | None, report: Report, errors: Sequence[str]) -> CellResult:
-    """Combine steps, expectations, strictness, faults and the bench's own troubles."""
+def judge(
+    plan: Plan, walk: Walk | None, report: Report, errors: Sequence[str], failures: Sequence[str]
+) -> CellResult:
+    """Combine steps, expectations, strictness, faults, and what bench and SUT did wrong apart from every step."""
     scenario = plan.cell.scenario
     expectations = tuple(_expectation(o) for o in report.outcomes)
     strictness = tuple(
@@ -42,9 +44,10 @@ def judge(plan: Plan, walk: Walk | None, report: Report, errors: Sequence[str]) 
     steps = walk.steps if walk is not None else ()
     all_errors = [*errors, *report.errors]
     miscounted = _miscounted(plan, walk) if walk is not None and not all_errors else ""
+    failed = [text for text in (*failures, *report.failures, miscounted) if text]
     verdicts: list[Verdict] = [s.verdict for s in steps if s.verdict is not Verdict.NOT_EXERCISED]
     verdicts += [e.verdict for e in expectations]
-    verdicts += [Verdict.FAIL] * bool(strictness or report.failures or miscounted)
+    verdicts += [Verdict.FAIL] * bool(strictness or failed)
     verdicts += [Verdict.INCONCLUSIVE] * bool(report.unobserved)
     verdicts += [Verdict.ERROR] * bool(all_errors)
     if not expectations and not all_errors:
@@ -59,10 +62,8 @@ def judge(plan: Plan, walk: Walk | None, report: Report, errors: Sequence[str]) 
         axes={k: str(v) for k, v in plan.cell.values.items()},
         seed=plan.seed,
         verdict=verdict,
-        reason=_reason(
-            verdict, steps, expectations, strictness, [*report.failures, miscounted], report, all_errors
-        ),
-        remarks=(miscounted,) if miscounted else (),
+        reason=_reason(verdict, steps, expectations, strictness, failed, report, all_errors),
+        remarks=tuple(text for text in (*failures, miscounted) if text),
         seconds=0.0,
         steps=steps,
         expectations=expectations,

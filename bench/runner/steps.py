@@ -28,7 +28,7 @@ from bench.results import StepResult
 from bench.runner.actors import Host, HostError
 from bench.runner.stream import Stream
 from bench.scenario import Act, Arm, Expect, Never, Order, Step, When
-from bench.sut import Answer, SutAdapter, SutError
+from bench.sut import Answer, SutAdapter, SutError, SutGone
 from bench.verdict import Verdict
 
 GRACE_NS: Final = 300_000_000
@@ -135,7 +135,7 @@ class Walk:
                 verdict, message = self._observe(step, began)
             else:
                 self._act(step, began)
-        except StepFailed as error:
+        except (StepFailed, SutGone) as error:
             verdict, message = Verdict.FAIL, str(error)
         except (BenchFailed, HostError, SutError) as error:
             verdict, message = Verdict.ERROR, str(error)

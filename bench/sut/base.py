@@ -4,8 +4,9 @@ Rules of this file:
 
 * One vocabulary (DESIGN, operator actions) for every adapter; an adapter says which verbs it can do.
 * What comes back is a *claim*: it is journalled as ``sut.answer`` or ``modality.*`` and never evidence by itself.
-* :class:`SutError` means that the SUT could not be operated at all (it did not start, it does not answer): the
-  bench cannot go on.  A SUT that answers 'no' is not an error: the answer says so, and the step judges it.
+* :class:`SutError` means that the bench could not operate the SUT (it is not there, the verb is unknown): ERROR.
+  :class:`SutGone` means that the SUT crashed or hangs while it is operated: FAIL.  A SUT that answers 'no' is
+  neither: the answer says so, and the step judges it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,10 @@ from typing import Any, Protocol
 
 class SutError(Exception):
     """The SUT could not be started or operated."""
+
+
+class SutGone(SutError):
+    """The SUT ended by itself, or does not answer any more: that is its own fault."""
 
 
 @dataclass(frozen=True)

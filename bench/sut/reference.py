@@ -26,7 +26,7 @@ from typing import Any, Final
 
 import yaml
 
-from bench.sut.base import Answer, SutError
+from bench.sut.base import Answer, SutError, SutGone
 
 Say = Callable[[str, dict[str, Any]], None]
 """(kind, data): an event of the bench about the SUT."""
@@ -180,7 +180,8 @@ class ReferenceSut:
         """Do one operator action; an answer 'no' is an :class:`Answer` too.
 
         Raises:
-            SutError: the SUT is gone or silent.
+            SutError: the console was not started.
+            SutGone: it ended by itself, or is silent.
         """
         if verb == "restart":
             return self._restart()
@@ -194,7 +195,7 @@ class ReferenceSut:
         try:
             self._socket.sendall(line.encode() + b"\n")
         except OSError as error:
-            raise SutError(f"{verb}: the modality is gone ({error}){self._log_tail()}") from error
+            raise SutGone(f"{verb}: the modality is gone ({error}){self._log_tail()}") from error
         with self._changed:
             self._changed.wait_for(lambda: number in self._answers or self._gone, timeout)
             message = self._answers.pop(number, None)
@@ -203,7 +204,7 @@ class ReferenceSut:
                 f"the modality is gone{self._log_tail()}" if self._gone else f"no answer within {timeout:g} s"
             )
             self._say("sut.answer", {"do": verb, "ok": False, "error": why})
-            raise SutError(f"{verb}: {why}")
+            raise SutGone(f"{verb}: {why}")
         answer = Answer(bool(message.get("ok")), message.get("result") or {}, str(message.get("error") or ""))
         self._say(
             "sut.answer",

@@ -34,7 +34,8 @@ def rehearse(channel: Any, argument: Mapping[str, Any]) -> int:
     from bench.journal import JournalWriter
     from bench.links.calibrate import Calibrations
     from bench.plan import make_plan
-    from bench.runner.cell import Live, Phases, build, end, find_cell
+    from bench.runner.cell import find_cell
+    from bench.runner.stage import Live, Phases, build, end
     from bench.runner.stream import Stream
     from bench.scenario import load
 
