@@ -102,6 +102,8 @@ class Watch:
 
     connected: bool = False
     abort: tuple[int, int] | None = None
+    reject: tuple[int, int, int] | None = None
+    """Result, source and reason as they came: one who rejects and closes at once overtakes pynetdicom's own state."""
     started: float = field(default_factory=time.monotonic)
     closed: threading.Event = field(default_factory=threading.Event)
 
@@ -178,9 +180,8 @@ def _not_established(
     """Say why there is no association (VX-STO-007, VX-MWL-007 and sisters; VX-D-10)."""
     name = peer.name
     where = f"{peer.ae_title} at {peer.host}:{peer.port}"
-    if association.is_rejected:
-        answer = association.acceptor.primitive
-        result, source, reason = answer.result, answer.result_source, answer.diagnostic
+    if watch.reject is not None:
+        result, source, reason = watch.reject
         why = _REJECTION.get((source, reason), f"reason {reason}")
         kind = {1: "permanently", 2: "for now"}.get(result, "")
         text = f"{name}: {where} rejected the association {kind}: {why} ({result}/{source}/{reason})"
@@ -263,5 +264,8 @@ def _on_close(event: evt.Event, watch: Watch) -> None:
 
 
 def _on_pdu(event: evt.Event, watch: Watch) -> None:
-    if event.pdu.pdu_type == 0x07:
+    if event.pdu.pdu_type == 0x03:
+        pdu = event.pdu
+        watch.reject = (int(pdu.result or 0), int(pdu.source or 0), int(pdu.reason_diagnostic or 0))
+    elif event.pdu.pdu_type == 0x07:
         watch.abort = (int(event.pdu.source or 0), int(event.pdu.reason_diagnostic or 0))

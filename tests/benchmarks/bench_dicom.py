@@ -19,10 +19,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import hashlib
 import json
 import os
-import shutil
 import socket
 import statistics
 import struct
@@ -39,6 +39,8 @@ sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from rawclient import RawClient, associate_rq, association_rate, echo_rate, echo_rq  # noqa: E402
+
+from bench.doctor import dcmtk  # noqa: E402
 
 ENVIRONMENT = {**os.environ, "TCP_NODELAY": "1"}
 IDLE: Final = 200
@@ -93,6 +95,12 @@ def ours(*arguments: str) -> Iterator[tuple[int, int]]:
         process.stdout.close()
 
 
+@functools.cache
+def tool(name: str) -> str:
+    """DCMTK's program; its absence was reported before anything was measured."""
+    return dcmtk(name) or name
+
+
 @contextlib.contextmanager
 def theirs(*arguments: str) -> Iterator[tuple[int, int]]:
     """DCMTK's storescp; gives its port and process id."""
@@ -100,7 +108,7 @@ def theirs(*arguments: str) -> Iterator[tuple[int, int]]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     process = subprocess.Popen(
-        ["storescp", *arguments, str(port)],
+        [tool("storescp"), *arguments, str(port)],
         env=ENVIRONMENT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -127,7 +135,7 @@ def send(port: int, file: Path, count: int) -> float:
     """Seconds per object of one storescu that sends the same file several times."""
     start = time.perf_counter()
     subprocess.run(
-        ["storescu", "--repeat", str(count), "-pdu", "16384", "127.0.0.1", str(port), str(file)],
+        [tool("storescu"), "--repeat", str(count), "-pdu", "16384", "127.0.0.1", str(port), str(file)],
         env=ENVIRONMENT,
         check=True,
     )
@@ -291,7 +299,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="fewer rounds, half of each ratio")
     parser.add_argument("--json", metavar="FILE", help="write the ratios there")
     args = parser.parse_args()
-    missing = [tool for tool in ("storescp", "storescu") if shutil.which(tool) is None]
+    missing = [name for name in ("storescp", "storescu") if dcmtk(name) is None]
     if missing:
         print(f"skipped: {' and '.join(missing)} of DCMTK not installed")
         return 0

@@ -19,6 +19,8 @@ from typing import Any
 import pydicom
 import pytest
 
+from bench.doctor import dcmtk
+
 _NAME = "modality_peers"
 if _NAME not in sys.modules:
     _spec = importlib.util.spec_from_file_location(_NAME, Path(__file__).with_name(f"{_NAME}.py"))
@@ -32,7 +34,7 @@ pytestmark = pytest.mark.witness
 
 
 def tool(name: str) -> str:
-    path = shutil.which(name)
+    path = shutil.which(name) if name in ("Orthanc", "dciodvfy") else dcmtk(name)
     if path is None:
         pytest.skip(f"{name} is not installed")
     return path

@@ -9,7 +9,6 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +23,8 @@ from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit
 
+from bench.doctor import dcmtk
+
 pytestmark = pytest.mark.witness
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,7 +34,7 @@ LIMIT_S = 60
 
 
 def _tool(name: str) -> str:
-    found = shutil.which(name)
+    found = dcmtk(name)
     if found is None:
         pytest.skip(f"{name} of DCMTK is not installed")
     return found

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
-import shutil
 import socket
 import subprocess
 import threading
@@ -20,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from bench import doctor
 from simulators.wire import (
     NEED_DATA,
     Abort,
@@ -545,14 +544,11 @@ dcmtk = pytest.mark.witness
 
 @functools.cache
 def tool(name: str) -> str:
-    """The path of a DCMTK tool, or skip.  pynetdicom installs programs of the same names: ask each whose it is."""
-    for folder in os.get_exec_path():
-        path = shutil.which(name, path=folder)
-        if path is not None:
-            said = subprocess.run([path, "--version"], capture_output=True, timeout=60, check=False).stdout
-            if said.startswith(b"$dcmtk"):
-                return path
-    pytest.skip(f"{name} of DCMTK is not installed")
+    """The path of a DCMTK tool, or skip."""
+    path = doctor.dcmtk(name)
+    if path is None:
+        pytest.skip(f"{name} of DCMTK is not installed")
+    return path
 
 
 def run(*command: str, expect: int = 0) -> str:
