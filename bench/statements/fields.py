@@ -65,6 +65,7 @@ _SOP: Final[Keys] = {
 _ATTRIBUTE: Final[Keys] = {
     "attribute": "(GGGG,EEEE) Keyword VR VM, as in the dictionary",
     "inside": "the sequences around it, outermost first; absent = top level",
+    "sop_classes": "the SOP classes of the objects meant, when not all of the section",
     "types": "attribute types (PS3.5 7.4) as printed, in the standard today, and as the product promises",
     "key": "query key: matching and return type as printed, and the standard's",
     "usage": "usage of SCU and SCP in print services (PS3.4 H), such as U/M",

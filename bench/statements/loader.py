@@ -236,11 +236,6 @@ class _Loader:
             )
         if prefix in (f"{self.prefix}-E", f"{self.prefix}-D"):
             read.fault(read.line_of("prefix"), f"prefix '{prefix}' belongs to errata and defaults")
-        types = dictionary.uid_types()
-
-        def sop_class(uid: str, line: int) -> None:
-            read.uid("sop_classes", uid, line, types, "SOP Class")
-
         section = Section(
             number=number,
             title=read.text("title"),
@@ -248,7 +243,7 @@ class _Loader:
             original=read.texts("of"),
             kind=kind,
             dataset=dataset,
-            sop_classes=read.texts("sop_classes", sop_class),
+            sop_classes=rules.sop_classes(read),
             note=read.text("note"),
             line=read.line,
         )

@@ -58,6 +58,7 @@ MATCHES: Final[Mapping[str, str]] = {
     "whole": "the element's value is one of the listed ones",
     "prefix": "the element's value begins with one of the listed ones",
     "leading": "the first components of a multi-valued element are the listed ones; more may follow",
+    "bounds": "the listed values are bounds (one for each bit depth); the true extreme of the pixels is right as well",
     "configured": "one of the listed values, or the one that the product's configuration names",
     "form": "the listed value shows the form, not the text (names: family name first)",
 }
@@ -187,6 +188,7 @@ class AttributeRule:
     condition: str = ""
     module: str = ""
     maps_to: str = ""
+    sop_classes: tuple[str, ...] = ()  # of the objects meant, when not all of the section
 
     @property
     def dotted(self) -> str:

@@ -107,7 +107,18 @@ def attribute(read: Fields, overruled: Collection[str], private: Mapping[str, st
         condition=read.text("condition"),
         module=read.text("module"),
         maps_to=read.text("maps_to"),
+        sop_classes=sop_classes(read),
     )
+
+
+def sop_classes(read: Fields) -> tuple[str, ...]:
+    """Read the SOP classes of the objects that a section or clause is about."""
+    types = dictionary.uid_types()
+
+    def check(uid: str, line: int) -> None:
+        read.uid("sop_classes", uid, line, types, "SOP Class")
+
+    return read.texts("sop_classes", check)
 
 
 def _against_dictionary(

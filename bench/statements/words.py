@@ -35,7 +35,7 @@ def title_of(clause: Clause) -> str:
     if clause.sop is not None:
         return ": ".join(part for part in (clause.sop.name, clause.sop.syntax_name) if part)
     if clause.charset is not None:
-        terms = "\\".join(clause.charset.terms) or "default repertoire"
+        terms = "\\".join(clause.charset.terms) or "empty or absent"
         return f"{clause.charset.repertoire}: {terms}" if clause.charset.repertoire else terms
     return clause.id
 
