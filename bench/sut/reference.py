@@ -238,6 +238,8 @@ class ReferenceSut:
         if process is None:
             return None
         trouble = None
+        if process.poll() is not None and not self._expected_end:
+            trouble = f"the modality ended by itself with status {process.returncode}{self._log_tail()}"
         self._expected_end = True
         if process.poll() is None and connection is not None:
             with contextlib.suppress(OSError):
@@ -246,7 +248,7 @@ class ReferenceSut:
             process.terminate()
         try:
             process.wait(STOP_WITHIN_S)
-            if process.returncode not in (0, -signal.SIGKILL):
+            if process.returncode not in (0, -signal.SIGKILL) and trouble is None:
                 trouble = f"the modality ended with status {process.returncode}{self._log_tail()}"
         except subprocess.TimeoutExpired:
             self.kill()
