@@ -227,6 +227,7 @@ class _Loader:
         read = Fields(self.problems, node, fields.SECTION, "a section")
         read.require("number", "title", "of")
         number = self._shaped(read, "number", _SECTION, "such as 5 or 5.2")
+        read.what = f"section {number}" if number else read.what
         kind = read.one_of("kind", KINDS, "kind")
         dataset = read.one_of("dataset", DATASETS, "data set")
         prefix = read.text("prefix")
@@ -265,6 +266,7 @@ class _Loader:
         read = Fields(self.problems, node, fields.CLAUSE, "a clause")
         kind = read.one_of("kind", KINDS, "kind") or section.kind
         number = self._id(read, section.prefix or self.prefix)
+        read.what = f"clause {number}" if number else read.what
         if not kind:
             if "kind" not in read:
                 read.fault(read.line, "the clause has no kind, and its section names none")

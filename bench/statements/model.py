@@ -10,7 +10,6 @@ Rules of this file:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -339,6 +338,3 @@ class Statement:
     def section_of(self, clause: Clause) -> Section:
         """Return the section that a clause stands in."""
         return next(section for section in self.sections if section.number == clause.section)
-
-
-TAG: Final = re.compile(r"\(([0-9A-Fa-f]{4}),([0-9A-Fa-f]{4})\)")

@@ -35,7 +35,7 @@ from bench.statements.model import (
 )
 from bench.statements.reading import Fields
 
-_TAG: Final = re.compile(r"\([0-9A-Fa-fx]{4},[0-9A-Fa-fx]{4}\)")
+_TAG: Final = re.compile(r"\([0-9A-Fa-fxX]{4},[0-9A-Fa-fxX]{4}\)")
 _VM: Final = re.compile(r"[1-9]\d*(-([1-9]\d*|[1-9]?\d*n))?")
 _CODE: Final = re.compile(r'\(([^,()"]{1,16}), ?([A-Za-z0-9_]{1,16}), ?"([^"]{1,64})"\)')
 _NOTED: Final = re.compile(r"(\S+)(?: \((.+)\))?")

@@ -76,7 +76,7 @@ def statement_schema() -> dict[str, Any]:
             "confidence": _words(CONFIDENCE),
             "attribute": {
                 "type": "string",
-                "pattern": r"^\([0-9A-Fa-fx]{4},[0-9A-Fa-fx]{4}\) \S+ [A-Z]{2}(/[A-Z]{2})* [0-9n-]+$",
+                "pattern": r"^\([0-9A-Fa-fxX]{4},[0-9A-Fa-fxX]{4}\) \S+ [A-Z]{2}(/[A-Z]{2})* [0-9n-]+$",
             },
             "inside": _TEXTS,
             "sop_classes": _TEXTS,
