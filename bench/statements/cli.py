@@ -14,7 +14,7 @@ from bench.scenario.problems import did_you_mean
 from bench.statements import BUNDLED
 from bench.statements.loader import load
 from bench.statements.model import Clause, Statement, StatementErrors
-from bench.statements.words import explain, section_title
+from bench.statements.words import explain, notes_of, section_title
 
 FORMAT: Final = 1
 
@@ -77,7 +77,6 @@ def run_show(name_or_file: str, clause_id: str | None, json: bool) -> int:
 
 
 def _details(statement: Statement, clause: Clause) -> None:
-    note = statement.section_of(clause).note
     meaning = f": {statement.product.variants[clause.only_for]}" if clause.only_for else ""
     for label, text in (
         ("Kind", clause.kind),
@@ -85,7 +84,7 @@ def _details(statement: Statement, clause: Clause) -> None:
         ("Only for", clause.only_for + meaning),
         ("Confidence", clause.confidence),
         ("Remark", clause.remark),
-        ("About this table", note),
+        ("About this table", notes_of(statement, clause.section)),
     ):
         if text:
             print(f"{label}: {text}")

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from bench.scenario import source
@@ -128,7 +129,15 @@ class _Loader:
         self._unique_sections(sections)
         by_id = {clause.id: clause for section in sections for clause in section.clauses}
         return Statement(
-            name, self.prefix, edition, product, sections, self.errata, defaults, by_id, self.problems.file
+            name,
+            self.prefix,
+            edition,
+            product,
+            sections,
+            MappingProxyType(self.errata),
+            MappingProxyType(defaults),
+            MappingProxyType(by_id),
+            self.problems.file,
         )
 
     def _shaped(self, read: Fields, key: str, shape: re.Pattern[str], say: str) -> str:

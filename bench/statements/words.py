@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bench.statements import dictionary
-from bench.statements.model import AttributeRule, Clause, ContentRule, SopRule, Statement
+from bench.statements.model import AttributeRule, Clause, ContentRule, Section, SopRule, Statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +42,20 @@ def title_of(clause: Clause) -> str:
 
 def section_title(statement: Statement, number: str) -> str:
     """Return the title of a section behind those of the sections it is a part of: ``Storage: Image Pixel``."""
-    titles = {section.number: section.title for section in statement.sections}
+    return ": ".join(section.title for section in _chain(statement, number))
+
+
+def notes_of(statement: Statement, number: str) -> str:
+    """Return what is to know about a section's table, its own note behind those of the sections it is a part of."""
+    return " ".join(section.note for section in _chain(statement, number) if section.note)
+
+
+def _chain(statement: Statement, number: str) -> list[Section]:
+    """Return the sections that a section is a part of, from the outermost to itself."""
+    sections = {section.number: section for section in statement.sections}
     parts = number.split(".")
-    chain = (".".join(parts[:count]) for count in range(1, len(parts) + 1))
-    return ": ".join(titles[one] for one in chain if one in titles)
+    numbers = (".".join(parts[:count]) for count in range(1, len(parts) + 1))
+    return [sections[one] for one in numbers if one in sections]
 
 
 def words_of(clause: Clause) -> str:
