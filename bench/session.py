@@ -145,6 +145,7 @@ class Worker:
         self._cache = Path(tempfile.mkdtemp(prefix=f"{SCRATCH}{os.getpid()}-"))
         self._zygote = Zygote(preload(backend), backend)
         self._running: Any = None
+        self._held = False
 
     def run(self, cell: Cell, progress: Callable[[Mapping[str, Any]], None]) -> CellResult:
         """Run one cell in a sandbox and return its result, whatever happens to the sandbox."""
@@ -212,6 +213,7 @@ class Worker:
                 if "progress" in message:
                     news = message["progress"]
                     if "held" in news:
+                        self._held = True
                         deadline = float("inf")
                         (folder / HELD).write_text(json.dumps(outer_pids(handle.pid, news["held"])))
                     progress(news)
@@ -227,10 +229,15 @@ class Worker:
             return str(ended.error).strip().splitlines()[-1]
         return f"the cell's process ended with status {ended.status}" if ended.status else ""
 
-    def kill(self) -> None:
-        """End the running cell at once."""
+    def interrupt(self) -> None:
+        """End the running cell: at once, or in order if it only waits for a person to be done with it."""
         running = self._running
-        if running is not None:
+        if running is None:
+            return
+        if self._held:
+            self._held = False
+            running.channel.send({"go": "on"})
+        else:
             running.kill()
 
     def close(self) -> None:
@@ -284,23 +291,21 @@ def run(cells: Sequence[Cell], options: Options, observer: Observer) -> tuple[Pa
         todo.put(cell)
     stop = threading.Event()
     with _workers(min(options.jobs, len(cells)), run_dir, options, backend) as workers:
-        threads = [
-            threading.Thread(target=_work, args=(w, todo, stop, options, observer), daemon=True)
-            for w in workers
-        ]
-        for thread in threads:
-            thread.start()
+        ended = [threading.Event() for _ in workers]
+        for worker, event in zip(workers, ended, strict=True):
+            arguments = (worker, todo, stop, event, options, observer)
+            threading.Thread(target=_work, args=arguments, daemon=True).start()
         try:
-            for thread in threads:
-                while thread.is_alive():
-                    thread.join(0.5)  # a join without a limit would not let Ctrl-C through everywhere
+            # Not join: interrupted, it takes a running thread for ended.  A limit lets Ctrl-C through everywhere.
+            while not all(event.wait(0.5) for event in ended):
+                pass
         except KeyboardInterrupt:
             stop.set()
             info = replace(info, errors=("The run was interrupted by the operator.",))
             for worker in workers:
-                worker.kill()
-            for thread in threads:
-                thread.join(30)
+                worker.interrupt()
+            for event in ended:
+                event.wait(60)
     _skip_rest(todo, run_dir, stop)
     write_run(run_dir, replace(info, end=datetime.now().astimezone().isoformat()))
     result = collect(run_dir)
@@ -326,18 +331,26 @@ def _workers(number: int, run_dir: Path, options: Options, backend: str) -> Iter
 
 
 def _work(
-    worker: Worker, todo: queue.SimpleQueue[Cell], stop: threading.Event, options: Options, observer: Observer
+    worker: Worker,
+    todo: queue.SimpleQueue[Cell],
+    stop: threading.Event,
+    ended: threading.Event,
+    options: Options,
+    observer: Observer,
 ) -> None:
-    while not stop.is_set():
-        try:
-            cell = todo.get_nowait()
-        except queue.Empty:
-            return
-        observer.started(cell)
-        result = worker.run(cell, lambda news, cell=cell: observer.progress(cell, news))  # type: ignore[misc]
-        observer.finished(cell, result)
-        if options.exit_first and not result.verdict.green:
-            stop.set()
+    try:
+        while not stop.is_set():
+            try:
+                cell = todo.get_nowait()
+            except queue.Empty:
+                return
+            observer.started(cell)
+            result = worker.run(cell, lambda news, cell=cell: observer.progress(cell, news))  # type: ignore[misc]
+            observer.finished(cell, result)
+            if options.exit_first and not result.verdict.green:
+                stop.set()
+    finally:
+        ended.set()
 
 
 def _skip_rest(todo: queue.SimpleQueue[Cell], run_dir: Path, stop: threading.Event) -> None:

@@ -10,10 +10,9 @@ Rules of this file:
 from __future__ import annotations
 
 import hashlib
-import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -58,7 +57,7 @@ def main(channel: Any, argument: Mapping[str, Any]) -> int:
         scratch=cache,
         phases=phases,
         progress=lambda news: channel.send({"progress": dict(news)}),
-        hold=bool(argument.get("hold")),
+        hold=(lambda: channel.recv(timeout_s=None)) if argument.get("hold") else None,
     )
     result = replace(result, start=started.isoformat(), end=datetime.now().astimezone().isoformat())
     write_cell(argument["run_dir"], result)
@@ -83,7 +82,7 @@ def run_cell(
     scratch: Path | None,
     phases: Phases,
     progress: Progress,
-    hold: bool = False,
+    hold: Callable[[], Any] | None = None,
 ) -> CellResult:
     """Build the bench of ``plan``, walk through its steps, take it down and judge what was seen."""
     journal = JournalWriter(
@@ -105,8 +104,8 @@ def run_cell(
             walk.run()
         with phases.phase("quiet"):
             _settle(live, progress)
-        if hold and any(not r.verdict.green for r in walk.results):
-            _hold(live, progress)
+        if hold is not None and any(not r.verdict.green for r in walk.results):
+            _hold(live, progress, hold)
     except Exception as error:
         live.errors.append(f"{type(error).__name__}: {error}")
         traceback.print_exc()
@@ -156,13 +155,13 @@ def _settle(live: Live, progress: Progress) -> None:
         stream.engine.observed(time.monotonic_ns() - 1)
 
 
-def _hold(live: Live, progress: Progress) -> None:
-    """Keep everything alive for a person to look at, until Ctrl-C ends the run."""
+def _hold(live: Live, progress: Progress, until: Callable[[], Any]) -> None:
+    """Keep everything alive for a person to look at, until the worker says to go on."""
     pids = {name: host.pid for name, host in live.hosts.items()}
     if live.sut is not None and live.sut.pid is not None:
         pids["modality"] = live.sut.pid
     progress({"held": pids})
-    threading.Event().wait()
+    until()
 
 
 KINDS_OF_FILES: Final = (
