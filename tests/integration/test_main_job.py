@@ -6,8 +6,10 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -212,6 +214,41 @@ def test_pytest_collects_the_same_cells(tmp_path: Path) -> None:
     assert {cell["id"]: cell["verdict"] for cell in run["cells"]} == {"ask": "PASS", "strict": "FAIL"}
     only = pytest_run("-k", "ask", "-q", f"--bench-out={tmp_path / 'second'}")
     assert only.returncode == 0, only.stdout + only.stderr
+
+
+@needs_links
+@pytest.mark.netns
+def test_a_failed_cell_is_held_until_ctrl_c(tmp_path: Path) -> None:
+    """Held for a look, then ended in order: the verdict, the report and exit code of an interrupted run."""
+    file = scenario(
+        tmp_path, "missed", ASK + EXPECT.replace("10 s", "1 s").replace("count: 1", "where: {{matches: 7}}")
+    )
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench", "run", str(file), "--out", str(out), "--hold-on-failure"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    try:
+        deadline = time.monotonic() + 120
+        while not (held := list(out.glob("*/cells/*/held.json"))):
+            assert time.monotonic() < deadline, "it was not held"
+            assert process.poll() is None
+            time.sleep(0.05)  # a file is all that another program gets to see of a held cell
+        pids = json.loads(held[0].read_text())
+        assert {"modality", "ris", "pacs", "frontend"} <= set(pids)
+        assert all(Path(f"/proc/{pid}").exists() for pid in pids.values())
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert process.returncode == 2, said
+    run = results(out)
+    assert [cell["verdict"] for cell in run["cells"]] == ["FAIL"]
+    assert "interrupted" in run["run"]["errors"][0]
+    assert list(out.glob("*/index.html"))
 
 
 PYTHON_TEST = """

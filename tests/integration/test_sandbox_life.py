@@ -213,6 +213,7 @@ def test_an_unknown_preload_is_named() -> None:
 
 
 ORDINARY_USER = """
+import pyroute2
 import os, sys
 from bench.links.probe import best_backend
 from bench.zygote import Zygote
