@@ -257,6 +257,14 @@ def _report(options: argparse.Namespace) -> int:
     return code
 
 
+def _statement(options: argparse.Namespace) -> int:
+    from bench.statements.cli import run_list, run_show
+
+    if options.verb == "list":
+        return run_list(options.name, options.json)
+    return run_show(options.name, options.id, options.json)
+
+
 def _doctor(options: argparse.Namespace) -> int:
     from bench.doctor import main as doctor
 

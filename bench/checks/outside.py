@@ -1,4 +1,6 @@
-"""Judges that nobody here wrote look at a finished cell: tshark at its capture, dciodvfy at its objects.
+"""What is added to a finished cell outside of its sandbox: the statement's words, and two judges nobody here wrote.
+
+tshark looks at its capture, dciodvfy at its objects.
 
 Rules of this file:
 
@@ -14,13 +16,15 @@ from pathlib import Path
 
 from bench.checks import object_judge, second_witness
 from bench.journal import Event, read
-from bench.results import CellResult
+from bench.results import CellResult, ClauseResult
+from bench.statements import describe
 from bench.verdict import Verdict, combine
 
 
 def ask(result: CellResult, folder: Path, product: str, *, tshark: bool) -> CellResult:
     """Return the result with what the outside judges say about the cell in ``folder``."""
     events = list(read(folder / "journal.jsonl", lenient=True))
+    result = replace(result, clauses=tuple(_titled(clause) for clause in result.clauses))
     result = _objects(result, folder, product, events)
     return _messages(result, folder, events) if tshark else result
 
@@ -30,6 +34,12 @@ def at_fault(result: CellResult, why: str) -> CellResult:
     verdict = combine([result.verdict, Verdict.ERROR])
     reason = result.reason if verdict is not Verdict.ERROR else f"The bench failed: {why}"
     return replace(result, verdict=verdict, reason=reason, errors=(*result.errors, why))
+
+
+def _titled(clause: ClauseResult) -> ClauseResult:
+    """Give a clause the statement's own words, so that a reader need not know ids by heart."""
+    text = describe(clause.id)
+    return clause if text is None else replace(clause, title=text.title)
 
 
 def _failed(result: CellResult, why: str) -> CellResult:
