@@ -116,6 +116,16 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--json", action="store_true")
     doctor.set_defaults(do=_doctor)
 
+    statement = commands.add_parser("statement", help="the clauses of a conformance statement")
+    what = statement.add_subparsers(metavar="list|show", required=True)
+    for verb, text in (("list", "every clause"), ("show", "one clause with its words, errata and reading")):
+        sub = what.add_parser(verb, help=text)
+        sub.add_argument("name", nargs="?" if verb == "list" else None, help="vxvue, mx1, or a file")
+        if verb == "show":
+            sub.add_argument("id", nargs="?", help="a clause, default or erratum")
+        sub.add_argument("--json", action="store_true")
+        sub.set_defaults(do=_statement, verb=verb)
+
     commands.add_parser(
         "simulate", help="one simulator alone: pacs, ris, detector, generator", add_help=False
     )
