@@ -3,7 +3,7 @@
 Rules of this file:
 
 * The mutants are in ``mutants/console_mutants.py``; the bench and its scenarios do not know of them.
-* A mutant counts as found when the cell is FAIL without any error of the bench, the reason names the right thing, and
+* A mutant counts as found when the cell is FAIL without errors of the bench, the reason names the right thing, and
   the mutant says in the console's log that it did harm.  The same cells pass with the unchanged console.
 * Warm workers run them all, as in a night; the cell's folder is put aside after each run.
 """
@@ -45,11 +45,13 @@ pytestmark = [
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """A mutant, the scenario that must find it, and a regular expression on the reason (or a remark)."""
+    """A mutant, the scenario that must find it, and a regular expression on the reason."""
 
     mutant: str
     scenario: str
     reason: str
+    beside: str = ""
+    """A trouble of the bench that may stand beside, since it is what the mutant does to it."""
 
 
 CASES: Final = (
@@ -61,24 +63,24 @@ CASES: Final = (
     Case("wrong_side", "one-exam", r"no pacs\.stored .*PatientOrientation: "),
     Case("wrong_dose", "one-exam", r"no pacs\.stored .*ExposureTime: expected 20, got 200$"),
     Case("one_pixel", "one-exam", r"no pacs\.stored .*PixelData: "),
-    Case("sent_twice", "one-exam", r"2 .*pacs\.stored|pacs\.stored.* 2|2 C-STORE instead of 1"),
+    Case("sent_twice", "one-exam", r"exactly 1 pacs\.stored in the whole cell, there were 2"),
     Case("aborts_instead_of_releasing", "one-exam", r"(ris|pacs)\.lost \(abort"),
     Case("no_n_set", "one-exam", r"no ris\.mpps_set within"),
     Case("step_names_other_image", "one-exam", r"no ris\.mpps_set .*SOPInstanceUID: .* got 2\.25\.1234567890$"),
     Case("step_of_other_patient", "one-exam", r"no ris\.mpps_created .*PatientID: expected 004711, got 004710$"),
-    Case("asks_twice", "one-exam", r"ris\.queried"),
+    Case("asks_twice", "one-exam", r"exactly 1 ris\.queried in the whole cell, there were 2"),
     Case("romaji_only", "japanese-patient", r"no pacs\.stored .*PatientName: "),
     Case("completed_anyway", "discontinued-exam", r"no ris\.mpps_set .*Status: expected DISCONTINUED, got COMPLETED"),
     Case("views_swapped", "three-images-two-views", r"no pacs\.stored .*ViewPosition: expected (PA|LL), got (LL|PA)$"),
-    Case("rejected_sent", "three-images-two-views", r"pacs\.stored"),
-    Case("own_associations", "three-images-two-views", r"wire\.associate"),
+    Case("rejected_sent", "three-images-two-views", r"exactly 3 pacs\.stored in the whole cell, there were 4"),
+    Case("own_associations", "three-images-two-views", r"exactly 1 wire\.associate in the whole cell, there were 3"),
     Case("step_forgets_an_image", "three-images-two-views", r"no ris\.mpps_set .*ImageSequence: expected 2 value"),
     Case("refusal_ignored", "archive-refuses", r"no modality\.warning within"),
     Case("abort_ignored", "association-lost-mid-image", r"no modality\.warning within"),
     Case("new_uid_on_resend", "association-lost-mid-image", r"no pacs\.stored .*SOPInstanceUID: expected"),
     Case("other_study", "emergency-patient", r"no pacs\.stored .*StudyInstanceUID: "),
-    Case("forgets_after_power_cut", "power-cut-before-sending", r"pacs\.stored|operator\.send"),
-    Case("gives_up_early", "short-pull-heals", r"no pacs\.stored"),
+    Case("forgets_after_power_cut", "power-cut-before-sending", r"no pacs\.stored"),
+    Case("gives_up_early", "short-pull-heals", r"no pacs\.stored", "connections were still open"),
     Case("retries_by_itself", "power-cut-before-sending", r"pacs\.stored .* must not for"),
     Case("retries_by_itself", "pacs-down-then-back", r"pacs\.stored .* must not for"),
     Case("silent", "ris-down-at-mpps", r"no modality\.warning within"),
@@ -190,11 +192,11 @@ def test_the_unchanged_console_passes(run: Run, scenario: str) -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.mutant}-{case.scenario}")
-def test_a_mutant_is_found(run: Run, case: Case, record_property: Callable[[str, object], None]) -> None:
+def test_a_mutant_is_found(run: Run, case: Case) -> None:
     """FAIL, for the right reason, by a bench without faults of its own."""
     result, log = run(case.mutant, case.scenario)
-    record_property("reason", result.reason)
+    print(result.reason)
     assert f"mutant {case.mutant} acts" in log, f"the mutant did nothing: {result.reason}\n{log}"
-    assert not result.errors
+    assert all(case.beside and re.search(case.beside, error) for error in result.errors), result.errors
     assert result.verdict is Verdict.FAIL, result.reason
     assert re.search(case.reason, result.reason), result.reason
