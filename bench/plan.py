@@ -231,6 +231,7 @@ def _front_end(
         # The panel is one device: its maps belong to its serial number, not to the run's seed.
         "seed": 1417,
         "cache_dir": str(cache) if cache else None,
+        "warm": True,
         **overrides["detector"],
     }
     seconds = dict(overrides["generator"])

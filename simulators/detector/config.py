@@ -41,6 +41,8 @@ class Config:
     temperature_c: float = 30.0
     cache_dir: str | None = None
     truth_dir: str | None = None
+    warm: bool = False
+    """Draw what lies in the beam as soon as the detector starts, and not at the first exposure."""
     plain_send: bool = False
     """Send with sendmsg even where sendmmsg exists."""
 

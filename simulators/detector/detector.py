@@ -86,6 +86,11 @@ class Detector:
             thread = threading.Thread(target=work, name=f"detector-{name}", daemon=True)
             thread.start()
             self._threads.append(thread)
+        if self.config.warm:
+            # Nobody waits for its end: an exposure that needs the scene does, and a stop need not.
+            threading.Thread(
+                target=self._imager.scene, args=(self.world.phantom,), name="detector-scene", daemon=True
+            ).start()
         return {
             "host": self.config.host,
             "gvcp_port": main.getsockname()[1],

@@ -9,6 +9,7 @@ Rules of this file:
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -34,11 +35,13 @@ class Imager:
         self.panel: Panel = panel(
             self.sensor, config.bits, config.seed, config.full_scale_ugy, config.cache_dir
         )
+        self._drawing = threading.Lock()
         self._last: tuple[list[Scene], list[Beam], Region] = ([], [], (0, 0, 0, 0))
 
     def scene(self, name: str) -> Scene:
-        """A phantom by name; one that does not exist is air."""
-        return scene(name if name in PHANTOMS else "air", self.sensor, self.config.cache_dir)
+        """A phantom by name; one that does not exist is air.  Who comes while it is drawn waits for the drawing."""
+        with self._drawing:
+            return scene(name if name in PHANTOMS else "air", self.sensor, self.config.cache_dir)
 
     def expose(
         self,
