@@ -400,7 +400,7 @@ class Engine:
                 if event.t >= watch.anchor_ns and (
                     event.kind.startswith(f"{host}.") or is_strict(event.kind)
                 ):
-                    why_kind = (f"it is another kind of event than {watch.test.kind}",)
+                    why_kind = (f"{_about(event)}, which is no {watch.test.kind}",)
                     found.append((1, -event.seq, Near(event.seq, event.kind, event.t, why_kind)))
         return tuple(entry[2] for entry in sorted(found, key=lambda entry: entry[:2])[:MAX_NEAR])
 
@@ -413,13 +413,15 @@ def _place(step: Step) -> str:
     return f"line {step.line} ({step.head})"
 
 
+def _about(event: EventLike) -> str:
+    """An event in a few words: its kind and what tells most about it."""
+    telling = ("assoc", "service", "peer", "text", "reason")
+    about = [f"{key} {event.data[key]}" for key in telling if event.data.get(key) not in (None, "")]
+    return event.kind + (f" ({', '.join(about)})" if about else "")
+
+
 def _say(event: EventLike) -> str:
-    about = [
-        f"{key} {event.data[key]}"
-        for key in ("assoc", "service", "peer", "text", "reason")
-        if key in event.data
-    ]
-    return f"unexpected {event.kind} (event {event.seq}" + (": " + ", ".join(about) if about else "") + ")"
+    return f"unexpected {_about(event)}, event {event.seq}"
 
 
 def _message(watch: _Watch, near: tuple[Near, ...]) -> str:

@@ -135,16 +135,17 @@ def _reason(
     if verdict is Verdict.ERROR:
         first = next((s.message for s in steps if s.verdict is Verdict.ERROR and s.message), None)
         return f"The bench failed: {first or (errors[0] if errors else 'unknown')}"
+    also = f" (The bench failed too: {errors[0]})" if errors else ""
     for step in steps:
         if step.verdict is verdict and step.message:
-            return f"Line {step.line}: {step.message}"
+            return f"Line {step.line}: {step.message}{also}"
     for expectation in expectations:
         if expectation.verdict is verdict:
-            return f"Line {expectation.line}: {expectation.message or expectation.text}"
+            return f"Line {expectation.line}: {expectation.message or expectation.text}{also}"
     if strictness:
-        return f"{strictness[0].message} (event {strictness[0].seq})."
+        return f"{strictness[0].message} (event {strictness[0].seq}).{also}"
     found = [text for text in (*failures, *report.unobserved) if text]
-    return found[0] if found else "Nothing was expected, so nothing is proven."
+    return found[0] + also if found else "Nothing was expected, so nothing is proven."
 
 
 def _miscounted(plan: Plan, walk: Walk) -> str:

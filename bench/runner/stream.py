@@ -21,6 +21,8 @@ from bench.journal import Event, JournalWriter, read_clock_pair
 CLOCK_EVERY_S: Final = 1.0
 """Both clocks are journalled together this often (DESIGN, time)."""
 
+HALF_OPEN_FACTOR: Final = 16
+
 Listener = Callable[[Event], None]
 _Item = tuple[str, int | None, int, str, dict[str, Any]]
 
@@ -34,7 +36,8 @@ class Stream:
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
         self.last_ns = time.monotonic_ns()
-        self.open_connections = 0
+        self._open: dict[tuple[str, Any], bool] = {}
+        """Open connections of the simulators, and whether a cable was pulled since they were opened."""
         self.errors: list[str] = []
         self._queue: queue.SimpleQueue[_Item | threading.Event | None] = queue.SimpleQueue()
         self._numbers: dict[str, int] = {}
@@ -94,16 +97,34 @@ class Stream:
                 return
             if kind != "clock.pair":
                 self.last_ns = time.monotonic_ns()
-            if kind == "wire.open":
-                self.open_connections += 1
-            elif kind == "wire.close":
-                self.open_connections -= 1
+            self._count(event)
             for listener in self._listeners:
                 try:
                     listener(event)
                 except Exception as error:
                     self.errors.append(f"on {kind}: {type(error).__name__}: {error}")
             self.changed.notify_all()
+
+    def _count(self, event: Event) -> None:
+        """Keep account of open connections, and of what the bench itself could not do."""
+        if event.kind == "wire.open":
+            self._open[event.src, event.data.get("assoc")] = False
+        elif event.kind == "wire.close":
+            self._open.pop((event.src, event.data.get("assoc")), None)
+        elif event.kind == "link.pulled":
+            self._open = dict.fromkeys(self._open, True)
+        elif event.kind == "bench.error":
+            self.errors.append(f"{event.data.get('where', event.src)}: {event.data.get('message', '')}")
+
+    @property
+    def _silence_factor(self) -> int | None:
+        """How many times the usual silence is needed: 1 with nothing open, None while something is.
+
+        A connection that was open while a cable was pulled may be dead at one end for ever; a long silence has to do.
+        """
+        if not self._open:
+            return 1
+        return HALF_OPEN_FACTOR if all(self._open.values()) else None
 
     def drain(self, timeout_s: float = 10.0) -> None:
         """Return when everything published before this call is in the journal."""
@@ -126,17 +147,16 @@ class Stream:
     def quiesce(self, silence_s: float, timeout_s: float) -> bool:
         """Wait until no connection is open and nothing was said for ``silence_s``; False if that never came."""
         end = time.monotonic_ns() + int(timeout_s * 1e9)
-        silence = int(silence_s * 1e9)
         while True:
             with self.changed:
                 now = time.monotonic_ns()
-                quiet_at = self.last_ns + silence
-                if self.open_connections <= 0 and now >= quiet_at:
+                factor = self._silence_factor
+                quiet_at = end if factor is None else self.last_ns + int(silence_s * factor * 1e9)
+                if factor is not None and now >= quiet_at:
                     return True
                 if now >= end:
                     return False
-                wake = min(end, quiet_at) if self.open_connections <= 0 else end
-                self.changed.wait(max(0.001, (wake - now) / 1e9))
+                self.changed.wait(max(0.001, (min(end, quiet_at) - now) / 1e9))
 
     def close(self) -> None:
         """Write what is left and end the pump; the journal itself is closed by its owner."""
