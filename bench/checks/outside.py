@@ -1,6 +1,6 @@
-"""What is added to a finished cell outside of its sandbox: the statement's words, and two judges nobody here wrote.
+"""What is added to a finished cell outside of its sandbox: the statement's words, pictures, and outside judges.
 
-tshark looks at its capture, dciodvfy at its objects.
+tshark looks at its capture, dciodvfy at its objects; both are written by nobody here.
 
 Rules of this file:
 
@@ -13,12 +13,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from bench.checks import object_judge, second_witness
 from bench.journal import Event, read
+from bench.report.pictures import CellPictures
 from bench.results import CellResult, ClauseResult
 from bench.statements import describe
 from bench.verdict import Verdict, combine
+
+PLAIN: Final = frozenset({None, "air", "flat"})
+"""In these there is nothing to recognise."""
+LIKENESS: Final = 0.9
+"""Least rank correlation of a stored image with its truth; good ones have 0.98 and more."""
 
 
 def ask(result: CellResult, folder: Path, product: str, *, tshark: bool) -> CellResult:
@@ -26,6 +33,7 @@ def ask(result: CellResult, folder: Path, product: str, *, tshark: bool) -> Cell
     events = list(read(folder / "journal.jsonl", lenient=True))
     result = replace(result, clauses=tuple(_titled(clause) for clause in result.clauses))
     result = _objects(result, folder, product, events)
+    result = _pictures(result, folder, events)
     return _messages(result, folder, events) if tshark else result
 
 
@@ -72,6 +80,31 @@ def _objects(result: CellResult, folder: Path, product: str, events: list[Event]
             result = _failed(result, f"dciodvfy on {file.name} ({opinion.kind}): {deviation}")
     note = f"dciodvfy read {len(stored)} objects and reported nothing but what the errata force."
     return result if result.verdict is Verdict.FAIL else replace(result, remarks=(*result.remarks, note))
+
+
+def _pictures(result: CellResult, folder: Path, events: list[Event]) -> CellResult:
+    """Compare every stored image with what lay in the beam: another patient's picture, a mirrored one, a negative.
+
+    The hashes tie the frame to the sensor and the stored pixels to the console; this ties the one to the other.
+    """
+    pairs, _ = CellPictures(folder, result, events).pairs()
+    seen = 0
+    beam = {event.seq: event.data.get("phantom") for event in events if event.kind == "detector.frame"}
+    for pair in pairs:
+        if pair.agreement is None or pair.frame_seq is None or beam.get(pair.frame_seq) in PLAIN:
+            continue
+        seen += 1
+        if not pair.agreement.upright:
+            result = _failed(result, f"The stored image {pair.title} is {pair.agreement.orientation}.")
+        elif pair.agreement.rho < LIKENESS:
+            why = f"rank correlation {pair.agreement.rho:.2f} instead of at least {LIKENESS}"
+            result = _failed(
+                result, f"The stored image {pair.title} does not show what lay in the beam: {why}."
+            )
+    if not seen or result.verdict is Verdict.FAIL:
+        return result
+    note = f"{seen} stored images show what lay in the beam, upright and not mirrored."
+    return replace(result, remarks=(*result.remarks, note))
 
 
 def _messages(result: CellResult, folder: Path, events: list[Event]) -> CellResult:
