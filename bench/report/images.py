@@ -210,13 +210,14 @@ def _square(path: Path) -> Floats | None:
 def truth_picture(files: list[Path]) -> Picture:
     """Draw the phantom's truth from what the detector left: a PNG to look at, a .npy grid to compare with.
 
-    The grid gets the polarity of the PNG, so that the sign of a correlation is about what a person sees.
+    The array is air kerma in µGy; its sign is turned, because a radiograph is dark where much arrived.
     """
     picture, grid, note = Picture(), None, ""
     try:
         for path in files:
             if path.suffix == ".npy" and grid is None:
-                grid = _square(path)
+                kerma = _square(path)
+                grid = None if kerma is None else -kerma
             elif path.suffix == ".png" and not picture.uri:
                 picture = _png(path)
     except Exception as error:
@@ -228,8 +229,6 @@ def truth_picture(files: list[Path]) -> Picture:
         return Picture(note=note or "no picture: the truth was not kept")
     if grid is None:
         grid = picture.grid
-    elif picture.grid is not None and compare(picture.grid, grid).rho < 0:
-        grid = -grid  # what is compared has the polarity of what is shown
     return Picture(picture.uri, picture.width, picture.height, note, grid)
 
 

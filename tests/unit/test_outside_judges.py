@@ -52,7 +52,7 @@ def judged(tmp_path: Path) -> Callable[..., CellResult]:
         (tmp_path / "objects").mkdir()
         (tmp_path / "truth").mkdir()
         stored(tmp_path / "objects" / "one.dcm", pixels)
-        np.save(tmp_path / "truth" / "t.npy", -np.log(scene()).astype(np.float32))
+        np.save(tmp_path / "truth" / "t.npy", scene().astype(np.float32))
         frame = {"sha256": "ab", "truth": "t.png", "frame_kind": "Image", "phantom": phantom}
         events = [
             Event(seq=1, t=1, src="detector", n=1, kind="detector.frame", data=frame),
