@@ -137,7 +137,13 @@ def encode(text: str, terms: Sequence[str], *, person_name: bool = False) -> byt
     if text.isascii() and (not terms or _base(terms) != "shift_jis"):
         return text.encode("ascii")
     if len(terms) <= 1 and _codec(terms[0] if terms else "") not in _G0_MULTIBYTE:
-        return text.encode(_codec(terms[0]) if terms else "ascii")
+        codec = _codec(terms[0]) if terms else "ascii"
+        data = text.encode(codec)
+        if codec == "shift_jis" and len(data) != len(text):
+            # JIS X 0201 has one byte for a character; what needs two is another set, which nobody declared.
+            foreign = next(i for i, char in enumerate(text) if len(char.encode(codec)) > 1)
+            raise UnicodeEncodeError("dicom", text, foreign, foreign + 1, f"not in {terms[0]}")
+        return data
     parts = (_PN_PARTS if person_name else _LINES).split(text)
     return b"".join(_encode_part(part, terms) for part in parts)
 
