@@ -25,12 +25,14 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any, Final, NoReturn
 
 from bench.sandbox import isolate
 from bench.sandbox.init import Job, end_descendants, run_init, say
 
 MAX_REQUEST: Final = 64 * 1024 * 1024
+LOOK_EVERY_S: Final = 0.05
 
 
 def main() -> None:
@@ -61,10 +63,11 @@ def _serve(control: socket.socket) -> None:
         if backend == "userns":
             isolate.new_user_namespace()
         sys.path[:0] = [entry for entry in hello["path"] if entry not in sys.path]
-        for name in hello["preload"]:
-            warm_up = getattr(importlib.import_module(name), "warm_up", None)
-            if callable(warm_up):
-                warm_up()
+        with _while_the_worker_lives(control):
+            for name in hello["preload"]:
+                warm_up = getattr(importlib.import_module(name), "warm_up", None)
+                if callable(warm_up):
+                    warm_up()
         _one_thread()
         for name, value in hello["restore"].items():
             # what the imports needed is not for the programs that sandboxes start
@@ -80,6 +83,28 @@ def _serve(control: socket.socket) -> None:
     _answer(control, {"ready": True, "seconds": time.monotonic() - started})
     zygote = _Server(control, backend != "loopback", tuple(watched))
     zygote.loop()
+
+
+@contextlib.contextmanager
+def _while_the_worker_lives(control: socket.socket) -> Iterator[None]:
+    """End this process within a moment of its worker's end, although it is busy importing for a second or more.
+
+    A timer, because imports cannot be waited for together with anything, and a thread must not be started here.
+    """
+    poll = select.poll()
+    poll.register(control, 0)  # nothing but the hang-up that is always told
+
+    def look(*_: object) -> None:
+        if poll.poll(0):
+            os._exit(0)
+
+    before = signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, LOOK_EVERY_S, LOOK_EVERY_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 class _Server:

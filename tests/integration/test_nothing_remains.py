@@ -96,3 +96,37 @@ def test_kill_at_a_seeded_moment(number: int, tmp_path: Path) -> None:
     finally:
         for pid in marked(mark):
             os.kill(pid, signal.SIGKILL)
+
+
+def test_kill_while_the_warm_process_is_still_importing(tmp_path: Path) -> None:
+    """Its imports take a second or more, and then it could not look at anything: it must all the same."""
+    (tmp_path / "slow_import.py").write_text(
+        "import time\nend = time.monotonic() + 60\nwhile time.monotonic() < end: pass\n"
+    )
+    code = (
+        "import sys, time\n"
+        "from bench.zygote import Zygote\n"
+        f"warm = Zygote(['slow_import'], sys.argv[1], path=[{str(tmp_path)!r}])\n"
+        "print(warm.pid, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    worker = subprocess.Popen(
+        [sys.executable, "-c", code, best_backend()], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert worker.stdout is not None
+    pid = int(worker.stdout.readline())
+    time.sleep(0.5)  # until it is in the middle of its import; before and after, other tests look
+    worker.kill()
+    worker.wait(30)
+    worker.stdout.close()
+    deadline = time.monotonic() + 1.0
+    while time.monotonic() < deadline:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return
+        if state == "Z":
+            return
+        time.sleep(0.01)
+    os.kill(pid, signal.SIGKILL)
+    pytest.fail("the warm process outlived its worker")
