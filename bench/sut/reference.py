@@ -166,7 +166,7 @@ class ReferenceSut:
                 with self._changed:
                     self._answers[message.get("id", -1)] = message
                     self._changed.notify_all()
-        process = self._process
+        process, expected = self._process, self._expected_end
         with self._changed:
             if connection is self._socket:
                 self._gone = True
@@ -174,7 +174,7 @@ class ReferenceSut:
         if process is not None and connection is self._socket:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(STOP_WITHIN_S)
-            self._say("sut.exited", {"status": process.returncode, "expected": self._expected_end})
+            self._say("sut.exited", {"status": process.returncode, "expected": expected})
 
     def do(self, verb: str, args: Mapping[str, Any], timeout: float) -> Answer:
         """Do one operator action; an answer 'no' is an :class:`Answer` too.
@@ -238,6 +238,10 @@ class ReferenceSut:
         if process is None:
             return None
         trouble = None
+        if self._gone and not self._expected_end:
+            # Its connection ended before the process did: give it the moment that it needs to be seen as dead.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_WITHIN_S)
         if process.poll() is not None and not self._expected_end:
             trouble = f"the modality ended by itself with status {process.returncode}{self._log_tail()}"
         self._expected_end = True

@@ -76,7 +76,10 @@ def test_a_console_that_dies_is_gone_and_its_end_is_told(start: Callable[..., An
         sut.do("send", {}, 60)
     assert time.monotonic() - began < 30
     assert "ended by itself with status 7" in sut.stop()
-    assert ("sut.exited", {"status": 7, "expected": False}) in events
+    deadline = time.monotonic() + 10
+    while ("sut.exited", {"status": 7, "expected": False}) not in events:
+        assert time.monotonic() < deadline, events
+        time.sleep(0.01)  # the listener's own thread tells it
 
 
 def test_a_console_that_does_not_start_is_an_error_with_its_last_words(start: Callable[..., Any]) -> None:
