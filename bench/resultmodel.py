@@ -204,8 +204,29 @@ class VolumeFidelity(Model):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExcerptLine(Model):
+    """One element of a data set as a listing shows it: ``depth`` counts the sequences around it, ``value`` is
+    shortened and holds printable characters only, ``marked`` is the one that is meant.
+    """
+
+    tag: str
+    keyword: str
+    vr: str
+    length: int | None
+    value: str
+    depth: int = 0
+    offset: int | None = None
+    marked: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evidence(Model):
-    """Where something can be seen: journal event, frame of the capture, PDU, tag, object."""
+    """Where something can be seen: journal event, frame of the capture, PDU, tag, object.
+
+    ``association`` and ``message`` are numbers from 1 as the witness counts them, ``pdu`` is an index in the
+    association, ``offset`` counts bytes from the begin of the data set (or of the PDU, when there is no message).
+    ``what`` names the message; ``excerpt`` lists the elements around the one that is meant.
+    """
 
     seq: int | None = None
     frame: int | None = None
@@ -213,11 +234,21 @@ class Evidence(Model):
     tag: str | None = None
     sha256: str | None = None
     note: str | None = None
+    association: int | None = None
+    message: int | None = None
+    offset: int | None = None
+    what: str | None = None
+    excerpt: tuple[ExcerptLine, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClauseResult(Model):
-    """What a cell says about one clause; remarks stand beside the verdict and never change it."""
+    """What a cell says about one clause; remarks stand beside the verdict and never change it.
+
+    ``text`` is what the statement (or the rule of the standard) says, ``reading`` how the bench reads it and why
+    (errata), ``cite`` the paragraph of the standard, ``occasions`` how often it was judged, ``by`` who must answer
+    when the wire cannot: operator, media, configuration, not-testable.
+    """
 
     id: str
     verdict: Verdict
@@ -227,6 +258,11 @@ class ClauseResult(Model):
     evidence: tuple[Evidence, ...] = ()
     remarks: tuple[str, ...] = ()
     expected: Expected | None = None
+    text: str | None = None
+    reading: str | None = None
+    cite: str | None = None
+    occasions: int | None = None
+    by: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,6 +283,27 @@ class JournalSeal(Model):
     events: int
     last: str
     sealed: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class WireFacts(Model):
+    """What the witness read: captures, and which host in them was judged (``sut``) and why.
+
+    ``seconds`` is what reading and judging took; ``problems`` are sentences about what could not be read.
+    """
+
+    files: tuple[str, ...]
+    frames: int
+    bytes: int
+    associations: int
+    messages: int
+    sut: str
+    sut_reason: str
+    ae_titles: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    first: str | None = None
+    last: str | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -280,6 +337,7 @@ class CellResult(Model):
     remarks: tuple[str, ...] = ()
     not_runnable: str | None = None
     expected: Expected | None = None
+    wire: WireFacts | None = None
 
     @property
     def bench_at_fault(self) -> bool:
@@ -307,7 +365,11 @@ def _unexpected(verdict: Verdict, expected: Expected | None) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class RunInfo(Model):
-    """What is known of a run apart from its cells."""
+    """What is known of a run apart from its cells.
+
+    ``statement`` is the name of the statement that was judged; ``origin`` is ``run``, or ``capture`` when it was
+    made from a capture of the field (which may name patients).
+    """
 
     run_id: str
     product: Product
@@ -323,6 +385,8 @@ class RunInfo(Model):
     planned: tuple[PlannedCell, ...] = ()
     remarks: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
+    statement: str | None = None
+    origin: str = "run"
     format_version: int = FORMAT_VERSION
 
 
@@ -338,6 +402,11 @@ class ClauseSummary(Model):
     cells: tuple[str, ...]
     evidence: tuple[Evidence, ...]
     expected: Expected | None
+    remarks: tuple[str, ...] = ()
+    text: str | None = None
+    reading: str | None = None
+    cite: str | None = None
+    by: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,6 +32,7 @@ from bench.resultmodel import (
     ClauseResult,
     ClauseSummary,
     Evidence,
+    ExcerptLine,
     ExpectationResult,
     Expected,
     FaultResult,
@@ -48,6 +49,7 @@ from bench.resultmodel import (
     StrictnessFinding,
     SutInfo,
     VolumeFidelity,
+    WireFacts,
     in_words,
 )
 from bench.verdict import Verdict, combine
@@ -62,6 +64,7 @@ __all__ = [
     "ClauseResult",
     "ClauseSummary",
     "Evidence",
+    "ExcerptLine",
     "ExpectationResult",
     "Expected",
     "FaultResult",
@@ -79,6 +82,7 @@ __all__ = [
     "StrictnessFinding",
     "SutInfo",
     "VolumeFidelity",
+    "WireFacts",
     "build",
     "cell_dir",
     "cell_folder",
@@ -275,6 +279,11 @@ def summarise_clauses(cells: Iterable[CellResult]) -> tuple[ClauseSummary, ...]:
                 cells=tuple(dict.fromkeys(cell_id for _, cell_id in hits)),
                 evidence=worst.evidence,
                 expected=worst.expected,
+                remarks=tuple(dict.fromkeys(text for clause, _ in hits for text in clause.remarks))[:20],
+                text=next((clause.text for clause, _ in hits if clause.text), None),
+                reading=next((clause.reading for clause, _ in hits if clause.reading), None),
+                cite=next((clause.cite for clause, _ in hits if clause.cite), None),
+                by=worst.by,
             )
         )
     return tuple(summaries)
