@@ -117,8 +117,12 @@ def _parser() -> argparse.ArgumentParser:
     doctor.set_defaults(do=_doctor)
 
     statement = commands.add_parser("statement", help="the clauses of a conformance statement")
-    what = statement.add_subparsers(metavar="list|show", required=True)
-    for verb, text in (("list", "every clause"), ("show", "one clause with its words, errata and reading")):
+    what = statement.add_subparsers(metavar="list|show|lint", required=True)
+    for verb, text in (
+        ("list", "every clause"),
+        ("show", "one clause with its words, errata and reading"),
+        ("lint", "where it contradicts the standard"),
+    ):
         sub = what.add_parser(verb, help=text)
         sub.add_argument("name", nargs="?" if verb == "list" else None, help="vxvue, mx1, or a file")
         if verb == "show":
@@ -268,10 +272,12 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _statement(options: argparse.Namespace) -> int:
-    from bench.statements.cli import run_list, run_show
+    from bench.statements.cli import run_lint, run_list, run_show
 
     if options.verb == "list":
         return run_list(options.name, options.json)
+    if options.verb == "lint":
+        return run_lint(options.name, options.json)
     return run_show(options.name, options.id, options.json)
 
 

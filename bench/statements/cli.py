@@ -1,6 +1,6 @@
-"""``modbench statement list|show``: the clauses of a statement on the terminal, or as JSON for other tools.
+"""``modbench statement list|show|lint``: the clauses of a statement on the terminal, or as JSON for other tools.
 
-Both return the exit code: 0, or 2 when the statement cannot be used or nobody knows the id (told on stderr).
+All return the exit code: 0, or 2 when the statement cannot be used or nobody knows the id (told on stderr).
 """
 
 from __future__ import annotations
@@ -8,12 +8,14 @@ from __future__ import annotations
 import dataclasses
 import json as jsonlib
 import sys
+from pathlib import Path
 from typing import Any, Final
 
 from bench.scenario.problems import did_you_mean
 from bench.statements import BUNDLED
+from bench.statements.lint import lint
 from bench.statements.loader import load
-from bench.statements.model import Clause, Statement, StatementErrors
+from bench.statements.model import SEVERITIES, Clause, Statement, StatementErrors
 from bench.statements.words import explain, notes_of, section_title
 
 FORMAT: Final = 1
@@ -73,6 +75,39 @@ def run_show(name_or_file: str, clause_id: str | None, json: bool) -> int:
     print(f"\n{found.words}")
     if clause is not None:
         _details(statement, clause)
+    return 0
+
+
+def run_lint(name_or_file: str, json: bool) -> int:
+    """Say where a statement contradicts the standard or itself, and how the bench reads it."""
+    try:
+        statement = load(name_or_file)
+    except StatementErrors as error:
+        print(error, file=sys.stderr)
+        return 2
+    findings = lint(statement)
+    file = Path(statement.file).name
+    if json:
+        listed = [_plain(finding) | {"line": finding.line, "open": finding.open} for finding in findings]
+        _print_json(_head(statement) | {"file": file, "findings": listed})
+        return 0
+    print(_headline(statement))
+    for severity, meaning in SEVERITIES.items():
+        chosen = [finding for finding in findings if finding.severity == severity]
+        if chosen:
+            print(f"\n{severity}: {meaning} ({len(chosen)})")
+        for finding in chosen:
+            more = " …" if len(finding.clauses) > 4 else ""
+            clauses = f"{', '.join(finding.clauses[:4])}{more}: " if finding.clauses else ""
+            how = f"{', '.join(finding.errata)}: {finding.reading}" if finding.errata else "open: not decided"
+            print(f"  {file}:{finding.line}: [{finding.rule}] {clauses}{finding.says}")
+            print(f"      standard: {finding.standard}\n      {how}")
+    noted = sum(finding.rule == "noted" for finding in findings)
+    still_open = sum(finding.open for finding in findings)
+    print(
+        f"\n{len(findings)} findings: {len(findings) - noted} by comparison, {noted} noted by a person; "
+        f"{still_open} open: no erratum says how they are read"
+    )
     return 0
 
 

@@ -84,6 +84,14 @@ def by_tag() -> dict[str, Entry]:
 
 
 @cache
+def retired() -> frozenset[str]:
+    """Return the keywords of retired attributes."""
+    return frozenset(
+        row[4] for row in _table("_dicom_dict", "DicomDictionary").values() if row[3] == "Retired"
+    )
+
+
+@cache
 def uid_types() -> dict[str, str]:
     """Return the type of every UID of PS3.6 A: ``SOP Class``, ``Transfer Syntax``, ``Meta SOP Class`` and so on."""
     return {uid: str(row[1]) for uid, row in _table("_uid_dict", "UID_dictionary").items()}

@@ -133,6 +133,7 @@ PRINTED: Final[Keys] = {
 }
 ERRATUM: Final[Keys] = {
     "id": "permanent id: PREFIX-E-01",
+    "severity": "contradiction (with the standard, or with itself), typo, or ambiguous",
     "statement": "what the paper says",
     "standard": "what the standard says",
     "reading": "the reading that the bench uses",

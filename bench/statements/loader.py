@@ -24,6 +24,7 @@ from bench.statements.model import (
     CONFIDENCE,
     DATASETS,
     KINDS,
+    SEVERITIES,
     TYPES,
     Clause,
     Default,
@@ -186,7 +187,8 @@ class _Loader:
 
     def _erratum(self, node: source.Node) -> Erratum | None:
         read = Fields(self.problems, node, fields.ERRATUM, "an erratum")
-        read.require("statement", "standard", "reading")
+        read.require("severity", "statement", "standard", "reading")
+        severity = read.one_of("severity", SEVERITIES, "severity")
         overrules = read.texts("overrules")
         for word in overrules:
             if word not in fields.OVERRULES:
@@ -196,7 +198,7 @@ class _Loader:
                 )
         number = self._id(read, f"{self.prefix}-E")
         words = (read.text("statement"), read.text("standard"), read.text("reading"))
-        return Erratum(number, *words, overrules, read.line) if number else None
+        return Erratum(number, severity, *words, overrules, read.line) if number else None
 
     def _default(self, node: source.Node) -> Default | None:
         read = Fields(self.problems, node, fields.DEFAULT, "a default")

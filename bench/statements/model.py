@@ -62,6 +62,13 @@ MATCHES: Final[Mapping[str, str]] = {
     "form": "the listed value shows the form, not the text (names: family name first)",
 }
 
+#: What is wrong with a place of the paper.
+SEVERITIES: Final[Mapping[str, str]] = {
+    "contradiction": "the paper contradicts the standard, or itself",
+    "typo": "the paper means what the standard says and prints it wrongly",
+    "ambiguous": "the paper can be read in more than one way, or a part of it is lost",
+}
+
 #: PS3.5 section 7.4 and the tables of PS3.4; `blank` = the statement prints an empty cell.
 TYPES: Final[tuple[str, ...]] = ("1", "1C", "2", "2C", "3", "-", "blank")
 MATCHING: Final[tuple[str, ...]] = ("R", "O", "U", "-")
@@ -294,6 +301,7 @@ class Erratum:
     """
 
     id: str
+    severity: str
     statement: str
     standard: str
     reading: str

@@ -41,7 +41,7 @@ _CODE: Final = re.compile(r'\(([^,()"]{1,16}), ?([A-Za-z0-9_]{1,16}), ?"([^"]{1,
 _NOTED: Final = re.compile(r"(\S+)(?: \((.+)\))?")
 _TEMPLATE: Final = re.compile(r"\d{1,5}[A-Z]?")
 _NUMBER: Final = re.compile(r"[+-]?\d+")
-_FORMS: Final[Mapping[str, re.Pattern[str]]] = {
+FORMS: Final[Mapping[str, re.Pattern[str]]] = {
     "CS": re.compile(r"[A-Z0-9_ ]{0,16}"),
     "IS": re.compile(r"[+-]?\d{1,11}"),
     "DS": re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([Ee][+-]?\d+)?"),
@@ -154,7 +154,7 @@ def _against_dictionary(
 
 
 def _possible_values(read: Fields, values: tuple[str, ...], vrs: tuple[str, ...]) -> None:
-    forms = [_FORMS.get(vr, _ANY) for vr in vrs]
+    forms = [FORMS.get(vr, _ANY) for vr in vrs]
     for value in values:
         parts = value.split("\\")
         if not any(all(form.fullmatch(part) for part in parts) for form in forms):

@@ -25,6 +25,7 @@ from bench.statements.model import (
     MATCHING,
     RELATIONS,
     ROLES,
+    SEVERITIES,
     TYPES,
     VALUE_TYPES,
 )
@@ -113,6 +114,7 @@ def statement_schema() -> dict[str, Any]:
         fields.ERRATUM,
         {
             "id": _ID,
+            "severity": _words(SEVERITIES),
             "overrules": {
                 "anyOf": [
                     _words(fields.OVERRULES),
@@ -120,7 +122,7 @@ def statement_schema() -> dict[str, Any]:
                 ]
             },
         },
-        ["id", "statement", "standard", "reading"],
+        ["id", "severity", "statement", "standard", "reading"],
     )
     held = {"type": "object", "additionalProperties": _words(TYPES)}
     default = _mapping(

@@ -55,6 +55,7 @@ sections:
         charset: \\ISO 2022 IR 87
 errata:
   - id: AC-E-01
+    severity: typo
     statement: says
     standard: says else
     reading: reads
