@@ -328,7 +328,8 @@ def pdus(
             continue
         room = (longest - 6 * how.pdvs) // how.pdvs
         sizes = how.sizes or (room,)
-        at, turn, part = 0, 0, []
+        at, turn = 0, 0
+        part: list[bytes] = []
         while at < len(data) or not part:
             size = min(sizes[turn % len(sizes)], room)
             part.append(data[at : at + size])

@@ -245,3 +245,16 @@ def _item(item: DataSet | bytes, transfer_syntax: str, charset: tuple[str, ...],
         end = _header(0xFFFEE00D, None, 0, transfer_syntax)
         return _header(0xFFFEE000, None, UNDEFINED, transfer_syntax) + body + end
     return _header(0xFFFEE000, None, len(body), transfer_syntax) + body
+
+
+def part10(dataset: DataSet, transfer_syntax: str = EXPLICIT_LE) -> bytes:
+    """A file (PS3.10 7.1) that holds a data set, for tools that judge files."""
+    meta = DataSet(
+        FileMetaInformationVersion=b"\0\1",
+        MediaStorageSOPClassUID=dataset.get("SOPClassUID"),
+        MediaStorageSOPInstanceUID=dataset.get("SOPInstanceUID"),
+        TransferSyntaxUID=transfer_syntax,
+        ImplementationClassUID="1.3.6.1.4.1.19719",
+    ).encode()
+    length = DataSet(FileMetaInformationGroupLength=len(meta)).encode()
+    return b"\0" * 128 + b"DICM" + length + meta + dataset.encode(transfer_syntax)
