@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from bench.journal import Event
 from bench.resultmodel import Evidence
-from bench.statements import Statement
+from bench.statements.model import Statement
 from bench.witness.dataset import DataSet, Element
 from bench.witness.model import Association, Capture, Message, Pdu, Problem, Side
 

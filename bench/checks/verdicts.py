@@ -20,7 +20,7 @@ from bench.checks.case import Case
 from bench.checks.finding import BY, Check, Finding
 from bench.checks.standard import AREAS, rules
 from bench.resultmodel import ClauseResult, Evidence
-from bench.statements import Statement
+from bench.statements.model import Statement
 from bench.verdict import Verdict, combine
 
 EVIDENCE_KEPT: Final = 20
