@@ -1,0 +1,1 @@
+"""The rules of the upper layer: association requests and answers, P-DATA, states, ends (STD-UL-…)."""

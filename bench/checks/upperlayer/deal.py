@@ -1,0 +1,127 @@
+"""What was proposed and agreed on one association, read from the bytes of its two PDUs.
+
+Rules of this file:
+
+* :func:`deal` gives the view of the SUT's side, made once per case; the checks of messages and clauses use it too.
+* Where a PDU was not captured, or cannot be read whole, the deal says so (``known``), and nobody is blamed for what
+  follows from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from bench.checks.case import Case
+from bench.checks.upperlayer.items import Negotiation, Proposal, read, uid_of
+from bench.witness.model import Association, Side, other_side
+
+IMPLICIT: Final = "1.2.840.10008.1.2"
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """An accepted presentation context; ``roles``: (SCU, SCP) of the association's requestor."""
+
+    id: int
+    abstract_syntax: str
+    transfer_syntax: str
+    roles: tuple[bool, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Deal:
+    """The negotiation of an association; ``side`` is the SUT's."""
+
+    association: Association
+    side: Side
+    request: Negotiation | None
+    accept: Negotiation | None
+    agreed: Mapping[int, Agreed]
+
+    @property
+    def known(self) -> bool:
+        """Whether request and accept were both read whole, so that what is not in them was not said."""
+        return all(n is not None and not n.faults for n in (self.request, self.accept))
+
+    @property
+    def ours(self) -> Negotiation | None:
+        """What the SUT said: the request of a requestor, the accept of an acceptor."""
+        return self.request if self.side == "requestor" else self.accept
+
+    @property
+    def theirs(self) -> Negotiation | None:
+        """What the peer said."""
+        return self.accept if self.side == "requestor" else self.request
+
+    @property
+    def peer(self) -> Side:
+        """The other side."""
+        return other_side(self.side)
+
+    @property
+    def limit(self) -> int | None:
+        """Length of the longest P-DATA-TF that the SUT may send: 0 is no limit, None is unknown."""
+        return None if self.theirs is None else self.theirs.max_length
+
+    @property
+    def proposed(self) -> frozenset[str]:
+        """Every abstract syntax of the request."""
+        return frozenset(c.abstract_syntax for c in self.request.contexts) if self.request else frozenset()
+
+    def proposals(self) -> Mapping[int, Proposal]:
+        """Proposed contexts by id; of a repeated id the first."""
+        found: dict[int, Proposal] = {}
+        for context in self.request.contexts if self.request else ():
+            found.setdefault(context.id, context)
+        return found
+
+    def sut_is(self, context_id: int) -> tuple[bool, bool] | None:
+        """Whether the SUT is SCU, and SCP, in an accepted context; None when the context is not known."""
+        context = self.agreed.get(context_id)
+        if context is None:
+            return None
+        scu, scp = context.roles
+        return (scu, scp) if self.side == "requestor" else (scp, scu)
+
+
+def deals(case: Case) -> Mapping[int, Deal]:
+    """Return the deal of every association of the SUT by the association's number."""
+    return case.once(_deals)
+
+
+def deal(case: Case, association: Association) -> Deal:
+    """Return the deal of one association of the SUT."""
+    return deals(case)[association.number]
+
+
+def _deals(case: Case) -> Mapping[int, Deal]:
+    return {a.number: _deal(a, case.side(a) or "requestor") for a in case.associations}
+
+
+def _deal(association: Association, side: Side) -> Deal:
+    request = read(association.request.raw) if association.request else None
+    answer = association.answer
+    accept = read(answer.raw) if answer is not None and association.accepted else None
+    return Deal(association, side, request, accept, _agreed(request, accept))
+
+
+def _agreed(request: Negotiation | None, accept: Negotiation | None) -> dict[int, Agreed]:
+    if request is None or accept is None:
+        return {}
+    asked = {uid_of(r.sop_class): (r.scu, r.scp) for r in request.roles}
+    given = {uid_of(r.sop_class): (r.scu, r.scp) for r in accept.roles}
+    found: dict[int, Agreed] = {}
+    proposals = {c.id: c for c in reversed(request.contexts)}
+    for answer in accept.contexts:
+        proposal = proposals.get(answer.id)
+        if answer.result != 0 or proposal is None:
+            continue
+        abstract = proposal.abstract_syntax
+        roles = (True, False)
+        if abstract in asked and abstract in given:
+            roles = (bool(given[abstract][0]), bool(given[abstract][1]))
+        syntax = answer.transfer_syntaxes[0] if answer.transfer else ""
+        found.setdefault(answer.id, Agreed(answer.id, abstract, syntax, roles))
+    return found
