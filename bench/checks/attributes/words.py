@@ -1,0 +1,244 @@
+"""What a cell of a statement says beside its list of values: words that name a rule about the value.
+
+Rules of this file:
+
+* A rule answers what is wrong, in words for a person, or None when nothing is, or when the evidence is missing.
+* Words are matched by pattern, so that another statement's cell of the same sense is judged too; words that no
+  pattern knows (``no value given``, ``unit by the standard: …``) are for people only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from bench.checks.attributes.conditions import LOSSY, Row, steps_created, studies_of
+from bench.checks.attributes.where import FILM_BOX, FILM_SESSION, MPPS, tag_number
+from bench.witness.dataset import DataSet, Element
+
+Rule: TypeAlias = "Callable[[Row, Element, re.Match[str]], str | None]"
+
+US_IMAGES: Final = frozenset(("1.2.840.10008.5.1.4.1.1.6.1", "1.2.840.10008.5.1.4.1.1.3.1"))
+
+
+def faults(row: Row, element: Element) -> list[str]:
+    """Return what the words of a row's cell find wrong with an element that has (or should have) a value."""
+    found = []
+    for pattern, rule in RULES:
+        match = pattern.search(row.rule.words)
+        if match is not None:
+            answer = rule(row, element, match)
+            if answer is not None:
+                found.append(answer)
+    content = CONTENTS.get(row.rule.keyword)
+    answer = content(row, element) if content is not None else None
+    return found if answer is None else [*found, answer]
+
+
+def required(row: Row) -> str | None:
+    """Return why an attribute that may be absent must be there with a value all the same, None when it need not."""
+    for pattern, rule in REQUIRED:
+        match = pattern.search(f"{row.rule.words} {row.rule.condition}")
+        if match is not None:
+            answer = rule(row, match)
+            if answer is not None:
+                return answer
+    return None
+
+
+def _values(row: Row, element: Element) -> tuple[str, ...]:
+    return row.item.texts_of(element)
+
+
+def _high_bit(row: Row, element: Element, found: re.Match[str]) -> str | None:
+    bits, high = row.item.number("BitsStored"), row.item.numbers_of(element)
+    if bits is None or not high or high[0] == bits - 1:
+        return None
+    return f"{row.name} is {high[0]}, and Bits Stored is {bits}: it should be {bits - 1}"
+
+
+def _one_item(row: Row, element: Element, found: re.Match[str]) -> str | None:
+    count = len(element.items)
+    return None if count <= 1 else f"{row.name} has {count} items; the statement says one"
+
+
+def _exactly_one(row: Row, element: Element, found: re.Match[str]) -> str | None:
+    count = len(element.items)
+    return None if count == 1 else f"{row.name} has {count} items; the statement says exactly one"
+
+
+def _empty(row: Row, element: Element, found: re.Match[str]) -> str | None:
+    if element.empty:
+        return None
+    what = f"{len(element.items)} item(s)" if element.items else "a value"
+    return f"{row.name} has {what}; the statement says that it is always empty"
+
+
+def _one_each(row: Row, element: Element, found: re.Match[str]) -> str | None:
+    seen: set[str] = set()
+    for item in element.items:
+        uid = item.text("ReferencedSOPInstanceUID") or ""
+        if uid and uid in seen:
+            return f"{row.name} names {uid} twice; the statement says one item for each instance"
+        seen.add(uid)
+    return None
+
+
+def _native_pixels(row: Row, element: Element, found: re.Match[str]) -> str | None:
+    item, pixels = row.item, row.item.pixels
+    if element.explicit and element.vr != "OW":
+        return f"{row.name} has VR {element.vr}; the statement says OW"
+    if element.undefined or (pixels is not None and pixels.encapsulated):
+        return f"{row.name} is encapsulated; the statement says native"
+    return _size(row, element, found) or _above(row, item)
+
+
+def _above(row: Row, item: DataSet) -> str | None:
+    pixels = item.pixels
+    if pixels is None or not pixels.above_bits_stored:
+        return None
+    bits = item.number("BitsStored")
+    return (
+        f"{row.name} holds {pixels.above_bits_stored} value(s) above 2^{bits}-1, the first at byte "
+        f"{pixels.first_above_offset}"
+    )
+
+
+def _size(row: Row, element: Element, found: re.Match[str]) -> str | None:
+    rows, columns = row.item.number("Rows"), row.item.number("Columns")
+    if element.undefined or not rows or not columns:
+        return None
+    wanted = int(rows) * int(columns) * 2
+    if element.length == wanted:
+        return None
+    return f"{row.name} has {element.length} bytes; {rows} rows of {columns} pixels of 2 bytes are {wanted} bytes"
+
+
+def _film_session(row: Row, element: Element, found: re.Match[str]) -> str | None:
+    if len(element.items) != 1:
+        return f"{row.name} has {len(element.items)} items; the statement says one"
+    item = element.items[0]
+    sop_class, instance = item.text("ReferencedSOPClassUID"), item.text("ReferencedSOPInstanceUID")
+    if sop_class != FILM_SESSION:
+        return f"{row.name} names the SOP class {sop_class or 'nothing'}; the film session is {FILM_SESSION}"
+    return None if instance else f"{row.name} names no SOP instance"
+
+
+def _box_position(row: Row, element: Element, found: re.Match[str]) -> str | None:
+    position = row.item.numbers_of(element)
+    if not position:
+        return None
+    if position[0] < 1:
+        return f"{row.name} is {position[0]}; positions count from 1"
+    boxes = _boxes(row)
+    if boxes is None or position[0] <= boxes:
+        return None
+    return f"{row.name} is {position[0]}; the film has {boxes} position(s)"
+
+
+def _boxes(row: Row) -> int | None:
+    """How many image boxes the film box has that was created last before on this association."""
+    found = None
+    message = row.occasion.message
+    for request in row.case.requests("N-CREATE-RQ", FILM_BOX):
+        if request.association != message.association or request.number > message.number:
+            continue
+        if request.dataset is not None:
+            text = request.dataset.text("ImageDisplayFormat") or ""
+            match = re.fullmatch(r"STANDARD\\(\d+),(\d+)", text)
+            found = int(match[1]) * int(match[2]) if match else None
+    return found
+
+
+def _word_when(row: Row, element: Element, found: re.Match[str]) -> str | None:
+    word, tag, value = found[1], tag_number(found[2]), found[3]
+    if value not in row.root.texts(tag) or word in _values(row, element):
+        return None
+    return (
+        f"{row.name} is {row.item.text_of(element)!r}; the statement says {word!r} when {found[2]} is {value}"
+    )
+
+
+def _when_lossy(row: Row, element: Element, found: re.Match[str]) -> str | None:
+    if row.occasion.message.transfer_syntax not in LOSSY or found[1] in _values(row, element):
+        return None
+    shown = row.item.text_of(element) or "empty"
+    return f"{row.name} is {shown}; with JPEG Baseline it is {found[1]}"
+
+
+def _from_one(row: Row, element: Element, found: re.Match[str]) -> str | None:
+    values = row.item.numbers_of(element)
+    return f"{row.name} is {values[0]}; frames count from 1" if values and values[0] < 1 else None
+
+
+def _sixteen(row: Row, element: Element, found: re.Match[str]) -> str | None:
+    if row.occasion.sop_class in US_IMAGES or 16 not in row.item.numbers_of(element):
+        return None
+    return f"{row.name} is 16; the statement allows that for ultrasound images only"
+
+
+def _positive(row: Row, element: Element, found: re.Match[str]) -> str | None:
+    values = row.item.numbers_of(element)
+    if values and min(values) <= 0:
+        return f"{row.name} is {row.item.text_of(element)}; a pixel pitch is greater than 0"
+    return None
+
+
+#: In order; every pattern found in the words of a row gives its answer.
+RULES: Final[tuple[tuple[re.Pattern[str], Rule], ...]] = tuple(
+    (re.compile(pattern), rule)
+    for pattern, rule in (
+        (r"^= Bits Stored - 1", _high_bit),
+        (r"^one item$", _one_item),
+        (r"\bexactly one item\b", _exactly_one),
+        (r"^always empty$", _empty),
+        (r"^one item per instance$", _one_each),
+        (r"^OW, native, Rows×Columns×2 bytes", _native_pixels),
+        (r"^Rows×Columns×2 bytes$", _size),
+        (r"^one item: Referenced SOP Class UID", _film_session),
+        (r"^1 … C×R", _box_position),
+        (r'^"([^"]+)" when (\([0-9A-F]{4},[0-9A-F]{4}\)) is ([A-Z _]+)$', _word_when),
+        (r"\b(01) required for JPEG Baseline", _when_lossy),
+        (r"\b(ISO_10918_1) for JPEG Baseline", _when_lossy),
+        (r"\bframe to show, from 1\b", _from_one),
+        (r"^8 \(US Image: 8 or 16\)$", _sixteen),
+        (r"\bpixel pitch \(mm", _positive),
+    )
+)
+
+
+def _needed_when_lossy(row: Row, found: re.Match[str]) -> str | None:
+    """Ruling F1: flag, ratio and method are there with JPEG Baseline, and stay after decompression."""
+    if row.occasion.message.transfer_syntax in LOSSY:
+        return "the image is sent in JPEG Baseline"
+    if row.rule.tag != "(0028,2110)" and "01" in row.item.texts("LossyImageCompression"):
+        return "Lossy Image Compression is 01"
+    return None
+
+
+REQUIRED: Final[tuple[tuple[re.Pattern[str], Callable[[Row, re.Match[str]], str | None]], ...]] = (
+    (re.compile(r"\bfor JPEG Baseline|\bwhen \(0028,2110\) = 01"), _needed_when_lossy),
+)
+
+
+def _names_step(row: Row, element: Element) -> str | None:
+    """Ruling E2: the step named is one that the SUT created for this study, where the capture shows its creation."""
+    steps = row.case.once(steps_created)
+    study, step_id = row.root.text("StudyInstanceUID") or "", row.root.text("PerformedProcedureStepID")
+    own = {
+        uid
+        for uid, step in steps.items()
+        if study in studies_of(step) and step_id in (None, "", step.text("PerformedProcedureStepID"))
+    }
+    for item in element.items:
+        named, sop_class = item.text("ReferencedSOPInstanceUID") or "", item.text("ReferencedSOPClassUID")
+        if own and named not in steps:
+            return f"{row.name} names the step {named or '(none)'}; created for this study: {', '.join(sorted(own))}"
+        if sop_class not in (None, "", MPPS):
+            return f"{row.name} names the SOP class {sop_class}; a performed procedure step is {MPPS}"
+    return None
+
+
+CONTENTS: Final = {"ReferencedPerformedProcedureStepSequence": _names_step}
+"""Rules about an attribute of any statement, by keyword (rulings)."""
