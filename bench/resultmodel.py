@@ -54,12 +54,16 @@ class HostFacts(Model):
 
 @dataclass(frozen=True, kw_only=True)
 class Expected(Model):
-    """A known deviation that was declared: the verdict expected, why, since when, and who answers for it."""
+    """A known deviation that was declared: the verdict expected, why, since when, until when, which erratum it
+    follows, and who answers for it.
+    """
 
     verdict: Verdict
     reason: str
     date: str
     owner: str | None = None
+    until: str | None = None
+    erratum: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -289,7 +293,8 @@ class JournalSeal(Model):
 class WireFacts(Model):
     """What the witness read: captures, and which host in them was judged (``sut``) and why.
 
-    ``seconds`` is what reading and judging took; ``problems`` are sentences about what could not be read.
+    ``seconds`` is what reading and judging took; ``problems`` are sentences about what could not be read,
+    ``errors`` about what the bench did wrong, ``remarks`` about what a person should know.
     """
 
     files: tuple[str, ...]
@@ -304,11 +309,18 @@ class WireFacts(Model):
     first: str | None = None
     last: str | None = None
     seconds: float | None = None
+    errors: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class CellResult(Model):
-    """One scenario with one combination of its matrix."""
+    """One scenario with one combination of its matrix.
+
+    ``verdict`` and ``reason`` are those of everything; ``scenario_verdict`` and ``scenario_reason`` those of the
+    steps, expectations and objects alone, before the clauses were judged on the wire (None: they were not).
+    ``covers`` are the clauses that the scenario says it exercises.
+    """
 
     id: str
     scenario: str
@@ -338,6 +350,9 @@ class CellResult(Model):
     not_runnable: str | None = None
     expected: Expected | None = None
     wire: WireFacts | None = None
+    covers: tuple[str, ...] = ()
+    scenario_verdict: Verdict | None = None
+    scenario_reason: str | None = None
 
     @property
     def bench_at_fault(self) -> bool:
@@ -347,7 +362,11 @@ class CellResult(Model):
             *self.expectations,
             *self.clauses,
         )
-        return bool(self.errors) or Verdict.ERROR in (self.verdict, *(part.verdict for part in parts))
+        wire_errors = self.wire.errors if self.wire is not None else ()
+        return bool(self.errors or wire_errors) or Verdict.ERROR in (
+            self.verdict,
+            *(part.verdict for part in parts),
+        )
 
     @property
     def unexpected(self) -> bool:
@@ -358,7 +377,7 @@ class CellResult(Model):
 
 
 def _unexpected(verdict: Verdict, expected: Expected | None) -> bool:
-    if expected is not None and verdict is not Verdict.NOT_EXERCISED:
+    if expected is not None and verdict not in (Verdict.NOT_EXERCISED, Verdict.NA):
         return verdict is not expected.verdict  # a declared deviation that passes is news, too
     return verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE)
 

@@ -309,8 +309,13 @@ def _exit_code(info: RunInfo, cells: tuple[CellResult, ...]) -> int:
 
 
 def build(info: RunInfo, cells: Iterable[CellResult]) -> RunResult:
-    """Combine a run and its cells; pure."""
+    """Combine a run and its cells; every clause of the run's statement is there, also what nothing touched."""
     cells = tuple(cells)
+    clauses = summarise_clauses(cells)
+    if info.statement is not None:
+        from bench.judge.table import complete
+
+        clauses = complete(clauses, info.statement)
     verdict = combine(
         [*(cell.verdict for cell in cells), *([Verdict.ERROR] if info.errors else ())],
     )
@@ -320,7 +325,7 @@ def build(info: RunInfo, cells: Iterable[CellResult]) -> RunResult:
         verdict=verdict,
         counts=counts,
         exit_code=_exit_code(info, cells),
-        clauses=summarise_clauses(cells),
+        clauses=clauses,
         cells=cells,
     )
 
