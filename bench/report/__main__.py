@@ -8,7 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.report import FORMATS, render, render_alone
+from bench.report import ALWAYS, FORMATS, render, render_alone
+from bench.report.pdf import PdfError
 from bench.results import ResultsError, results_schema
 
 
@@ -38,9 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             if options.alone:
                 print(render_alone(folder, options.alone))
                 continue
-            for path in render(folder, options.format or tuple(FORMATS)).values():
+            for path in render(folder, options.format or ALWAYS).values():
                 print(path)
-        except (ResultsError, OSError) as error:
+        except (ResultsError, PdfError, OSError) as error:
             print(f"{folder}: {error}", file=sys.stderr)
             return 2
     return 0

@@ -1,4 +1,4 @@
-"""What the first screen says of a whole run: one sentence, badges of fidelity, coverage of the statement.
+"""What the first screen says of a whole run: one sentence, badges of fidelity.
 
 Rules of this file:
 
@@ -8,48 +8,12 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from bench.report.text import seconds
-from bench.results import ClauseSummary, LinkFidelity, RunResult, VolumeFidelity, section_of
-from bench.statements import clause_ids
-from bench.verdict import WORST_FIRST, Verdict
-
-
-@dataclass(frozen=True)
-class Section:
-    """Clauses of one section of the statement, with counts per verdict for the bar, and how many there are."""
-
-    name: str
-    clauses: tuple[ClauseSummary, ...]
-    counts: Mapping[Verdict, int]
-    total: int
-
-
-def sections(run: RunResult) -> list[Section]:
-    """Return the sections of every statement that a clause of the run belongs to, untouched ones too."""
-    grouped: dict[str, list[ClauseSummary]] = {}
-    for clause in run.clauses:
-        grouped.setdefault(clause.section, []).append(clause)
-    statements = {clause.id.partition("-")[0] for clause in run.clauses}
-    known: dict[str, set[str]] = {}
-    for clause_id in clause_ids():
-        if clause_id.partition("-")[0] in statements:
-            known.setdefault(section_of(clause_id), set()).add(clause_id)
-    sections = []
-    for name in sorted({*grouped, *known}):
-        clauses = grouped.get(name, [])
-        sections.append(
-            Section(
-                name,
-                tuple(sorted(clauses, key=lambda c: (WORST_FIRST.index(c.verdict), c.id))),
-                {v: n for v in WORST_FIRST if (n := sum(c.verdict is v for c in clauses))},
-                len(known.get(name, set()) | {c.id for c in clauses}),
-            )
-        )
-    return sections
+from bench.results import LinkFidelity, RunResult, VolumeFidelity
+from bench.verdict import Verdict
 
 
 @dataclass(frozen=True)

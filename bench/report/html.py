@@ -21,8 +21,9 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from bench.report.cellview import cell_view
-from bench.report.firstscreen import badges, deviation, duration, headline, link_groups, sections, volumes
+from bench.report.cellview import CellView, cell_view
+from bench.report.chapters import chapters, faults
+from bench.report.firstscreen import badges, deviation, duration, headline, link_groups, volumes
 from bench.report.text import seconds, shorten, size, visible
 from bench.results import Evidence, RunResult, portable_path
 from bench.verdict import WORST_FIRST, Verdict
@@ -79,6 +80,18 @@ def environment() -> jinja2.Environment:
     return env
 
 
+def _cells_of(views: list[CellView]) -> dict[str, list[tuple[CellView, Verdict]]]:
+    """Return the cells that touched a clause with their verdicts, worst first, by its id."""
+    found: dict[str, list[tuple[CellView, Verdict]]] = {}
+    for view in views:
+        for clause in view.cell.clauses:
+            if clause.verdict is not Verdict.NOT_EXERCISED:
+                found.setdefault(clause.id, []).append((view, clause.verdict))
+    for hits in found.values():
+        hits.sort(key=lambda hit: WORST_FIRST.index(hit[1]))
+    return found
+
+
 def html(run: RunResult, run_dir: Path, alone: bool = False) -> str:
     """Return the whole page of a run; ``alone`` without a link to any file, to be read without the run folder."""
     views = [cell_view(run_dir, cell, number) for number, cell in enumerate(run.cells, 1)]
@@ -91,6 +104,7 @@ def html(run: RunResult, run_dir: Path, alone: bool = False) -> str:
     script = (source / "script.html").read_text(encoding="utf-8").strip()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     by_id = {view.cell.id: view for view in views}
+    parts = chapters(run)
     red = sorted(
         (v for v in views if v.open or v.cell.bench_at_fault or v.cell.unexpected),
         key=lambda v: (WORST_FIRST.index(v.cell.verdict), -v.cell.unexpected),
@@ -103,7 +117,10 @@ def html(run: RunResult, run_dir: Path, alone: bool = False) -> str:
         red=red,
         headline=headline(run),
         badges=badges(run),
-        sections=sections(run),
+        chapters=parts,
+        faults=faults(run),
+        clause_counts={v: sum(part.count(v) for part in parts) for v in Verdict},
+        cells_of=_cells_of(views),
         links=link_groups(run),
         volumes=volumes(run),
         untested=sorted({link.backend for link in run.links if not link.tested}),

@@ -2,6 +2,8 @@
 
 Rules of this file:
 
+* One suite of cells, one of clauses (``clauses``): the same rules for both, but a clause that is INCONCLUSIVE is
+  skipped, since its cell says so.
 * One test case per cell.  FAIL (and an INCONCLUSIVE that nobody declared) is a ``failure``, ERROR an
   ``error``, what could not run, does not apply or fails as declared is ``skipped``; a declared deviation that
   passes is a ``failure``.
@@ -16,7 +18,7 @@ import xml.etree.ElementTree as ET  # written, never parsed here
 from typing import Final
 
 from bench.report.text import visible
-from bench.results import CellResult, RunResult
+from bench.results import CellResult, ClauseSummary, RunResult
 from bench.verdict import Verdict
 
 _SKIPPED: Final = (Verdict.NOT_EXERCISED, Verdict.NA)
@@ -73,6 +75,43 @@ def _properties(parent: ET.Element, values: dict[str, str | None]) -> None:
             ET.SubElement(box, "property", name=visible(name), value=visible(value))
 
 
+def _clause(suite: ET.Element, clause: ClauseSummary) -> None:
+    case = ET.SubElement(
+        suite,
+        "testcase",
+        classname=visible(f"clauses.{clause.section}"),
+        name=visible(clause.id),
+        time="0.000",
+    )
+    declared = clause.expected
+    verdict = clause.verdict
+    if verdict is Verdict.ERROR:
+        tag, kind = "error", verdict.value
+    elif declared is not None and declared.verdict is verdict:
+        tag, kind = "skipped", "known deviation"
+    elif verdict is Verdict.FAIL or (declared is not None and verdict not in _SKIPPED):
+        tag, kind = "failure", verdict.value
+    elif verdict in (*_SKIPPED, Verdict.INCONCLUSIVE):
+        tag, kind = "skipped", verdict.value
+    else:
+        return
+    expected = (
+        f"declared {declared.verdict}, found {verdict}: " if declared is not None and tag == "failure" else ""
+    )
+    found = ET.SubElement(case, tag, type=kind, message=visible(f"{expected}{clause.reason}"))
+    frames = [str(piece.frame) for piece in clause.evidence if piece.frame is not None]
+    if tag != "skipped":
+        where = f"\nframes {', '.join(frames[:10])} in {', '.join(clause.cells[:3])}" if frames else ""
+        found.text = visible(f"{clause.title or clause.id}: {clause.reason}{where}", lines=True)
+
+
+def _count(head: ET.Element) -> None:
+    """Write the sums into the head of a suite, or of all suites, from what stands in it."""
+    head.set("tests", str(len(list(head.iter("testcase")))))
+    for name, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+        head.set(name, str(len(list(head.iter(tag)))))
+
+
 def junit(run: RunResult) -> bytes:
     """Return junit.xml of a run, UTF-8 with its declaration."""
     info = run.run
@@ -126,10 +165,14 @@ def junit(run: RunResult) -> bytes:
             ET.SubElement(case, "system-out").text = visible("\n".join(cell.remarks), lines=True)
         if cell.errors:
             ET.SubElement(case, "system-err").text = visible("\n".join(cell.errors), lines=True)
+    if run.clauses:
+        clauses = ET.SubElement(top, "testsuite", name="clauses", timestamp=visible(info.start[:19]))
+        for clause in run.clauses:
+            _clause(clauses, clause)
+        clauses.set("time", "0.000")
+        _count(clauses)
     for head in (suite, top):
-        head.set("tests", str(len(list(suite.iter("testcase")))))
-        for name, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
-            head.set(name, str(len(list(suite.iter(tag)))))
+        _count(head)
         head.set("time", f"{sum(cell.seconds for cell in run.cells):.3f}")
     ET.indent(top)
     content: bytes = ET.tostring(top, encoding="utf-8", xml_declaration=True)

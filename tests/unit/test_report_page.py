@@ -669,8 +669,8 @@ def test_only_the_wanted_formats_are_written(tmp_path: Path) -> None:
     write_run(tmp_path, run_info())
     assert set(render(tmp_path, ["junit"])) == {"junit"}
     assert sorted(p.name for p in tmp_path.iterdir()) == ["junit.xml", "run.json"]
-    with pytest.raises(ValueError, match="pdf"):
-        render(tmp_path, ["pdf"])
+    with pytest.raises(ValueError, match="docx"):
+        render(tmp_path, ["docx"])
 
 
 def test_a_folder_without_a_run_is_exit_2_with_one_line(
