@@ -81,7 +81,7 @@ MODULES = (
         "pip install 'modality-bench[pdf]'",
     ),
     (
-        "Noto Sans CJK",
+        "noto-cjk-sans-otc",
         "noto_cjk_sans_otc",
         "Japanese, Chinese and Korean names in the PDF on machines without such fonts",
         "pip install 'modality-bench[pdf]'",
