@@ -1,0 +1,193 @@
+"""How an image is to be shown: Image Type, spacing, window, presentation LUT, rescale, orientation.
+
+Rules of this file:
+
+* Values that are missing or are no numbers are judged elsewhere; here only what values mean together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from bench.checks.finding import Finding, check, deviates, failed, passed
+from bench.checks.iod.subjects import Subject, images
+from bench.checks.iod.tables import label
+
+if TYPE_CHECKING:
+    from bench.checks.case import Case
+
+IMAGE_TYPE: Final = "STD-IOD-021"
+SPACING: Final = "STD-IOD-022"
+WINDOW: Final = "STD-IOD-023"
+SHAPE: Final = "STD-IOD-024"
+RESCALE: Final = "STD-IOD-025"
+ORIENTATION: Final = "STD-IOD-039"
+
+DX_PRESENTATION: Final = "1.2.840.10008.5.1.4.1.1.1.1"
+DX: Final = (DX_PRESENTATION, "1.2.840.10008.5.1.4.1.1.1.1.1")
+SECONDARY: Final = "1.2.840.10008.5.1.4.1.1.7"
+
+OPPOSITE: Final = {"A": "P", "P": "A", "R": "L", "L": "R", "H": "F", "F": "H"}
+ANIMAL: Final = frozenset(
+    {"LE", "RT", "D", "V", "CR", "CD", "R", "M", "L", "PR", "PL", "DI", "PA", "PD", "VE"}
+)
+
+
+@check(IMAGE_TYPE, SPACING, WINDOW, SHAPE, RESCALE, ORIENTATION)
+def display(case: Case) -> Iterator[Finding]:
+    """Every image."""
+    for subject in images(case):
+        yield from image_type(subject)
+        yield from spacing(subject)
+        yield from window(subject)
+        yield from shape(subject)
+        yield from rescale(subject)
+        yield from orientation(subject)
+
+
+def image_type(subject: Subject) -> Iterator[Finding]:
+    """Image Type: values 1 and 2 everywhere (PS3.3 C.7.6.1.1.2)."""
+    values = subject.dataset.texts("ImageType")
+    if not values:
+        return
+    where, said = subject.at("ImageType"), "\\".join(values)
+    first = label("ImageType")
+    if len(values) < 2:
+        yield failed(IMAGE_TYPE, f"{first} is {said!r}; it has at least two values", *where)
+    elif values[0] not in ("ORIGINAL", "DERIVED"):
+        yield failed(
+            IMAGE_TYPE, f"value 1 of {first} is {values[0]!r}; ORIGINAL or DERIVED is wanted", *where
+        )
+    elif values[1] not in ("PRIMARY", "SECONDARY"):
+        yield failed(
+            IMAGE_TYPE, f"value 2 of {first} is {values[1]!r}; PRIMARY or SECONDARY is wanted", *where
+        )
+    elif subject.sop_class in DX and values[1] != "PRIMARY":
+        yield failed(
+            IMAGE_TYPE, f"value 2 of {first} is {values[1]!r}; PRIMARY is wanted in DX (C.8.11.3.1.1)", *where
+        )
+    else:
+        yield passed(IMAGE_TYPE, said, *where)
+
+
+def spacing(subject: Subject) -> Iterator[Finding]:
+    """Spacings and aspect ratio are two positive numbers."""
+    dataset = subject.dataset
+    good = False
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio"):
+        numbers = dataset.numbers(keyword)
+        if not numbers:
+            continue
+        where = subject.at(keyword)
+        if len(numbers) != 2 or min(numbers) <= 0:
+            said = "\\".join(dataset.texts(keyword))
+            yield failed(SPACING, f"{label(keyword)} is {said!r}; two positive values are wanted", *where)
+        else:
+            good = True
+    pitch, scaled = dataset.numbers("ImagerPixelSpacing"), dataset.numbers("PixelSpacing")
+    aspect = dataset.numbers("PixelAspectRatio")
+    real = scaled or pitch
+    if len(aspect) == 2 and len(real) == 2 and min(aspect) > 0 and min(real) > 0:
+        if abs(aspect[0] / aspect[1] - real[0] / real[1]) > 0.02 * real[0] / real[1]:
+            reason = f"{label('PixelAspectRatio')} {aspect[0]}:{aspect[1]} contradicts the spacing {real[0]} x {real[1]} mm"
+            yield failed(SPACING, reason, *subject.at("PixelAspectRatio"))
+    if len(pitch) == 2 and len(scaled) == 2 and min(pitch) > 0 and scaled[0] > pitch[0] * 1.01:
+        factor = dataset.number("EstimatedRadiographicMagnificationFactor")
+        if factor is not None and factor > 1:
+            reason = f"{label('PixelSpacing')} {scaled[0]} mm is larger than the detector's pitch {pitch[0]} mm, magnification is {factor}"
+            yield failed(SPACING, reason, *subject.at("PixelSpacing", "ImagerPixelSpacing"))
+    if good:
+        yield passed(SPACING, "spacings are positive", *subject.at("ImagerPixelSpacing"))
+
+
+def window(subject: Subject) -> Iterator[Finding]:
+    """Window Center and Window Width."""
+    dataset = subject.dataset
+    centers, widths = dataset.numbers("WindowCenter"), dataset.numbers("WindowWidth")
+    if not widths:
+        return
+    where = subject.at("WindowWidth")
+    linear = (dataset.text("VOILUTFunction") or "LINEAR") == "LINEAR"
+    if any(width < 1 if linear else width <= 0 for width in widths):
+        said = "\\".join(dataset.texts("WindowWidth"))
+        yield failed(WINDOW, f"{label('WindowWidth')} is {said}; at least 1 is wanted", *where)
+    elif centers and len(centers) != len(widths):
+        yield failed(
+            WINDOW,
+            f"{len(centers)} window center(s) and {len(widths)} width(s)",
+            *subject.at("WindowCenter", "WindowWidth"),
+        )
+    else:
+        yield passed(WINDOW, f"window of {widths[0]}", *where)
+
+
+def shape(subject: Subject) -> Iterator[Finding]:
+    """Presentation LUT Shape against Photometric Interpretation."""
+    dataset = subject.dataset
+    lut, kind = dataset.text("PresentationLUTShape"), dataset.text("PhotometricInterpretation")
+    if lut not in ("IDENTITY", "INVERSE") or kind not in ("MONOCHROME1", "MONOCHROME2"):
+        return
+    where = subject.at("PresentationLUTShape", "PhotometricInterpretation")
+    if (lut == "IDENTITY") != (kind == "MONOCHROME2"):
+        yield failed(SHAPE, f"{label('PresentationLUTShape')} is {lut} with {kind}", *where)
+    else:
+        yield passed(SHAPE, f"{lut} with {kind}", *where)
+
+
+def rescale(subject: Subject) -> Iterator[Finding]:
+    """Rescale of DX for presentation is the identity, in unspecified units."""
+    if subject.sop_class != DX_PRESENTATION:
+        return
+    dataset = subject.dataset
+    good = True
+    for keyword, wanted in (("RescaleIntercept", 0), ("RescaleSlope", 1)):
+        value = dataset.number(keyword)
+        if value is not None and value != wanted:
+            good = False
+            yield failed(RESCALE, f"{label(keyword)} is {value}; {wanted} is wanted", *subject.at(keyword))
+    kind = dataset.text("RescaleType")
+    if kind and kind != "US":
+        good = False
+        declared = subject.declared.lists(kind, "RescaleType")
+        reason = f"{label('RescaleType')} is {kind!r}; US is wanted"
+        make = deviates if declared else failed
+        yield make(RESCALE, reason, *subject.at("RescaleType"))
+    if good and kind:
+        yield passed(RESCALE, "rescale is the identity", *subject.at("RescaleSlope"))
+
+
+def orientation(subject: Subject) -> Iterator[Finding]:
+    """Patient Orientation: two directions that are not parallel (PS3.3 C.7.6.1.1.1)."""
+    dataset = subject.dataset
+    values = dataset.texts("PatientOrientation")
+    if not values:
+        return
+    where, said = subject.at("PatientOrientation"), "\\".join(values)
+    name = label("PatientOrientation")
+    animal = dataset.text("AnatomicalOrientationType") == "QUADRUPED"
+    if len(values) != 2 or not all(values):
+        yield failed(ORIENTATION, f"{name} is {said!r}; it has two values", *where)
+        return
+    if animal:
+        return
+    for value in values:
+        if any(letter not in OPPOSITE for letter in value) or len(set(value)) != len(value) or len(value) > 3:
+            if set(value) <= set("".join(ANIMAL)) and _animal(dataset.has("PatientSpeciesCodeSequence")):
+                continue
+            yield failed(
+                ORIENTATION, f"{name} is {said!r}; directions are made of A, P, R, L, H and F", *where
+            )
+            return
+        if any(OPPOSITE[letter] in value for letter in value):
+            yield failed(ORIENTATION, f"{name} is {said!r}: {value} runs two opposite ways", *where)
+            return
+    row, column = values
+    if row[0] in (column[0], OPPOSITE.get(column[0])):
+        yield failed(ORIENTATION, f"{name} is {said!r}: rows and columns run the same way", *where)
+    else:
+        yield passed(ORIENTATION, said, *where)
+
+
+def _animal(species: bool) -> bool:
+    return species

@@ -1,0 +1,418 @@
+"""Pixel Data against the attributes that describe it: length, bits, values, frames, compression.
+
+Rules of this file:
+
+* Where an attribute that a rule needs is missing or impossible, the rule has nothing to say: its absence is
+  judged elsewhere.
+* The facts of the pixels come from the witness, which saw all of them pass by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from bench.checks.finding import Finding, check, deviates, failed, passed
+from bench.checks.iod.subjects import Subject, images
+from bench.checks.iod.tables import label
+
+if TYPE_CHECKING:
+    from bench.checks.case import Case
+    from bench.resultmodel import Evidence
+    from bench.witness.dataset import DataSet
+    from bench.witness.pixels import Pixels
+
+LENGTH: Final = "STD-IOD-010"
+VALUES: Final = "STD-IOD-011"
+BITS: Final = "STD-IOD-012"
+EXTREMES: Final = "STD-IOD-013"
+SAMPLES: Final = "STD-IOD-014"
+SYNTAX: Final = "STD-IOD-015"
+PLANAR: Final = "STD-IOD-016"
+FRAMES: Final = "STD-IOD-017"
+STREAM: Final = "STD-IOD-018"
+ALLOWED: Final = "STD-IOD-026"
+ENCAPSULATED: Final = "STD-IOD-027"
+
+BASELINE: Final = "1.2.840.10008.1.2.4.50"
+NATIVE: Final = frozenset(
+    {
+        "1.2.840.10008.1.2",
+        "1.2.840.10008.1.2.1",
+        "1.2.840.10008.1.2.2",
+        "1.2.840.10008.1.2.1.99",
+        "1.2.840.113619.5.2",
+    }
+)
+ONE: Final = frozenset({"MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"})
+THREE: Final = frozenset(
+    {
+        "RGB",
+        "YBR_FULL",
+        "YBR_FULL_422",
+        "YBR_PARTIAL_420",
+        "YBR_PARTIAL_422",
+        "YBR_ICT",
+        "YBR_RCT",
+        "HSV",
+        "XYB",
+    }
+)
+GRAY: Final = frozenset({"MONOCHROME1", "MONOCHROME2"})
+
+# PS3.5 8.2: what a transfer syntax allows (native ones: everything but the interpretations of one codec)
+INTERPRETATIONS: Final = {
+    BASELINE: GRAY | {"RGB", "YBR_FULL_422", "YBR_FULL"},
+    "1.2.840.10008.1.2.4.51": GRAY | {"RGB", "YBR_FULL_422", "YBR_FULL"},
+    "1.2.840.10008.1.2.4.57": GRAY | {"RGB", "YBR_FULL", "PALETTE COLOR"},
+    "1.2.840.10008.1.2.4.70": GRAY | {"RGB", "YBR_FULL", "PALETTE COLOR"},
+    "1.2.840.10008.1.2.4.80": GRAY | {"RGB", "YBR_FULL", "PALETTE COLOR"},
+    "1.2.840.10008.1.2.4.81": GRAY | {"RGB", "YBR_FULL"},
+    "1.2.840.10008.1.2.4.90": GRAY | {"RGB", "YBR_RCT", "YBR_FULL", "PALETTE COLOR"},
+    "1.2.840.10008.1.2.4.91": GRAY | {"RGB", "YBR_RCT", "YBR_ICT", "YBR_FULL"},
+    "1.2.840.10008.1.2.5": GRAY | {"RGB", "YBR_FULL", "PALETTE COLOR"},
+}
+NATIVE_ONLY_NOT: Final = frozenset({"YBR_ICT", "YBR_RCT", "YBR_PARTIAL_420", "XYB"})
+
+# process of the JPEG family -> SOF markers of its streams
+MARKERS: Final = {
+    BASELINE: (0xC0,),
+    "1.2.840.10008.1.2.4.51": (0xC0, 0xC1),
+    "1.2.840.10008.1.2.4.57": (0xC3,),
+    "1.2.840.10008.1.2.4.70": (0xC3,),
+    "1.2.840.10008.1.2.4.80": (0xF7,),
+    "1.2.840.10008.1.2.4.81": (0xF7,),
+    "1.2.840.10008.1.2.4.90": (0x51,),
+    "1.2.840.10008.1.2.4.91": (0x51,),
+}
+
+DX: Final = ("1.2.840.10008.5.1.4.1.1.1.1", "1.2.840.10008.5.1.4.1.1.1.1.1")
+US: Final = ("1.2.840.10008.5.1.4.1.1.6.1", "1.2.840.10008.5.1.4.1.1.3.1")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The numbers of the Image Pixel module; None where an attribute is missing or no number."""
+
+    rows: int | None
+    columns: int | None
+    samples: int | None
+    frames: int | None  # Number of Frames, 1 when it is absent
+    allocated: int | None
+    stored: int | None
+    high: int | None
+    interpretation: str
+
+    @classmethod
+    def of(cls, dataset: DataSet) -> Layout:
+        """Read them."""
+        frames = _int(dataset, "NumberOfFrames") if dataset.state("NumberOfFrames") == "value" else 1
+        return cls(
+            _int(dataset, "Rows"),
+            _int(dataset, "Columns"),
+            _int(dataset, "SamplesPerPixel"),
+            frames,
+            _int(dataset, "BitsAllocated"),
+            _int(dataset, "BitsStored"),
+            _int(dataset, "HighBit"),
+            dataset.text("PhotometricInterpretation") or "",
+        )
+
+    @property
+    def samples_wanted(self) -> int | None:
+        """Samples per pixel of the photometric interpretation."""
+        return 1 if self.interpretation in ONE else (3 if self.interpretation in THREE else None)
+
+    @property
+    def agreed(self) -> bool:
+        """Whether Samples per Pixel are those of the photometric interpretation."""
+        return self.samples_wanted is None or self.samples in (None, self.samples_wanted)
+
+    @property
+    def frame_bits(self) -> int | None:
+        """Bits of one frame of native pixels; half of the chroma is there with 422 (PS3.3 C.7.6.3.1.2)."""
+        if not self.rows or not self.columns or not self.samples or not self.allocated:
+            return None
+        samples: float = self.samples
+        if self.samples == 3 and self.interpretation in ("YBR_FULL_422", "YBR_PARTIAL_422"):
+            samples = 2
+        if self.samples == 3 and self.interpretation == "YBR_PARTIAL_420":
+            samples = 1.5
+        return int(self.rows * self.columns * samples * self.allocated)
+
+
+def _int(dataset: DataSet, keyword: str) -> int | None:
+    value = dataset.number(keyword)
+    return int(value) if value is not None else None
+
+
+@check(LENGTH, VALUES, BITS, EXTREMES, SAMPLES, SYNTAX, PLANAR, FRAMES, STREAM, ALLOWED, ENCAPSULATED)
+def pixel_data(case: Case) -> Iterator[Finding]:
+    """Every image's pixels."""
+    for subject in images(case):
+        layout = Layout.of(subject.dataset)
+        yield from bits(subject, layout)
+        yield from interpretation(subject, layout)
+        if layout.agreed:
+            yield from planes(subject, layout)
+        pixels = subject.dataset.pixels
+        element = subject.dataset.get("PixelData")
+        if pixels is None or element is None:
+            if not any(
+                subject.dataset.has(k)
+                for k in ("PixelDataProviderURL", "FloatPixelData", "DoubleFloatPixelData")
+            ):
+                yield failed(ENCAPSULATED, f"{label('PixelData')} is missing", *subject.at("PixelData"))
+            continue
+        yield from amount(subject, layout, pixels)
+        yield from values(subject, layout, pixels)
+        yield from stream(subject, layout, pixels)
+
+
+def bits(subject: Subject, layout: Layout) -> Iterator[Finding]:
+    """Bits Allocated, Bits Stored, High Bit; and what the IOD allows of them."""
+    allocated, stored, high = layout.allocated, layout.stored, layout.high
+    if stored is not None and high is not None:
+        where = subject.at("BitsStored", "HighBit")
+        if high != stored - 1:
+            yield failed(
+                BITS, f"High Bit is {high} with Bits Stored {stored}; {stored - 1} is wanted", *where
+            )
+        elif allocated is not None and stored > allocated:
+            yield failed(BITS, f"Bits Stored is {stored} of {allocated} bits allocated", *where)
+        else:
+            yield passed(BITS, f"High Bit {high}, Bits Stored {stored}, Bits Allocated {allocated}", *where)
+    faults = list(_iod_bits(subject, layout))
+    yield from faults
+    if not faults and subject.iod is not None and allocated is not None:
+        yield passed(ALLOWED, "samples and bits are ones of the IOD", *subject.at("BitsAllocated"))
+
+
+def _iod_bits(subject: Subject, layout: Layout) -> Iterator[Finding]:
+    uid, dataset = subject.sop_class, subject.dataset
+
+    def wrong(keyword: str, value: object, allowed: str) -> Finding:
+        return failed(ALLOWED, f"{label(keyword)} is {value}; the IOD allows {allowed}", *subject.at(keyword))
+
+    if uid in DX:
+        if layout.samples not in (None, 1):
+            yield wrong("SamplesPerPixel", layout.samples, "1")
+        if layout.interpretation and layout.interpretation not in GRAY:
+            yield wrong("PhotometricInterpretation", layout.interpretation, "MONOCHROME1 or MONOCHROME2")
+        if layout.allocated not in (None, 8, 16):
+            yield wrong("BitsAllocated", layout.allocated, "8 or 16")
+        if layout.stored is not None and not 6 <= layout.stored <= 16:
+            yield wrong("BitsStored", layout.stored, "6 to 16")
+        if dataset.number("PixelRepresentation") not in (None, 0):
+            yield wrong("PixelRepresentation", dataset.number("PixelRepresentation"), "0")
+    elif uid in US:
+        wide = layout.interpretation in ("PALETTE COLOR", "MONOCHROME2")
+        if layout.allocated is not None and layout.allocated not in ((8, 16) if wide else (8,)):
+            yield wrong("BitsAllocated", layout.allocated, "8 or 16" if wide else "8 with colour")
+        if layout.stored is not None and layout.stored not in ((8, 16) if wide else (8,)):
+            yield wrong("BitsStored", layout.stored, "8 or 16" if wide else "8 with colour")
+        if dataset.number("PixelRepresentation") not in (None, 0):
+            yield wrong("PixelRepresentation", dataset.number("PixelRepresentation"), "0")
+        if layout.interpretation == "MONOCHROME1":
+            yield wrong(
+                "PhotometricInterpretation", layout.interpretation, "MONOCHROME2, PALETTE COLOR, RGB and YBR"
+            )
+
+
+def interpretation(subject: Subject, layout: Layout) -> Iterator[Finding]:
+    """Photometric Interpretation, Samples per Pixel, transfer syntax."""
+    kind, syntax = layout.interpretation, subject.message.transfer_syntax or ""
+    if not kind:
+        return
+    where = subject.at("PhotometricInterpretation", "SamplesPerPixel")
+    wanted = layout.samples_wanted
+    if wanted is not None and layout.samples is not None:
+        if layout.samples != wanted:
+            yield failed(
+                SAMPLES,
+                f"{kind} has {wanted} sample{'s'[: wanted - 1]} per pixel, not {layout.samples}",
+                *where,
+            )
+        else:
+            yield passed(SAMPLES, f"{kind} with {layout.samples} samples", *where)
+    if kind not in ONE | THREE:
+        return
+    at = subject.at("PhotometricInterpretation")
+    if syntax in NATIVE:
+        if kind in NATIVE_ONLY_NOT:
+            yield failed(SYNTAX, f"{kind} belongs to a compressed transfer syntax, the object is native", *at)
+        else:
+            yield passed(SYNTAX, f"{kind} in a native transfer syntax", *at)
+    elif syntax in INTERPRETATIONS:
+        if kind not in INTERPRETATIONS[syntax]:
+            allowed = ", ".join(sorted(INTERPRETATIONS[syntax]))
+            yield failed(SYNTAX, f"{kind} with transfer syntax {syntax}, which allows {allowed}", *at)
+        else:
+            yield passed(SYNTAX, f"{kind} with transfer syntax {syntax}", *at)
+
+
+def planes(subject: Subject, layout: Layout) -> Iterator[Finding]:
+    """Planar Configuration."""
+    dataset = subject.dataset
+    if layout.samples is None:
+        return
+    state, where = dataset.state("PlanarConfiguration"), subject.at("PlanarConfiguration")
+    value = dataset.number("PlanarConfiguration")
+    if layout.samples > 1 and state != "value":
+        yield failed(
+            PLANAR, f"{label('PlanarConfiguration')} is wanted with {layout.samples} samples", *where
+        )
+    elif layout.samples == 1 and state != "absent":
+        yield failed(PLANAR, f"{label('PlanarConfiguration')} has no place with 1 sample per pixel", *where)
+    elif layout.samples > 1:
+        native_422 = layout.interpretation in ("YBR_FULL_422", "YBR_PARTIAL_422", "YBR_PARTIAL_420")
+        must_be_0 = native_422 or subject.message.transfer_syntax in MARKERS
+        if value == 1 and must_be_0:
+            why = layout.interpretation if native_422 else "this compressed transfer syntax"
+            yield failed(PLANAR, f"{label('PlanarConfiguration')} is 1; 0 is wanted with {why}", *where)
+        elif value in (0, 1):
+            yield passed(PLANAR, f"Planar Configuration {value}", *where)
+
+
+def amount(subject: Subject, layout: Layout, pixels: Pixels) -> Iterator[Finding]:
+    """Native or encapsulated, length, number of frames."""
+    where = subject.at("PixelData")
+    syntax = subject.message.transfer_syntax or ""
+    if pixels.encapsulated != (syntax not in NATIVE) and syntax:
+        how = "encapsulated" if pixels.encapsulated else "native"
+        yield failed(ENCAPSULATED, f"{label('PixelData')} is {how} in transfer syntax {syntax}", *where)
+        return
+    yield passed(ENCAPSULATED, "Pixel Data is there", *where)
+    frames = layout.frames
+    if pixels.encapsulated:
+        yield from _fragments(subject, frames, pixels, where)
+        return
+    frame = layout.frame_bits
+    if frame is None or frames is None:
+        return
+    bits_wanted = frame * max(frames, 0)
+    wanted = (bits_wanted + 7) // 8
+    if not layout.agreed:
+        return  # which of the two is wrong is not known: told by STD-IOD-014
+    if pixels.length == wanted + wanted % 2:
+        yield passed(LENGTH, f"{pixels.length} bytes, {frames} frame(s)", *where)
+        yield passed(FRAMES, f"{frames} frame(s)", *where)
+        return
+    size = (frame + 7) // 8
+    there = pixels.length // size if size else 0
+    if subject.dataset.has("NumberOfFrames") and there >= 1 and pixels.length - there * size in (0, 1):
+        where = subject.at("NumberOfFrames", "PixelData")
+        yield failed(
+            FRAMES, f"Number of Frames is {frames}, Pixel Data holds {there} frame(s) of {size} bytes", *where
+        )
+        return
+    reason = (
+        f"{label('PixelData')} has {pixels.length} bytes; {layout.rows} x {layout.columns} x {layout.samples} "
+        f"sample(s) of {layout.allocated} bits in {frames} frame(s) are {wanted}"
+    )
+    yield failed(LENGTH, reason, *where)
+
+
+def _fragments(
+    subject: Subject, frames: int | None, pixels: Pixels, where: tuple[Evidence, ...]
+) -> Iterator[Finding]:
+    if frames is None:
+        return
+    there = len(pixels.fragments)
+    table = len(pixels.offset_table) if pixels.offset_table else None
+    where = subject.at("NumberOfFrames", "PixelData") if subject.dataset.has("NumberOfFrames") else where
+    jpeg = subject.message.transfer_syntax in MARKERS and subject.message.transfer_syntax not in (
+        "1.2.840.10008.1.2.4.90",
+        "1.2.840.10008.1.2.4.91",
+    )
+    if there < frames or not there:
+        yield failed(FRAMES, f"Number of Frames is {frames}, Pixel Data has only {there} fragment(s)", *where)
+    elif table is not None and table != frames:
+        yield failed(FRAMES, f"Number of Frames is {frames}, the offset table names {table}", *where)
+    elif jpeg and pixels.eoi and pixels.eoi != frames:
+        yield failed(
+            FRAMES, f"Number of Frames is {frames}, Pixel Data holds {pixels.eoi} JPEG streams", *where
+        )
+    elif table is not None or (jpeg and pixels.eoi) or there == frames:
+        yield passed(FRAMES, f"{frames} frame(s)", *where)
+
+
+def values(subject: Subject, layout: Layout, pixels: Pixels) -> Iterator[Finding]:
+    """Values within Bits Stored, and the true extremes."""
+    if pixels.encapsulated or pixels.largest is None or pixels.smallest is None:
+        return
+    stored, dataset = layout.stored, subject.dataset
+    if stored is not None and layout.allocated is not None and 0 < stored <= layout.allocated:
+        if layout.high == stored - 1 or pixels.above_bits_stored == 0:
+            if pixels.above_bits_stored:
+                element = dataset.get("PixelData")
+                base = element.offset + element.header if element is not None else 0
+                spot = base + (pixels.first_above_offset or 0)
+                where = (subject.case.at(subject.message, "(7FE0,0010)", offset=spot),)
+                count = pixels.above_bits_stored
+                reason = f"{count} pixel value(s) do not fit {stored} bits stored; the first is at byte {spot} of the data set"
+                yield failed(VALUES, reason, *where)
+            else:
+                yield passed(VALUES, f"all pixels fit {stored} bits", *subject.at("PixelData"))
+    if (
+        layout.samples not in (None, 1)
+        or pixels.above_bits_stored
+        or layout.high not in (None, (stored or 0) - 1)
+    ):
+        return
+    bounds = {"SmallestImagePixelValue": 0, "LargestImagePixelValue": 2**stored - 1 if stored else None}
+    truths = {"SmallestImagePixelValue": pixels.smallest, "LargestImagePixelValue": pixels.largest}
+    for keyword, truth in truths.items():
+        said = dataset.number(keyword)
+        if said is None:
+            continue
+        where = subject.at(keyword)
+        if said == truth:
+            yield passed(EXTREMES, f"{keyword} {said} is that of the pixels", *where)
+            continue
+        reason = f"{label(keyword)} is {said}; the pixels' own is {truth}"
+        declared = _printed_bounds(subject, keyword) if said == bounds[keyword] else None
+        if declared:
+            yield deviates(EXTREMES, f"{reason}; the bound is declared by {declared}", *where)
+        else:
+            yield failed(EXTREMES, reason, *where)
+
+
+def _printed_bounds(subject: Subject, keyword: str) -> str | None:
+    return next((c.id for c, rule in subject.declared.rows(keyword) if rule.match == "bounds"), None)
+
+
+def stream(subject: Subject, layout: Layout, pixels: Pixels) -> Iterator[Finding]:
+    """The header inside the compressed stream."""
+    syntax, head = subject.message.transfer_syntax, pixels.jpeg
+    if not pixels.encapsulated or syntax not in MARKERS or not pixels.fragments:
+        return
+    where = subject.at("PixelData")
+    if head is None:
+        if len(pixels.head) >= 4 and pixels.head[:2] not in (b"\xff\xd8", b"\xff\x4f"):
+            yield failed(STREAM, f"the first fragment is no stream of transfer syntax {syntax}", *where)
+        return
+    faults = []
+    if head.sof not in MARKERS[syntax]:
+        faults.append(
+            f"the stream's process (marker FF{head.sof:02X}) is not that of transfer syntax {syntax}"
+        )
+    elif syntax == "1.2.840.10008.1.2.4.70" and head.predictor not in (None, 1):
+        faults.append(f"the predictor is {head.predictor}, the transfer syntax names 1")
+    pairs = (
+        ("rows", head.rows, layout.rows),
+        ("columns", head.columns, layout.columns),
+        ("components", head.components, layout.samples),
+    )
+    faults += [
+        f"{what} are {inside} in the stream, {said} in the attributes"
+        for what, inside, said in pairs
+        if said is not None and inside != said
+    ]
+    if layout.stored is not None and not layout.stored <= head.precision <= (layout.allocated or 16):
+        faults.append(f"precision is {head.precision} in the stream, Bits Stored {layout.stored}")
+    for fault in faults:
+        yield failed(STREAM, fault, *where)
+    if not faults:
+        yield passed(STREAM, "stream and attributes agree", *where)

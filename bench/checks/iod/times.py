@@ -1,0 +1,157 @@
+"""Dates and times of an object in their order, and the patient's age.
+
+Rules of this file:
+
+* Two moments are compared as precisely as both are known: without a time, or with a shorter one, only the common part.
+* Study Date and Time may be those of the schedule (ruling D1); then they say nothing about what came first.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from bench.checks.finding import Finding, check, failed, passed, remark
+from bench.checks.iod.subjects import Subject, subjects
+from bench.checks.iod.tables import label
+
+if TYPE_CHECKING:
+    from bench.checks.case import Case
+    from bench.witness.dataset import DataSet
+
+ORDER: Final = "STD-IOD-030"
+AGE: Final = "STD-IOD-031"
+_DATE: Final = re.compile(r"(\d{4})[.]?(\d\d)[.]?(\d\d)$")
+_TIME: Final = re.compile(r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?$")
+CHAIN: Final = (
+    ("SeriesDate", "SeriesTime"),
+    ("AcquisitionDate", "AcquisitionTime"),
+    ("ContentDate", "ContentTime"),
+)
+ELDEST: Final = 130
+"""Years that nobody lives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A date, and as much of a time (digits HHMMSS.FFFFFF without the point) as is known."""
+
+    date: str
+    time: str = ""
+
+    def after(self, other: Moment) -> bool:
+        """Whether this is later, as far as both are known."""
+        if self.date != other.date:
+            return self.date > other.date
+        common = min(len(self.time), len(other.time))
+        return self.time[:common] > other.time[:common]
+
+    def __str__(self) -> str:
+        return f"{self.date} {self.time}".strip()
+
+
+def moment(dataset: DataSet, date_keyword: str, time_keyword: str) -> Moment | None:
+    """Read a date with its time; None when the date is missing or is none."""
+    return moment_of(dataset.text(date_keyword) or "", dataset.text(time_keyword) or "")
+
+
+def moment_of(date: str, time: str) -> Moment | None:
+    """Make a moment of the texts of a DA and a TM."""
+    found = _DATE.match(date)
+    if not found or real_date(date) is None:
+        return None
+    time = time.replace(":", "")
+    return Moment("".join(found.groups()), time.replace(".", "") if _TIME.match(time) else "")
+
+
+def real_date(date: str) -> datetime.date | None:
+    """Return a DA as a date, None for one that is no date."""
+    found = _DATE.match(date)
+    if not found:
+        return None
+    try:
+        return datetime.date(*(int(part) for part in found.groups()))
+    except ValueError:
+        return None
+
+
+@check(ORDER, AGE)
+def dates(case: Case) -> Iterator[Finding]:
+    """Every object."""
+    for subject in subjects(case):
+        yield from birth(subject)
+        yield from chain(subject)
+        yield from age(subject)
+
+
+def birth(subject: Subject) -> Iterator[Finding]:
+    """Nobody is imaged before being born."""
+    dataset = subject.dataset
+    born, study = (
+        moment(dataset, "PatientBirthDate", "PatientBirthTime"),
+        moment(dataset, "StudyDate", "StudyTime"),
+    )
+    if born is None or study is None:
+        return
+    where = subject.at("PatientBirthDate", "StudyDate")
+    if born.date > study.date:
+        reason = f"{label('PatientBirthDate')} {born.date} is after {label('StudyDate')} {study.date}"
+        yield failed(ORDER, reason, *where)
+    elif int(study.date[:4]) - int(born.date[:4]) > ELDEST:
+        yield remark(
+            ORDER,
+            f"{label('PatientBirthDate')} {born.date} is more than {ELDEST} years before the study",
+            *where,
+        )
+    else:
+        yield passed(ORDER, "born before the study", *where)
+
+
+def chain(subject: Subject) -> Iterator[Finding]:
+    """Series, acquisition, content; and the study where it is no schedule's."""
+    dataset = subject.dataset
+    known = [(pair, when) for pair in CHAIN if (when := moment(dataset, *pair)) is not None]
+    good = bool(known)
+    for (earlier, one), (later, other) in zip(known, known[1:], strict=False):
+        if one.after(other):
+            good = False
+            reason = f"{label(earlier[0])} {one} is after {label(later[0])} {other}"
+            yield failed(ORDER, reason, *subject.at(*earlier, *later))
+    study = moment(dataset, "StudyDate", "StudyTime")
+    if study is not None and known and study.after(known[0][1]):
+        pair, when = known[0]
+        yield remark(
+            ORDER,
+            f"{label('StudyDate')} {study} is after {label(pair[0])} {when}: a scheduled start?",
+            *subject.at("StudyDate", pair[0]),
+        )
+    if good and len(known) > 1:
+        yield passed(
+            ORDER, "series, acquisition and content in order", *subject.at(*(pair[0] for pair, _ in known))
+        )
+
+
+def age(subject: Subject) -> Iterator[Finding]:
+    """Patient's Age at the time of the study."""
+    dataset = subject.dataset
+    text = dataset.text("PatientAge") or ""
+    born, study = (
+        real_date(dataset.text("PatientBirthDate") or ""),
+        real_date(dataset.text("StudyDate") or ""),
+    )
+    if born is None or study is None or not re.fullmatch(r"\d{3}[DWMY]", text) or born > study:
+        return
+    days = (study - born).days
+    unit = {"D": 1.0, "W": 7.0, "M": 30.44, "Y": 365.25}[text[3]]
+    where = subject.at("PatientAge", "PatientBirthDate", "StudyDate")
+    if abs(int(text[:3]) - days / unit) > 1.1 + 0.01 * days / unit:
+        yield failed(
+            AGE,
+            f"{label('PatientAge')} is {text}; from {born} to {study} are {days / unit:.1f} of these",
+            *where,
+        )
+    else:
+        yield passed(AGE, f"{text}", *where)
