@@ -19,7 +19,7 @@ from bench.checks.finding import Finding, check, deviates, failed, passed, remar
 from bench.checks.upperlayer.deal import IMPLICIT, Deal, deals
 from bench.checks.upperlayer.items import KNOWN, NAMES, Item, Negotiation, uid_of
 from bench.resultmodel import Evidence
-from bench.statements import Statement
+from bench.statements.model import Statement
 from bench.witness.model import Pdu
 
 APPLICATION: Final = "1.2.840.10008.3.1.1.1"
