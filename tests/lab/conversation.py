@@ -19,6 +19,7 @@ A guide::
   ``command=`` bytes instead of everything; ``how=Cut(...)`` for odd PDVs.
 * ``a.say(side, bytes)`` puts any bytes on the wire; ``a.pdu(side, pdu)`` any PDU value of simulators.wire.
 * ``lab.wait(seconds)``; ``lab.time`` may be set (also back: conversations interleave by time).
+* ``lab.client_port``, ``lab.isn``: the same for every connection (reused ports, sequence numbers that wrap).
 * ``with a.unseen(): …`` what is said inside is missing; ``lab.missing_until = time`` the capture began there.
 * ``lab.edit(fn)``: fn(:class:`Outgoing`) sees every message before it is encoded, ``lab.edit_request(fn)`` every
   A-ASSOCIATE-RQ: the way to make one defect in a right conversation.
@@ -374,6 +375,8 @@ class Lab:
     request_edits: list[Callable[[AssociateRequest], AssociateRequest]] = field(default_factory=list)
     missing_until: float = 0.0
     interfaces: dict[str, int] = field(default_factory=dict)
+    client_port: int | None = None
+    isn: tuple[int, int] | None = None
     _port: int = 49152
 
     def wait(self, seconds: float) -> None:
@@ -400,6 +403,8 @@ class Lab:
         mss: int | None = None,
     ) -> network.Stream:
         """A TCP connection without DICOM on it (``stream.add``)."""
+        client_port = client_port or self.client_port
+        isn = isn or self.isn
         if client_port is None:
             client_port, self._port = self._port, self._port + 1
         number = len(self.streams) + 1
