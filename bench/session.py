@@ -28,6 +28,7 @@ from typing import Any, Final, Protocol
 
 from bench.checks.outside import ask, at_fault
 from bench.enter import HELD, outer_pids
+from bench.judge.inrun import clauses
 from bench.plan import DEFAULT_SEED, DEFAULT_TIMEOUT_S, not_runnable
 from bench.report import render
 from bench.results import (
@@ -186,6 +187,8 @@ class Worker:
                 result = at_fault(result, trouble)
             progress({"phase": "outside judges"})
             result = ask(result, folder, cell.scenario.product, tshark=self._options.second_witness)
+            progress({"phase": "clauses"})
+            result = clauses(result, folder, cell.scenario.product)
             write_cell(self._run_dir, result)
         else:
             lines = (folder / "bench.log").read_text(errors="replace").strip().splitlines()
@@ -275,6 +278,7 @@ def run_info(run_dir: Path, cells: Sequence[Cell], options: Options) -> RunInfo:
         versions=library_versions(),
         testbed=testbed.name,
         command=options.command,
+        statement=cells[0].scenario.product if cells else None,
         planned=tuple(planned(cell) for cell in cells),
     )
 

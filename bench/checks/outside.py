@@ -1,4 +1,4 @@
-"""What is added to a finished cell outside of its sandbox: the statement's words, pictures, and outside judges.
+"""What is added to a finished cell outside of its sandbox: pictures, and outside judges.
 
 tshark looks at its capture, dciodvfy at its objects; both are written by nobody here.
 
@@ -18,8 +18,7 @@ from typing import Final
 from bench.checks import object_judge, second_witness
 from bench.journal import Event, read
 from bench.report.pictures import CellPictures
-from bench.results import CellResult, ClauseResult
-from bench.statements import describe
+from bench.results import CellResult
 from bench.verdict import Verdict, combine
 
 PLAIN: Final = frozenset({None, "air", "flat"})
@@ -31,7 +30,6 @@ LIKENESS: Final = 0.9
 def ask(result: CellResult, folder: Path, product: str, *, tshark: bool) -> CellResult:
     """Return the result with what the outside judges say about the cell in ``folder``."""
     events = list(read(folder / "journal.jsonl", lenient=True))
-    result = replace(result, clauses=tuple(_titled(clause) for clause in result.clauses))
     result = _objects(result, folder, product, events)
     result = _pictures(result, folder, events)
     return _messages(result, folder, events) if tshark else result
@@ -42,12 +40,6 @@ def at_fault(result: CellResult, why: str) -> CellResult:
     verdict = combine([result.verdict, Verdict.ERROR])
     reason = result.reason if verdict is not Verdict.ERROR else f"The bench failed: {why}"
     return replace(result, verdict=verdict, reason=reason, errors=(*result.errors, why))
-
-
-def _titled(clause: ClauseResult) -> ClauseResult:
-    """Give a clause the statement's own words, so that a reader need not know ids by heart."""
-    text = describe(clause.id)
-    return clause if text is None else replace(clause, title=text.title)
 
 
 def _failed(result: CellResult, why: str) -> CellResult:

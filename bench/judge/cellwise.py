@@ -24,7 +24,7 @@ from bench.checks.second_witness import count_journal
 from bench.journal import Event
 from bench.judge.deviations import Deviation
 from bench.judge.engine import Judged, judge_capture
-from bench.judge.inputs import CAPTURE, InputError, config_of, events_of
+from bench.judge.inputs import CAPTURE, InputError, as_it_went, config_of, events_of
 from bench.judge.who import NoSut, choose
 from bench.resultmodel import CellResult, ClauseResult, RunInfo, WireFacts
 from bench.statements.model import Statement
@@ -70,7 +70,7 @@ def judge_cell(
         return _untouched(base, "There is no capture: no clause was judged on the wire.", statement)
     try:
         events = events_of(folder)
-        settings = config if config is not None else config_of(folder, info)
+        settings = as_it_went(config if config is not None else config_of(folder, info), events)
         capture = witness.read(path, progress=progress)
     except (InputError, witness.NotACapture) as error:
         return _at_fault(base, str(error))

@@ -9,9 +9,10 @@ Rules of this file:
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from bench.checks.case import SutConfig
 from bench.journal import Event, JournalError, read
@@ -143,4 +144,31 @@ def config_of(folder: Path, info: RunInfo | None = None) -> SutConfig:
     return SutConfig(values, "the run folder") if values else SutConfig()
 
 
-__all__ = ["CaptureInput", "CellInput", "InputError", "RunInput", "config_of", "events_of", "find"]
+def as_it_went(config: SutConfig, events: Iterable[Event]) -> SutConfig:
+    """Return a configuration without what was changed on the way: at which moment which value held is not known.
+
+    AE titles are kept, old and new: they tell who the SUT is.
+    """
+    changed: dict[str, Any] = {}
+    for event in events:
+        if event.kind == "sut.request" and event.data.get("do") == "configure":
+            changed |= dict(event.data.get("args") or {})
+    if not changed:
+        return config
+    values = {key: value for key, value in config.values.items() if key not in changed}
+    if changed.get("ae_title"):
+        before = config.get("ae_titles", ())
+        values["ae_titles"] = tuple(dict.fromkeys((*before, str(changed["ae_title"]))))
+    return SutConfig(values, config.source)
+
+
+__all__ = [
+    "CaptureInput",
+    "CellInput",
+    "InputError",
+    "RunInput",
+    "as_it_went",
+    "config_of",
+    "events_of",
+    "find",
+]

@@ -5,6 +5,7 @@ Rules of this file:
 * Pure: it looks at results, never at live objects.
 * ERROR and FAIL are never mixed: an error of the bench stands beside a failure of the SUT, and both are shown.
 * A cell in which nothing was expected proves nothing: INCONCLUSIVE.
+* Clauses are not judged here: :mod:`bench.judge.cellwise` reads the cell's capture for that.
 """
 
 from __future__ import annotations
@@ -17,8 +18,6 @@ from bench.expect.outcome import FaultOutcome
 from bench.plan import Plan, shown
 from bench.results import (
     CellResult,
-    ClauseResult,
-    Evidence,
     ExpectationResult,
     FaultResult,
     NearMiss,
@@ -69,7 +68,7 @@ def judge(
         expectations=expectations,
         strictness=strictness,
         faults=tuple(_fault(f) for f in report.faults),
-        clauses=_clauses(plan, verdict, expectations),
+        covers=tuple(scenario.covers),
         repeat=plan.repeat,
         errors=tuple(all_errors),
     )
@@ -159,27 +158,6 @@ def _miscounted(plan: Plan, walk: Walk) -> str:
         if walk.requests[kind] != predicted.get(kind, 0)
     ]
     return f"The scenario predicts other messages: {', '.join(wrong)}." if wrong else ""
-
-
-def _clauses(
-    plan: Plan, verdict: Verdict, expectations: Sequence[ExpectationResult]
-) -> tuple[ClauseResult, ...]:
-    """Clauses that the scenario exercises.
-
-    Its expectations look at a few attributes and moments; whether every word of a clause is kept is for a check of
-    that clause to say.  So a clause is exercised here, and never green for that alone.
-    """
-    evidence = tuple(Evidence(seq=seq) for e in expectations for seq in e.matched[:1])[:3]
-    held = "its scenario passed" if verdict.green else "its scenario did not pass"
-    return tuple(
-        ClauseResult(
-            id=clause,
-            verdict=Verdict.INCONCLUSIVE,
-            reason=f"exercised, and {held}; its own words are not judged yet",
-            evidence=evidence,
-        )
-        for clause in plan.cell.scenario.covers
-    )
 
 
 __all__ = ["Status", "judge"]
