@@ -41,11 +41,11 @@ class Declared:
                 if self.sop_class in (rule.sop_classes or section.sop_classes):
                     yield clause, rule
 
-    def allows(self, state: str, *path: str) -> str | None:
-        """Return who declares that an attribute may be ``absent`` or ``empty``, None when nobody does."""
+    def allows(self, state: str, kind: str, *path: str) -> str | None:
+        """Return who declares that an attribute of a type may be ``absent`` or ``empty``, None when nobody does."""
         rows = list(self.rows(*path))
         if rows:
-            ids = [clause.id for clause, rule in rows if _weaker(rule.types.promised, state)]
+            ids = [clause.id for clause, rule in rows if _weaker(rule.types.promised, kind, state)]
             return ids[0] if len(ids) == len(rows) else None
         if (self.statement.prefix, path[-1]) in RULED:
             return RULED[self.statement.prefix, path[-1]]
@@ -78,5 +78,8 @@ class Declared:
         return None
 
 
-def _weaker(promised: str | None, state: str) -> bool:
-    return promised in (("2C", "3", "1C") if state == "absent" else ("2", "2C", "3"))
+def _weaker(promised: str | None, kind: str, state: str) -> bool:
+    """Whether a promised type allows what the standard's type forbids."""
+    if state == "empty":
+        return promised in ("2", "2C", "3")
+    return promised == "3" or (promised in ("1C", "2C") and kind in ("1", "2"))

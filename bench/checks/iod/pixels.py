@@ -196,7 +196,7 @@ def _iod_bits(subject: Subject, layout: Layout) -> Iterator[Finding]:
         return failed(ALLOWED, f"{label(keyword)} is {value}; the IOD allows {allowed}", *subject.at(keyword))
 
     if uid in DX:
-        if layout.samples not in (None, 1):
+        if layout.samples not in (None, 1) and layout.agreed:
             yield wrong("SamplesPerPixel", layout.samples, "1")
         if layout.interpretation and layout.interpretation not in GRAY:
             yield wrong("PhotometricInterpretation", layout.interpretation, "MONOCHROME1 or MONOCHROME2")
@@ -359,6 +359,7 @@ def values(subject: Subject, layout: Layout, pixels: Pixels) -> Iterator[Finding
         layout.samples not in (None, 1)
         or pixels.above_bits_stored
         or layout.high not in (None, (stored or 0) - 1)
+        or pixels.length * 8 < (layout.frame_bits or 0) * (layout.frames or 1)
     ):
         return
     bounds = {"SmallestImagePixelValue": 0, "LargestImagePixelValue": 2**stored - 1 if stored else None}

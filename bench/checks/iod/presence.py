@@ -122,11 +122,13 @@ def _one(
     if kind in ("1", "2"):
         seen.add(TYPE_1 if kind == "1" else TYPE_2)
         if state == "absent" or (state == "empty" and kind == "1"):
-            yield _lack(subject, TYPE_1 if kind == "1" else TYPE_2, state, dataset, path, f"type {kind}")
+            yield _lack(
+                subject, TYPE_1 if kind == "1" else TYPE_2, state, dataset, path, f"type {kind}", kind
+            )
         return
     rule = TYPE_1C if kind == "1C" else TYPE_2C
     if state == "empty" and kind == "1C":
-        yield _lack(subject, rule, state, dataset, path, "type 1C")
+        yield _lack(subject, rule, state, dataset, path, "type 1C", kind)
         return
     if attribute.condition is None:
         return
@@ -134,7 +136,9 @@ def _one(
     if holds is None:
         return
     if holds and state == "absent":
-        yield _lack(subject, rule, state, dataset, path, f"type {kind}, when {attribute.condition.when}")
+        yield _lack(
+            subject, rule, state, dataset, path, f"type {kind}, when {attribute.condition.when}", kind
+        )
     elif not holds and state == "value" and attribute.condition.absent_otherwise:
         reason = f"{label(*path)} is there although its condition ({attribute.condition.when}) is false"
         yield failed(NOT_ALLOWED, reason, *subject.at(keyword, owner=dataset))
@@ -143,12 +147,18 @@ def _one(
 
 
 def _lack(
-    subject: Subject, rule: str, state: str, dataset: DataSet, path: tuple[str, ...], wanted: str
+    subject: Subject,
+    rule: str,
+    state: str,
+    dataset: DataSet,
+    path: tuple[str, ...],
+    wanted: str,
+    kind: str = "1",
 ) -> Finding:
     what = "is missing" if state == "absent" else "is empty"
     reason = f"{label(*path)} {what}; {wanted} in the {subject.iod.name if subject.iod else 'object'} IOD"
     where = subject.at(path[-1], owner=dataset)
-    declared = subject.declared.allows(state, *path)
+    declared = subject.declared.allows(state, kind, *path)
     if declared is not None:
         return deviates(rule, f"{reason}; declared by {declared}", *where)
     return failed(rule, reason, *where)

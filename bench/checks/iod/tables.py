@@ -98,7 +98,7 @@ def _module(name: str) -> Mapping[str, Attribute]:
 def _attributes(rows: Mapping[str, Any], path: str) -> dict[str, Attribute]:
     found = {}
     for keyword, row in rows.items():
-        if keyword == "*":
+        if keyword not in elements():  # the mark of a coded entry, or of a repeating group
             continue
         kind, items = (row, {}) if isinstance(row, str) else row
         where = f"{path}.{keyword}"
