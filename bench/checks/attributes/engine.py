@@ -300,7 +300,7 @@ def _as_printed(row: Row, texts: tuple[str, ...]) -> bool:
     printed = row.clause.printed
     if printed.value is None or printed.tag is not None or not texts:
         return False
-    return all(values.word_in(text, printed.value) for text in texts)
+    return values.word_in("\\".join(texts), printed.value)
 
 
 def _because(row: Row) -> str:
