@@ -1,0 +1,1 @@
+"""Checks of what VXvue's statement says about its behaviour."""

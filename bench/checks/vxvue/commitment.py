@@ -1,0 +1,304 @@
+"""VX-SC-001 … -012: commitment is asked for what was sent, after it was sent, and every report is answered.
+
+Rules of this file:
+
+* What counts as sent is what the archive on the commitment peer's host took; where no object went to that host, the
+  one archive that there is; where there are several, nothing is compared (ruling C6).
+* A report of a transaction that the capture does not show may be answered with a failure (VX-D-21), and so may the
+  repetition of a report that was answered.
+* Ending the N-ACTION's association before the report comes is the other branch, not a fault (ruling C7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from bench.checks.case import Case, Stored
+from bench.checks.finding import Finding, Unseen, check, failed, inconclusive, not_applicable, passed
+from bench.checks.services.commitment import Report, Request, answered, is_commitment, reports, requests
+from bench.checks.services.common import (
+    COMMITMENT,
+    COMMITMENT_INSTANCE,
+    complain,
+    idle_associations,
+    opening,
+    peer,
+    proposes,
+    release_finding,
+    status_text,
+    tag,
+    uid,
+    whole,
+)
+from bench.checks.services.mpps import changes
+from bench.witness.model import Association
+
+EXPLICIT_LE: Final = "1.2.840.10008.1.2.1"
+UNSEEN: Final = {
+    "VX-SC-012": Unseen("operator", "the mark of the study is shown at the product"),
+}
+
+
+@check("VX-SC-001", "VX-SC-002", "VX-SC-004")
+def steps(case: Case) -> Iterator[Finding]:
+    """Association, N-ACTION, release."""
+    asked = requests(case)
+    yield from opening(case, "VX-SC-001", "Storage Commitment", (COMMITMENT,), (r.message for r in asked))
+    for request in asked:
+        command = request.message.command
+        at = case.at(request.message)
+        faults = []
+        if command.get("ActionTypeID") not in (1, None):
+            faults.append(f"Action Type ID {command.get('ActionTypeID')}")
+        if command.sop_class != COMMITMENT:
+            faults.append(f"SOP class {command.sop_class}")
+        if command.sop_instance != COMMITMENT_INSTANCE:
+            faults.append(f"SOP instance {command.sop_instance}")
+        if faults:
+            text = f"N-ACTION with {', '.join(faults)}; action 1 on {COMMITMENT_INSTANCE} is wanted"
+            yield failed("VX-SC-002", text, at)
+        else:
+            yield passed("VX-SC-002", "N-ACTION 1 on the well-known instance", at)
+    for association in idle_associations(case, (COMMITMENT,)):
+        text = f"an association for commitment to {peer(association)} is released without an N-ACTION-RQ"
+        yield failed("VX-SC-002", text, case.at(association))
+    for association in case.outgoing:
+        if proposes(association, COMMITMENT):
+            yield release_finding(case, "VX-SC-004", association)
+
+
+# -- the report ---------------------------------------------------------------------------------------------
+
+
+@check("VX-SC-003", "VX-SC-006", "VX-SC-010", "VX-SC-011")
+def report_answered(case: Case) -> Iterator[Finding]:
+    """Reports on the request's association and on separate ones are answered; success and failure are processed."""
+    done: set[str] = set()
+    for report in reports(case):
+        same = case.side(case.association(report.message)) == "requestor"
+        id = "VX-SC-003" if same else "VX-SC-006"
+        final = report.exchange.final
+        yield _answer(case, id, report, report.transaction in done)
+        if report.request is None or report.transaction in done or final is None:
+            continue
+        which = {1: "VX-SC-010", 2: "VX-SC-011"}.get(report.event or 0)
+        if which is not None:
+            kind = "success" if report.event == 1 else "failure"
+            at = case.at(final)
+            if final.command.status == 0:
+                yield passed(which, f"the report of {kind} is answered as processed (0000H)", at)
+            else:
+                text = f"the report of {kind} is answered with {status_text(final.command.status)}"
+                yield failed(which, text, at)
+        if final.command.status == 0:
+            done.add(report.transaction)
+
+
+def _answer(case: Case, id: str, report: Report, again: bool) -> Finding:
+    final = report.exchange.final
+    if final is not None and final.command.status != 0 and (again or report.request is None):
+        why = "the report was answered before" if again else "its request is not in the capture"
+        return not_applicable(id, f"answered with {status_text(final.command.status)}; {why}", case.at(final))
+    return answered(case, id, report)
+
+
+@check("VX-SC-005", "VX-SC-007")
+def separate_association(case: Case) -> Iterator[Finding]:
+    """The commitment peer's association is accepted, and ends with its release."""
+    for association in case.incoming:
+        if not proposes(association, COMMITMENT):
+            continue
+        yield _accepted(case, association)
+        if association.accepted and any(is_commitment(m) for m in association.messages):
+            yield _closed(case, association)
+
+
+def _accepted(case: Case, association: Association) -> Finding:
+    id = "VX-SC-005"
+    at = case.at(association.answer or association, association=association)
+    contexts = [c for c in association.contexts.values() if c.abstract == COMMITMENT]
+    usable = [
+        c
+        for c in contexts
+        if EXPLICIT_LE in c.proposed and c.proposed_role is not None and c.proposed_role[1]
+    ]
+    if association.accepted and any(c.accepted for c in contexts):
+        return passed(id, f"the association of {association.calling} is accepted", at)
+    names = {a.calling for a in case.outgoing} | set(case.sut.ae_titles)
+    if case.config.get("receiver") is False:
+        return not_applicable(id, "the receiver is off", at)
+    if not usable:
+        return not_applicable(id, "the peer proposes no Explicit VR LE with the role of SCP", at)
+    if names and association.called not in names:
+        return not_applicable(
+            id, f"the peer calls '{association.called}', which is not the product's title", at
+        )
+    if complain(association.problems, "requestor"):
+        return not_applicable(id, "the peer broke the protocol", at)
+    if association.answer is None:
+        last = case.capture.last_time or association.last_time
+        if whole(association) and association.end != "open" and association.ended_by == "acceptor":
+            return failed(id, "the commitment peer's association is not answered", at)
+        waited = whole(association) and last - association.first_time > 30.0
+        verdict = failed if waited else inconclusive
+        return verdict(id, "no answer to the commitment peer's association is in the capture", at)
+    kind = "rejected" if not association.accepted else "accepted without its presentation context"
+    return failed(id, f"the commitment peer's association is {kind}", at)
+
+
+def _closed(case: Case, association: Association) -> Finding:
+    id = "VX-SC-007"
+    ours = case.side(association)
+    asked = next((p for p in association.pdus if p.kind == "A-RELEASE-RQ" and p.side != ours), None)
+    reply = next((p for p in association.pdus if p.kind == "A-RELEASE-RP" and p.side == ours), None)
+    abort = next((p for p in association.pdus if p.kind == "A-ABORT"), None)
+    own = next((p for p in association.pdus if p.kind == "A-RELEASE-RQ" and p.side == ours), None)
+    if asked is not None and reply is not None:
+        return passed(
+            id, "the peer releases, the product answers A-RELEASE-RP", case.at(reply, association=association)
+        )
+    if own is not None and asked is None:
+        text = "the product asks for the release; the peer, who opened the association, should"
+        return failed(id, text, case.at(own, association=association))
+    if abort is not None and abort.side == ours:
+        at = case.at(abort, association=association)
+        if complain(association.problems, "requestor"):
+            return not_applicable(id, "the peer broke the protocol; the association was aborted", at)
+        waited = abort.time - max((m.last_time for m in association.messages), default=abort.time)
+        if waited >= 10.0:
+            return not_applicable(id, "the peer did not release for a while; the association was aborted", at)
+        return failed(id, "the product aborts the commitment peer's association", at)
+    at = case.at(association)
+    if abort is not None:
+        return not_applicable(id, "the peer aborted the association", at)
+    if asked is not None and whole(association) and association.end != "open":
+        at = case.at(asked, association=association)
+        return failed(id, "the peer's A-RELEASE-RQ is not answered", at)
+    if association.end in ("closed", "reset") and association.ended_by == ours and whole(association):
+        return failed(id, "the product closes the connection instead of waiting for the release", at)
+    if association.end in ("closed", "reset"):
+        return not_applicable(id, "the connection was ended by the peer", at)
+    return inconclusive(id, "the end of the association is not in the capture", at)
+
+
+# -- what is asked for --------------------------------------------------------------------------------------
+
+
+def archive(case: Case, request: Request) -> tuple[Stored, ...] | None:
+    """Return what the SUT sent to the archive that a request concerns; None when it cannot be told."""
+    host = case.association(request.message).acceptor.address
+    sent = {s.message: case.association(s.message).acceptor.address for s in case.objects}
+    hosts = set(sent.values())
+    if host not in hosts:
+        if len(hosts) != 1:
+            return None
+        (host,) = hosts
+    return tuple(s for s in case.objects if sent[s.message] == host)
+
+
+@check("VX-SC-008")
+def after_all_stores(case: Case) -> Iterator[Finding]:
+    """Commitment is asked when the stores of the study are complete."""
+    for request in requests(case):
+        sent = archive(case, request)
+        at = case.at(request.message)
+        if sent is None:
+            continue
+        moment = request.message.first_time
+        named = {i for _, i in request.names}
+        studies = {uid(s.dataset, "StudyInstanceUID") for s in sent if s.sop_instance in named} - {""}
+        earlier = {s.sop_instance for s in sent if s.message.first_time <= moment}
+        fault = next((t for s in sent if (t := _too_early(case, request, s, studies, earlier))), None)
+        if fault is not None:
+            stored, text = fault
+            yield failed("VX-SC-008", text, at, case.at(stored.message))
+        elif any(s.sop_instance in named and s.message.first_time <= moment for s in sent):
+            yield passed("VX-SC-008", "asked after the stores of the study", at)
+
+
+def _too_early(
+    case: Case, request: Request, stored: Stored, studies: set[str], earlier: set[str]
+) -> tuple[Stored, str] | None:
+    """Tell why a C-STORE shows that a request came before the stores were complete."""
+    moment = request.message.first_time
+    association = case.association(stored.message)
+    named = {i for _, i in request.names}
+    mine = stored.sop_instance in named or uid(stored.dataset, "StudyInstanceUID") in studies
+    if not mine:
+        return None
+    if stored.message.first_time <= moment:
+        final = stored.exchange.final
+        if final is not None and final.first_time > moment:
+            return stored, f"commitment is asked before the C-STORE of {stored.sop_instance} is answered"
+        return None
+    if stored.sop_instance in earlier:
+        return None  # sent again
+    if stored.sop_instance in named:
+        return stored, f"commitment is asked for {stored.sop_instance} before it is sent"
+    if association.first_time < moment:
+        return stored, "commitment is asked while images of the study are still being sent"
+    for message in changes(case):
+        if message.last_time <= moment and message.dataset is not None:
+            for series in message.dataset.items("PerformedSeriesSequence"):
+                for item in series.items("ReferencedImageSequence"):
+                    if uid(item, "ReferencedSOPInstanceUID") == stored.sop_instance:
+                        return (
+                            stored,
+                            f"commitment is asked before {stored.sop_instance} of the study is sent",
+                        )
+    return None
+
+
+@check("VX-SC-009")
+def exactly_the_sent(case: Case) -> Iterator[Finding]:
+    """The request names exactly what was stored there."""
+    everything = {i for r in requests(case) for _, i in r.names}
+    for request in requests(case):
+        named = list(dict.fromkeys(i for _, i in request.names if i))
+        if not named:
+            continue
+        at = case.at(request.message, tag("ReferencedSOPSequence"))
+        sent = archive(case, request)
+        moment = request.message.first_time
+        if sent is None:
+            yield inconclusive("VX-SC-009", "what this archive took is not in the capture", at)
+            continue
+        took = {s.sop_instance: s for s in sent if s.accepted and s.exchange.final is not None}
+        before = {i: s for i, s in took.items() if s.exchange.final and s.exchange.final.first_time <= moment}
+        known = [i for i in named if i in before]
+        if not known:
+            refused = [s for s in sent if s.sop_instance in named and s.exchange.final is not None]
+            if refused and not any(s.accepted for s in refused):
+                text = f"{refused[0].sop_instance} is named; its C-STORE got {status_text(refused[0].exchange.status)}"
+                yield failed("VX-SC-009", text, at, case.at(refused[0].message))
+            else:
+                yield inconclusive("VX-SC-009", "the C-STOREs of what is named are not in the capture", at)
+            continue
+        gaps = any(not whole(case.association(s.message)) for s in sent)
+        studies = {uid(before[i].dataset, "StudyInstanceUID") for i in known} - {""}
+        missing = [
+            s
+            for i, s in before.items()
+            if i not in everything and uid(s.dataset, "StudyInstanceUID") in studies
+        ]
+        sent_at_all = {s.sop_instance: s for s in sent}
+        foreign = [i for i in named if i not in before and i not in took]
+        if missing:
+            text = f"{missing[0].sop_instance} of the study was stored there and is not named"
+            if len(missing) > 1:
+                text += f" ({len(missing)} instances)"
+            yield failed("VX-SC-009", text, at, case.at(missing[0].message))
+        elif foreign and foreign[0] in sent_at_all:
+            stored = sent_at_all[foreign[0]]
+            text = f"{foreign[0]} is named; its C-STORE got {status_text(stored.exchange.status)}"
+            yield failed("VX-SC-009", text, at, case.at(stored.message))
+        elif foreign and not gaps:
+            text = (
+                f"{foreign[0]} is named and was not stored there ({len(foreign)} of {len(named)} instances)"
+            )
+            yield failed("VX-SC-009", text, at)
+        elif foreign:
+            yield inconclusive("VX-SC-009", "what was stored is not wholly in the capture", at)
+        else:
+            yield passed("VX-SC-009", f"names the {len(named)} instances that were stored", at)
