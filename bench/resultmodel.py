@@ -314,6 +314,27 @@ class WireFacts(Model):
 
 
 @dataclass(frozen=True, kw_only=True)
+class JudgeLine(Model):
+    """A line of an outside judge and how it stands to the bench: ``agreed``, ``explained`` (``why``), ``open``."""
+
+    severity: str
+    text: str
+    standing: str
+    why: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeOpinion(Model):
+    """What an outside judge says of one object; ``error`` tells why it could not look."""
+
+    judge: str
+    object: str
+    kind: str = ""
+    lines: tuple[JudgeLine, ...] = ()
+    error: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class CellResult(Model):
     """One scenario with one combination of its matrix.
 
@@ -350,6 +371,7 @@ class CellResult(Model):
     not_runnable: str | None = None
     expected: Expected | None = None
     wire: WireFacts | None = None
+    opinions: tuple[JudgeOpinion, ...] = ()
     covers: tuple[str, ...] = ()
     scenario_verdict: Verdict | None = None
     scenario_reason: str | None = None
