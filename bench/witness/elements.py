@@ -228,6 +228,12 @@ class DataSet:
         values = self.texts_of(element)
         return values[0] if len(values) == 1 else "\\".join(values)
 
+    def raw_text(self, element: Element) -> str:
+        """Return the value of a text decoded, with its backslashes and its padding."""
+        return charsets.decode(
+            element.charset if element.vr in CHARSET else (), element.value or b"", element.vr
+        )
+
     def texts_of(self, element: Element) -> tuple[str, ...]:
         """Return the values of an element of this data set as texts (see :meth:`texts`)."""
         value = element.value
