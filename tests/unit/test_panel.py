@@ -12,8 +12,9 @@ import pytest
 from bench.panel.ask import ask, explanations, missing
 from bench.panel.judges import JUDGES, Judge
 from bench.panel.opinion import MAX_LENGTH, MAX_LINES, JudgeError, Line, Opinion, line, opinion
+from tests.lab.conversation import START
 from tests.lab.elements import part10
-from tests.lab.products.facts import START, Exam
+from tests.lab.products.facts import Exam
 from tests.lab.products.vxvue_objects import dose_report, dx_image
 
 DX = "1.2.840.10008.5.1.4.1.1.1.1"
