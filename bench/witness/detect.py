@@ -59,9 +59,9 @@ def looks_like_answer(data: bytes | memoryview) -> bool | None:
     if reserved or length != 4:
         return False
     if kind == 3:
-        return data[7] in (1, 2) and data[8] in (1, 2, 3)
+        return bool(data[7] in (1, 2) and data[8] in (1, 2, 3))
     if kind == 7:
-        return data[8] in (0, 1, 2)
+        return bool(data[8] in (0, 1, 2))
     return bytes(data[6:10]) == bytes(4)
 
 

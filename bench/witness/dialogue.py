@@ -342,7 +342,7 @@ class Dialogue:
                 # Aborts cross each other, and so do releases.
                 return "" if kind == 7 or current.release_by is None else f"{name} after the release"
             return f"{name} after the association was {current.end}"
-        if kind == 7 or state == "idle" and kind != 4:
+        if kind == 7 or (state == "idle" and kind != 4):
             return ""
         if kind in (2, 3):
             if side == "requestor":
@@ -382,9 +382,8 @@ class Dialogue:
         elif kind == 6:
             if current.end is None:
                 current.end, current.ended_by = "released", current.release_by or other_side(side)
-        elif kind == 7:
-            if current.end is None:
-                current.end, current.ended_by = "aborted", side
+        elif kind == 7 and current.end is None:
+            current.end, current.ended_by = "aborted", side
 
     # -- P-DATA ---------------------------------------------------------------------------------------------
 
@@ -471,7 +470,7 @@ class Dialogue:
     def fragment(
         self, stream: Stream, context_id: int, control: int, data: memoryview, position: int
     ) -> None:
-        """A fragment of a command or data set, or a piece of one (then its last bit is only set with the last piece)."""
+        """A fragment of a command or data set, or a piece of one (its last bit is set with the last piece only)."""
         number = stream.number
         incoming = self.incoming[number]
         if control & 1:
@@ -630,6 +629,7 @@ class Dialogue:
             text, code = f"a data set after {before}, which announced none", "dataset-unannounced"
         else:
             text, code = "a data set fragment without a command before it", "dataset-without-command"
+        sent = [m.number for m in current.messages.values() if m.sender == current.sides[number]]
         self._problem(
             code,
             text,
@@ -637,10 +637,7 @@ class Dialogue:
             position=position,
             pdu=self.data_state[number][0],
             context_id=context_id,
-            message=max(
-                (m.number for m in current.messages.values() if m.sender == current.sides[number]),
-                default=None,
-            ),
+            message=max(sent, default=None),
         )
         if not control & 2:
             self.muted[number] = True  # the rest of it needs no second mention
@@ -655,7 +652,7 @@ class Dialogue:
             syntax = same[0] if same else guessed
             self._problem(
                 "transfer-syntax-guessed",
-                f"no accepted transfer syntax is known for presentation context {incoming.context_id}: read as {syntax}",
+                f"presentation context {incoming.context_id} has no accepted transfer syntax: read as {syntax}",
                 stream,
                 incoming=incoming,
                 pdu=self.data_state[stream.number][0],

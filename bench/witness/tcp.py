@@ -21,9 +21,9 @@ from collections.abc import Callable
 from typing import Final
 
 from bench.witness.capture import Source
+from bench.witness.dialogue import Dialogue
 from bench.witness.frames import ETHERNET, IPV4, Decoder, Segment, address, reverse
 from bench.witness.model import Association, Conversation, Endpoint, Problem, Side, Tcp
-from bench.witness.dialogue import Dialogue
 from bench.witness.stream import Stream
 
 PATIENCE: Final = 2000
@@ -37,6 +37,8 @@ FLOWS: Final = 20_000
 LISTED: Final = 20_000
 """Conversations without DICOM that are listed; the rest is counted."""
 FAR: Final = 1 << 30
+BEHIND: Final = 1 << 26
+"""Bytes that a segment may be ahead of, or behind, the stream and still belong to it."""
 
 FIN, SYN, RST, ACK = 1, 2, 4, 16
 _M: Final = 0xFFFFFFFF
@@ -55,6 +57,7 @@ class Half:
     """One direction of a conversation; ``stream.end`` bytes of it were delivered, ``next`` comes then."""
 
     __slots__ = (
+        "absent",
         "ack",
         "fast",
         "fin",
@@ -86,6 +89,8 @@ class Half:
         self.synced = False
         self.fast = False
         self.seen = False
+        self.absent = False
+        """Given up: nobody waits for this direction before its beginning is seen."""
         self.isn: int | None = None
         self.next = 0
         self.ack = 0
@@ -183,14 +188,14 @@ class Reassembler:
                         stop = start + 14 + total
                         if stop <= end and begin <= stop:
                             flow, other = half.flow, half.other
-                            if begin == stop:
+                            if begin == stop and seq == half.next:
                                 flow.frames += 1
                                 half.ack = ack
                                 if not window:
                                     flow.zero_windows += 1
                                 flow.last_frame, flow.last_time = frame, time
                                 continue
-                            if seq == half.next and (ack == other.next or _seen(other, ack)):
+                            if begin < stop and seq == half.next and (ack == other.next or _seen(other, ack)):
                                 size = stop - begin
                                 half.ack = ack
                                 half.next = seq + size & _M
@@ -271,21 +276,21 @@ class Reassembler:
         half = self.halves.get(key)
         if half is None:
             half = self._new(key, frame, time)
-        elif flags & SYN and self._is_new(half, seq, ack, flags):
-            self._remove(half.flow)
-            half = self._new(key, frame, time)
-        elif (
+        elif (flags & SYN and self._is_new(half, seq, ack, flags)) or (
             size
             and half.synced
             and (half.flow.reset or (half.fin is not None and half.other.fin is not None))
+            and abs(_signed(seq - half.next)) > 1 << 24
         ):
-            if abs(_signed(seq - half.next)) > 1 << 24:
-                self._remove(half.flow)
-                half = self._new(key, frame, time)
+            self._remove(half.flow)
+            half = self._new(key, frame, time)
         flow, other = half.flow, half.other
         half.seen = True
         flow.frames += 1
         flow.count += 1
+        if half.synced and not flags & (SYN | RST) and not -BEHIND < _signed(seq - half.next) < FAR:
+            flow.stray += 1  # of an older conversation, most likely
+            return
         flow.bytes += size
         flow.last_frame, flow.last_time = frame, max(time, flow.last_time)
         if half.macs is None:
@@ -315,7 +320,7 @@ class Reassembler:
         self._drain(flow)
         for side in flow.halves:
             if side.pending:
-                limit = PATIENCE if side.synced else BEGIN_PATIENCE
+                limit = PATIENCE if side.synced and side.other.synced else BEGIN_PATIENCE
                 if flow.count - side.since > limit or side.held > HELD:
                     self._force(side, final=False)
         self._quicken(flow)
@@ -446,9 +451,14 @@ class Reassembler:
                 return
             half.next = half.next + hole & _M
             half.stream.gap(hole, frame, time, "gap")
-        elif other.pending and other.synced and other.pending[0][0] > other.stream.end:
+        elif not other.synced:
+            if other.pending:
+                self._force(other, final=True)
+            else:
+                other.absent = True
+        elif other.pending and other.pending[0][0] > other.stream.end:
             self._force(other, final=True)
-        elif other.synced and not other.pending and 0 < (missing := _signed(ack - other.next)) < FAR:
+        elif not other.pending and 0 < (missing := _signed(ack - other.next)) < FAR:
             other.next = ack
             other.stream.gap(missing, frame, time, "gap")
         else:
@@ -459,13 +469,12 @@ class Reassembler:
     def _quicken(self, flow: Flow) -> None:
         first, second = flow.halves
         fast = not first.pending and not second.pending
-        first.fast = fast and first.synced and (second.synced or not second.seen)
-        second.fast = fast and second.synced and (first.synced or not first.seen)
+        first.fast = fast and first.synced and (second.synced or (second.absent and not second.seen))
+        second.fast = fast and second.synced and (first.synced or (first.absent and not first.seen))
 
     # -- the end --------------------------------------------------------------------------------------------
 
     def _finish(self, flow: Flow) -> None:
-        first, second = flow.halves
         for _ in range(1_000_000):
             self._drain(flow)
             half = min(
@@ -480,7 +489,7 @@ class Reassembler:
             missing = 0
             if half.synced and half.other.seen and half.other.ack:
                 missing = _signed(half.other.ack - half.next)
-                missing = missing if 1 < missing < FAR else 0
+                missing = missing if 1 < missing < BEHIND else 0
             if half.fin is not None and half.synced:
                 missing = max(min(missing, half.fin - half.stream.end), half.fin - half.stream.end, 0)
             if missing:
@@ -492,7 +501,7 @@ class Reassembler:
         if len(self.conversations) >= LISTED:
             self.left_out += 1
             return
-        opener = flow.opener or first
+        opener = flow.opener or flow.halves[0]
         source, port, target, target_port = address(opener.key)
         self.conversations.append(
             Conversation(
@@ -511,7 +520,7 @@ class Reassembler:
 
 def _seen(half: Half, ack: int) -> bool:
     """Whether all bytes that ``ack`` acknowledges were delivered (one more: its FIN, captured or not)."""
-    return not half.synced or _signed(ack - half.next) <= 1
+    return _signed(ack - half.next) <= 1 if half.synced else half.absent
 
 
 def _stalled(half: Half, other: Half) -> None:
