@@ -20,7 +20,7 @@ from typing import Final
 from bench import witness
 from bench.checks import registry
 from bench.checks.case import SutConfig
-from bench.checks.second_witness import count_journal
+from bench.checks.second_witness import count_journal, count_witness
 from bench.journal import Event
 from bench.judge.deviations import Deviation
 from bench.judge.engine import Judged, judge_capture
@@ -30,7 +30,7 @@ from bench.resultmodel import CellResult, ClauseResult, RunInfo, WireFacts
 from bench.statements.model import Statement
 from bench.statements.words import words_of
 from bench.verdict import Verdict, combine
-from bench.witness.model import Capture
+from bench.witness.model import Capture, Endpoint
 
 Progress = Callable[[int, int], None]
 ANSWERED: Final = ("operator", "configuration")
@@ -121,6 +121,11 @@ def merge(
                 remarks.append(f"{clause.id} is covered by the scenario, but nothing exercised it")
         if clause.verdict is not Verdict.NOT_EXERCISED or clause.remarks or clause.expected is not None:
             clauses.append(clause)
+    if judged.case.reference:
+        news = (Verdict.DEV_FROM_STD, Verdict.FAIL)
+        open_ = [c.id for c in clauses if c.verdict in news and c.expected is None]
+        if open_:
+            remarks.append(f"not declared: {', '.join(open_)}")
     errors = disagreements(events, judged.case.capture) if events else ()
     facts = replace(judged.facts, seconds=seconds, errors=errors, remarks=tuple(remarks))
     return combined(base, tuple(clauses), facts)
@@ -212,19 +217,22 @@ def disagreements(events: Sequence[Event], capture: Capture) -> tuple[str, ...]:
     """Compare the messages that the simulators tell of with those of the capture, connection by connection.
 
     The simulators and the witness read the wire with the same codec, so their agreement proves little; their
-    disagreement proves that the bench does not know what happened.
+    disagreement proves that the bench does not know what happened.  A connection that was not captured whole is
+    excused: its gaps are told as such.
     """
     told = count_journal(events)
+    if not told:
+        return ()
+    _, doubtful = count_witness(capture)
+    excused = {end for pair in doubtful for end in pair}
     seen: dict[tuple[str, int], int] = {}
     for association in capture.associations:
         key = (association.requestor.address, association.requestor.port)
         seen[key] = seen.get(key, 0) + len(association.messages)
-    if not told:
-        return ()
     found = []
     for key in sorted({*told, *seen}):
         mine, other = seen.get(key, 0), told.get(key, 0)
-        if mine != other:
+        if mine != other and Endpoint(*key) not in excused:
             found.append(
                 f"the connection from {key[0]}:{key[1]} carried {mine} DICOM messages according to the capture, "
                 f"{other} according to the journal"

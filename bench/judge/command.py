@@ -37,6 +37,7 @@ from bench.results import build
 from bench.statements import BUNDLED, load
 from bench.statements.model import Statement
 from bench.verdict import Verdict
+from bench.witness import Capture
 
 EVERY_S: Final = 0.2
 QUIET_S: Final = 0.7
@@ -115,7 +116,7 @@ def _captures(found: CaptureInput, statement: Statement, options: argparse.Names
     judged = judge_capture(capture, statement, sut, config=config, deviations=deviations)
     read = judged.facts
     if options.second_witness:
-        read = replace(read, errors=_second_witness(found.files, capture))
+        read = _second_witness(found.files, capture, read)
     read = replace(read, seconds=time.perf_counter() - began)
     name = read.files[0].split(".")[0] if len(read.files) == 1 else f"{len(read.files)} captures"
     for line in head(statement, read):
@@ -146,20 +147,26 @@ def _write_error(
         write_json(options.json, json_of(statement, (), read, error=why))
 
 
-def _second_witness(files: Sequence[Path], capture: Any) -> tuple[str, ...]:
+def _second_witness(files: Sequence[Path], capture: Capture, read: WireFacts) -> WireFacts:
+    """Let tshark count, and add what it says."""
     from bench.checks import second_witness
 
     try:
-        return tuple(second_witness.agree(capture, *files))
+        counts = second_witness.check_capture(capture, *files)
     except second_witness.WitnessError as error:
-        return (f"second witness: {error}",)
+        return replace(read, errors=(*read.errors, f"second witness: {error}"))
+    remarks = tuple(f"excused: {text}" for text in counts.excused)
+    if not counts.disagreements:
+        remarks += (f"Second witness: tshark counts the same {counts.total}.",)
+    return replace(read, errors=(*read.errors, *counts.disagreements), remarks=(*read.remarks, *remarks))
 
 
 # Runs
 
 
 def _cells(found: RunInput, statement: Statement, options: argparse.Namespace, console: Any) -> int:
-    from bench.judge.cellwise import judge_cell
+    from bench import witness
+    from bench.judge.cellwise import combined, judge_cell, unjudged
 
     given = load_config(options.config, statement) if options.config else None
     results: list[tuple[CellResult, Path | None]] = []
@@ -178,15 +185,10 @@ def _cells(found: RunInput, statement: Statement, options: argparse.Namespace, c
             who=options.who,
             progress=_Progress(f"cell {number} of {len(found.cells)} "),
         )
-        if options.second_witness and result.wire is not None and not cell.trouble:
-            from bench import witness
-
-            errors = _second_witness([cell.capture], witness.read(cell.capture))
-            if errors:
-                from bench.judge.cellwise import combined, unjudged
-
-                wire = replace(result.wire, errors=(*result.wire.errors, *errors))
-                result = combined(unjudged(result), result.clauses, wire)
+        if options.second_witness and result.wire is not None and result.wire.messages:
+            capture = witness.read(cell.capture)
+            wire = _second_witness([cell.capture], capture, result.wire)
+            result = combined(unjudged(result), result.clauses, wire)
         results.append((result, cell.folder))
         console.print(f"{result.verdict.value:<13} {result.id}", style=_style(result.verdict))
         if not result.verdict.green:

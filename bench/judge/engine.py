@@ -30,8 +30,8 @@ from bench.witness.model import Capture, Message
 
 EXCERPTS: Final = 3
 """Evidences of one clause that get a listing of elements."""
-GREEN_EVIDENCE: Final = 2
-"""Evidences that are kept of a clause that passed."""
+GREEN_EVIDENCE: Final = 1
+"""Evidences that are kept of a clause that is green."""
 PROBLEMS: Final = 50
 """Problems of a capture that are told."""
 NEWS: Final = (
@@ -193,7 +193,8 @@ def _told(
         reading = " ".join(readings) or None
     elif clause.id in statement.defaults:
         text = statement.defaults[clause.id].value
-    evidence = tuple(shown(one, number) for number, one in enumerate(clause.evidence))
+    kept = clause.evidence[:GREEN_EVIDENCE] if clause.verdict.green else clause.evidence
+    evidence = tuple(shown(one, number) for number, one in enumerate(kept))
     return replace(clause, evidence=evidence, text=text, reading=reading, cite=cite, by=by)
 
 

@@ -187,6 +187,7 @@ def head(statement: Statement, facts: WireFacts, label: str = "") -> list[str]:
     lines += [f"{'problem':<10}{_clean(problem, 200)}" for problem in shown]
     if len(facts.problems) > len(shown):
         lines.append(f"{'':<10}and {len(facts.problems) - len(shown)} more problems (see --json)")
+    lines += [f"{'remark':<10}{_clean(remark, 300)}" for remark in facts.remarks]
     lines += [f"{'error':<10}{_clean(error, 300)}" for error in facts.errors]
     return lines
 

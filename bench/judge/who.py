@@ -221,7 +221,7 @@ def candidates(capture: Capture, statement: Statement) -> list[Candidate]:
     for association in capture.associations:
         for side in _SIDES:
             key = _key(association, side, shared)
-            if key in found and _served(association, side, scu - scp):
+            if key in found and _served(association, side, scu - scp - {VERIFICATION}):
                 found[key].served += 1
         for message in association.messages:
             if message.name != "C-STORE-RQ" or not message.command.sop_instance:
@@ -239,8 +239,14 @@ def candidates(capture: Capture, statement: Statement) -> list[Candidate]:
         elif candidate.served and candidate.served >= candidate.services:
             candidate.apart = "not thought to be a modality: it answers requests of these services itself"
     return sorted(
-        found.values(), key=lambda c: (bool(c.apart), -c.services, -c.echoes, c.address, c.by_title or "")
+        found.values(), key=lambda c: (_tier(c), -c.services, -c.echoes, c.address, c.by_title or "")
     )
+
+
+def _tier(candidate: Candidate) -> int:
+    if not candidate.services:
+        return 2
+    return 1 if candidate.apart else 0
 
 
 def _key(association: Association, side: Side, shared: set[str]) -> tuple[str, str | None]:
@@ -288,7 +294,7 @@ def _most(capture: Capture, found: list[Candidate], config: SutConfig) -> Sut:
     if titles and (own := [c for c in able if titles & set(c.titles)]):
         able = own
     best = able[0]
-    ties = [c for c in able if bool(c.apart) == bool(best.apart) and c.rank == best.rank]
+    ties = [c for c in able if _tier(c) == _tier(best) and c.rank == best.rank]
     if len(ties) > 1:
         raise NoSut(f"{len(ties)} hosts request equally many associations of the statement's services", found)
     number, what = (
