@@ -84,6 +84,12 @@ def _parser() -> argparse.ArgumentParser:
         default=None,
         help="let tshark count the messages of every capture (default: if it is installed)",
     )
+    run.add_argument(
+        "--deviations",
+        type=Path,
+        metavar="FILE",
+        help="verdicts that are known, with their reasons (docs/judge.md)",
+    )
     run.set_defaults(do=_run)
 
     enter = commands.add_parser("enter", help="a shell inside a held cell")
@@ -212,6 +218,10 @@ def _run(options: argparse.Namespace) -> int:
     if not cells:
         console.print("nothing to run: no cell fits")
         return 3
+    if options.deviations is not None:
+        from bench.judge.inrun import declared_for
+
+        declared_for(cells[0].scenario.product, options.deviations)  # faults are told before anything runs
     with observer(console, len(cells)) as watch:
         run_dir, result = run(
             cells,
@@ -226,6 +236,7 @@ def _run(options: argparse.Namespace) -> int:
                 tester=options.tester,
                 command=options.command_line,
                 second_witness=available() if options.second_witness is None else options.second_witness,
+                deviations=options.deviations,
             ),
             watch,
         )

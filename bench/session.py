@@ -28,7 +28,7 @@ from typing import Any, Final, Protocol
 
 from bench.checks.outside import ask, at_fault
 from bench.enter import HELD, outer_pids
-from bench.judge.inrun import clauses
+from bench.judge.inrun import clauses, warm
 from bench.plan import DEFAULT_SEED, DEFAULT_TIMEOUT_S, not_runnable
 from bench.report import render
 from bench.results import (
@@ -81,6 +81,7 @@ class Options:
     tester: str = "unattended"
     command: str | None = None
     second_witness: bool = False
+    deviations: Path | None = None
 
 
 class Observer(Protocol):
@@ -175,6 +176,8 @@ class Worker:
                 handle = self._running = self._zygote.run(
                     "bench.runner.cell:main", argument, stdio=log.fileno()
                 )
+                # The checks take half a second to load: time that nobody waits for while the cell runs.
+                threading.Thread(target=warm, args=(cell.scenario.product,), daemon=True).start()
                 trouble = self._follow(handle, folder, began + limit, progress)
         except SandboxError as error:
             trouble = f"no sandbox: {error}"
@@ -188,7 +191,7 @@ class Worker:
             progress({"phase": "outside judges"})
             result = ask(result, folder, cell.scenario.product, tshark=self._options.second_witness)
             progress({"phase": "clauses"})
-            result = clauses(result, folder, cell.scenario.product)
+            result = clauses(result, folder, cell.scenario.product, self._options.deviations)
             write_cell(self._run_dir, result)
         else:
             lines = (folder / "bench.log").read_text(errors="replace").strip().splitlines()

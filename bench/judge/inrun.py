@@ -8,11 +8,13 @@ Rules of this file:
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+from bench.checks import registry
 from bench.judge.cellwise import judge_cell
 from bench.judge.deviations import Deviation, default_file, load_deviations
 from bench.judge.engine import known_ids
@@ -22,12 +24,20 @@ from bench.statements.model import Statement
 from bench.verdict import Verdict, combine
 
 
-def clauses(result: CellResult, folder: Path, product: str) -> CellResult:
-    """Return the result of a cell with the verdicts of the clauses that its capture touches."""
+def clauses(result: CellResult, folder: Path, product: str, deviations: Path | None = None) -> CellResult:
+    """Return the result of a cell with the verdicts of the clauses that its capture touches.
+
+    Args:
+        result: what the scenario found.
+        folder: of the cell.
+        product: name of its statement.
+        deviations: a file of declared deviations beside those of the reference product.
+    """
     if product not in BUNDLED:
         return result
     try:
-        return judge_cell(result, folder, _statement(product), deviations=_deviations(product))
+        declared = declared_for(product, deviations)
+        return judge_cell(result, folder, _statement(product), deviations=declared)
     except Exception as error:
         traceback.print_exc()
         why = f"the clauses could not be judged: {type(error).__name__}: {error}"
@@ -42,10 +52,24 @@ def _statement(product: str) -> Statement:
 
 
 @cache
-def _deviations(product: str) -> tuple[Deviation, ...]:
+def declared_for(product: str, file: Path | None = None) -> tuple[Deviation, ...]:
+    """Return the deviations that are declared: those of a file, then those of the reference product.
+
+    Raises:
+        bench.judge.deviations.DeviationErrors: a file has faults.
+    """
     statement = _statement(product)
-    file = default_file(product)
-    return load_deviations(file, known_ids(statement), statement.errata) if file is not None else ()
+    files = [each for each in (file, default_file(product)) if each is not None]
+    ids = known_ids(statement)
+    return tuple(one for each in files for one in load_deviations(each, ids, statement.errata))
 
 
-__all__ = ["clauses"]
+def warm(product: str) -> None:
+    """Load what judging needs, while a cell runs: the statement and the checks; faults are told when they matter."""
+    if product in BUNDLED:
+        with contextlib.suppress(Exception):
+            declared_for(product)
+            registry.checks(product)
+
+
+__all__ = ["clauses", "declared_for", "warm"]
