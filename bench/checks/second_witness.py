@@ -136,7 +136,7 @@ def pair_of(first: Endpoint, second: Endpoint) -> Pair:
 
 _DOUBT: Final = frozenset((*UPPER_LAYER, *PRESENTATION_DATA)) - {
     *("reserved", "pdu-too-long", "pdv-odd", "pdv-control", "uid-padding", "item-unknown", "item-order"),
-    *("item-missing", "context-refused", "context-unknown", "transfer-syntax-guessed", "command-field"),
+    *("item-missing", "context-refused", "context-unknown", "command-field"),
     *("command-dataset-type", "dataset-unannounced", "dataset-missing", "message-cut"),
 }
 """Problems with which two readers may go on differently."""

@@ -73,8 +73,8 @@ def plausible_header(data: bytes | memoryview, position: int) -> bool:
     if kind in SHORT:
         return bool(length == 4)
     if kind in (1, 2):
-        return 68 <= length <= ASSOCIATE_LONGEST
-    return kind == 4 and 6 <= length <= DATA_LONGEST
+        return bool(68 <= length <= ASSOCIATE_LONGEST)
+    return bool(kind == 4 and 6 <= length <= DATA_LONGEST)
 
 
 def find_pdu(data: bytes, start: int, *, ended: bool, known: bool) -> tuple[int | None, int]:

@@ -321,12 +321,18 @@ class Dialogue:
         for code, text, offset in faults:
             self._problem(code, text, stream, position=position, offset=offset, pdu=pdu.index)
         why = late or self._order(current, side, kind)
-        if why and not self.muted[number]:
+        if why and not self.muted[number] and not self._blind():
             code = "pdu-after-end" if current.end is not None and kind != 1 else "pdu-unexpected"
             self._problem(code, why, stream, position=position, offset=0, pdu=pdu.index)
         current.count += 1
         current.pdus.append(pdu)
         self._advance(current, stream, kind, pdu)
+
+    def _blind(self) -> bool:
+        """Whether something that would explain a PDU may have been missed."""
+        return any(s.gap_count or s.mid_stream for s in self.streams) or any(
+            h.absent for h in self.flow.halves
+        )
 
     def _touch(self, current: Building, first: int, time: float, last: int, last_time: float) -> None:
         if current.first is None:
@@ -402,7 +408,7 @@ class Dialogue:
         if limit and length > limit:
             text = f"P-DATA-TF of {length} bytes, the receiver announced {limit}"
             self._problem("pdu-too-long", text, stream, position=position, offset=2, pdu=self.pdu_index)
-        if (current.state != "accepted" or current.end is not None) and not self.muted[number]:
+        if (current.state != "accepted" or current.end) and not self.muted[number] and not self._blind():
             why = ""
             if current.end is not None:
                 why = f"P-DATA-TF after the association was {current.end}"

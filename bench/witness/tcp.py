@@ -61,7 +61,6 @@ class Half:
         "ack",
         "fast",
         "fin",
-        "first_ack",
         "flow",
         "held",
         "isn",
@@ -69,6 +68,7 @@ class Half:
         "largest",
         "last_size",
         "last_time",
+        "low_ack",
         "macs",
         "next",
         "other",
@@ -94,7 +94,7 @@ class Half:
         self.isn: int | None = None
         self.next = 0
         self.ack = 0
-        self.first_ack: int | None = None
+        self.low_ack: int | None = None
         # (start, order of arrival, bytes on the wire, data, acknowledged number or -1, frame, time)
         self.pending: list[tuple[int, int, int, bytes, int, int, float]] = []
         self.held = 0
@@ -298,8 +298,8 @@ class Reassembler:
         if flags & ACK:
             if not other.synced or _signed(ack - half.ack) > 0 or not half.ack:
                 half.ack = ack
-            if half.first_ack is None:
-                half.first_ack = ack
+            if half.low_ack is None or _signed(ack - half.low_ack) < 0:
+                half.low_ack = ack
         else:
             ack = -1
         if flags & SYN:
@@ -314,8 +314,6 @@ class Reassembler:
             seq = seq + 1 & _M
         elif not window and not flags & RST:
             flow.zero_windows += 1
-        if size and not half.synced and other.isn is not None and seq == other.first_ack:
-            self._sync(half, seq)  # its SYN was not captured, but the answer to it was
         self._place(half, seq, ack, flags, data, size, frame, time)
         self._drain(flow)
         for side in flow.halves:
@@ -436,8 +434,14 @@ class Reassembler:
             for side in flow.halves:
                 if side.pending and not side.synced:
                     starts = [entry[0] for entry in side.pending if entry[2]]
-                    self._sync(side, side.next + min(starts or [side.pending[0][0]]) & _M)
-                    side.stream.mid_stream = True
+                    base = side.next + min(starts or [side.pending[0][0]]) & _M
+                    if side.other.isn is not None and side.other.low_ack is not None:
+                        # The other side's SYN was captured: what it acknowledged first is where this one begins.
+                        if 0 < _signed(base - side.other.low_ack) < HELD:
+                            base = side.other.low_ack
+                    else:
+                        side.stream.mid_stream = True
+                    self._sync(side, base)
             self._drain(flow)
             return
         if not half.pending:
