@@ -35,9 +35,8 @@ def excerpt(message: Message, tag: str | None, offset: int | None) -> tuple[Exce
         tag: ``(GGGG,EEEE)`` or a keyword, or a path of them with dots, also of an element that is absent.
         offset: byte of the element in the data set.
     """
-    steps = [part.split("[")[0].strip() for part in re.split(r"[.>/]", tag)] if tag else []
-    wanted = [number for step in steps if (number := _number(step)) is not None]
-    last = wanted[-1] if wanted else None
+    wanted = [step for part in re.split(r"[.>/]", tag or "") if (step := _step(part)) is not None]
+    last = wanted[-1][0] if wanted else None
     if last is not None and last < 0x10000:
         return _listing(message.command.elements, last, None, 0, None)
     if message.dataset is None:
@@ -45,6 +44,13 @@ def excerpt(message: Message, tag: str | None, offset: int | None) -> tuple[Exce
     if offset is not None and (found := _at(message.dataset, offset, last)) is not None:
         return found
     return _by_path(message.dataset, wanted) if wanted else ()
+
+
+def _step(part: str) -> tuple[int, int] | None:
+    """Return the tag and the item (from 0) of one step of a path."""
+    name, _, item = part.strip().rstrip("]").partition("[")
+    number = _number(name.strip())
+    return None if number is None else (number, max(int(item) - 1, 0) if item.isdecimal() else 0)
 
 
 def _number(step: str) -> int | None:
@@ -85,14 +91,14 @@ def _at(dataset: DataSet, offset: int, tag: int | None) -> tuple[ExcerptLine, ..
     return _listing(owner.elements, element.tag, element, depth, owner)
 
 
-def _by_path(dataset: DataSet, wanted: list[int]) -> tuple[ExcerptLine, ...]:
+def _by_path(dataset: DataSet, wanted: list[tuple[int, int]]) -> tuple[ExcerptLine, ...]:
     owner, depth = dataset, 0
-    for tag in wanted[:-1]:
+    for tag, item in wanted[:-1]:
         sequence = next((e for e in owner.elements if e.tag == tag), None)
-        if sequence is None or not sequence.items:
+        if sequence is None or item >= len(sequence.items):
             return _listing(owner.elements, tag, None, depth, owner)
-        owner, depth = sequence.items[0], depth + 1
-    return _listing(owner.elements, wanted[-1], None, depth, owner)
+        owner, depth = sequence.items[item], depth + 1
+    return _listing(owner.elements, wanted[-1][0], None, depth, owner)
 
 
 def _listing(

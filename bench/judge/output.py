@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -155,7 +156,7 @@ def _place(row: Row) -> Any:
         return row.reason if row.verdict is Verdict.ERROR else row.id
     cells = getattr(row, "cells", ())[:1]
     if evidence.message is not None:
-        tag = (evidence.tag or "").replace(">", ".").rpartition(".")[2].strip()
+        tag = re.split(r"[.>/]", evidence.tag or "")[-1].strip()
         return (*cells, evidence.association, evidence.message, tag)
     return (*cells, evidence.association, evidence.pdu, evidence.frame, evidence.seq)
 
