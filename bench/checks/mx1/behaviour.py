@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from bench.checks.case import Case
+from bench.checks.case import Case, Stored
 from bench.checks.finding import Finding, check, failed, inconclusive, passed
 from bench.checks.services.common import (
     WORKLIST,
@@ -16,6 +16,7 @@ from bench.checks.services.common import (
     whole,
 )
 from bench.checks.services.queries import finds
+from bench.checks.services.storage import difference
 
 US_IMAGE: Final = "1.2.840.10008.5.1.4.1.1.6.1"
 US_MULTIFRAME: Final = "1.2.840.10008.5.1.4.1.1.3.1"
@@ -27,12 +28,13 @@ IMAGES: Final = (US_IMAGE, US_MULTIFRAME, SC_IMAGE)
 def images(case: Case) -> Iterator[Finding]:
     """Each exported image is one C-STORE-RQ over an established association for its class."""
     id = "MX-STO-010"
-    taken: set[tuple[int, str]] = set()
+    taken: dict[tuple[int, str], Stored] = {}
     for stored in case.objects_of(*IMAGES):
         at = case.at(stored.message)
         association = case.association(stored.message)
         key = (association.number, stored.sop_instance)
-        if key in taken:
+        before = taken.get(key)
+        if before is not None and not difference(before, stored):
             yield failed(
                 id, f"{stored.sop_instance} is sent twice on one association although it was taken", at
             )
@@ -43,7 +45,7 @@ def images(case: Case) -> Iterator[Finding]:
         else:
             yield passed(id, f"C-STORE-RQ of {stored.sop_instance}", at)
         if stored.accepted:
-            taken.add(key)
+            taken.setdefault(key, stored)
     for association in idle_associations(case, IMAGES):
         yield failed(
             id,

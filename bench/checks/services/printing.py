@@ -113,7 +113,9 @@ def _jobs(case: Case) -> tuple[Job, ...]:
     for association in case.outgoing:
         job = Job(association)
         for exchange in asked(case, association):
-            if exchange.request.command.sop_class in print_classes:
+            context = exchange.request.context
+            meta = context is not None and context.abstract in MEMBERS
+            if meta or exchange.request.command.sop_class in print_classes:
                 job.everything.append(exchange)
                 _add(job, exchange)
         if job.everything:

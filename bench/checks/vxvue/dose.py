@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from bench.checks.case import Case
+from bench.checks.case import Case, Stored
 from bench.checks.finding import Finding, Unseen, check, failed, passed
 from bench.checks.services import claims
 from bench.checks.services.common import (
@@ -19,6 +19,7 @@ from bench.checks.services.common import (
     release_finding,
     uid,
 )
+from bench.checks.services.storage import difference
 
 UNSEEN: Final = {
     "VX-SR-003": Unseen("configuration", "how the report is to be processed is set at the product"),
@@ -34,17 +35,18 @@ def steps(case: Case) -> Iterator[Finding]:
         case, "VX-SR-001", "X-Ray Radiation Dose SR storage", (DOSE_REPORT,), (s.message for s in reports)
     )
     studies: dict[int, str] = {}
-    taken: dict[int, set[str]] = {}
+    taken: dict[tuple[int, str], Stored] = {}
     for stored in reports:
         at = case.at(stored.message)
         number = stored.message.association
-        if stored.sop_instance in taken.setdefault(number, set()):
+        before = taken.get((number, stored.sop_instance))
+        if before is not None and not difference(before, stored):
             text = f"{stored.sop_instance} is sent twice on one association although it was taken"
             yield failed("VX-SR-002", text, at)
         else:
             yield passed("VX-SR-002", f"C-STORE-RQ of dose report {stored.sop_instance}", at)
         if stored.accepted:
-            taken[number].add(stored.sop_instance)
+            taken.setdefault((number, stored.sop_instance), stored)
         study = uid(stored.dataset, "StudyInstanceUID")
         if study and studies.setdefault(number, study) != study:
             yield failed("VX-SR-005", "dose reports of two studies on one association", at)

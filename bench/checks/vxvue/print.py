@@ -212,7 +212,9 @@ def _delete(case: Case, job: Job, film: FilmBox, reason: str | None) -> Iterator
     strays = {e.request.name for e in job.strays}
     if film.deleted is not None:
         at = case.at(film.deleted.request)
-        early = printed is None and "N-ACTION-RQ" in strays
+        early = printed is None and any(
+            e.request.name == "N-ACTION-RQ" and e.request.sop_instance == film.uid for e in job.strays
+        )
         if early:
             yield failed(id, "the film box is deleted before it is printed", at)
         else:

@@ -14,6 +14,7 @@ from bench.checks.services.common import (
     opening,
     peer,
     proposes,
+    readable,
     release_finding,
     tag,
 )
@@ -33,9 +34,9 @@ def steps(case: Case) -> Iterator[Finding]:
     yield from opening(case, "VX-QR-001", "Study Root FIND", (STUDY_ROOT_FIND,), queries)
     for message in queries:
         level = message.dataset.text("QueryRetrieveLevel") if message.dataset is not None else None
-        if level and level != "STUDY":
+        if level != "STUDY" and (level or readable(message)):
             at = case.at(message, tag("QueryRetrieveLevel"))
-            yield failed("VX-QR-002", f"the query is at level {level}; STUDY is wanted", at)
+            yield failed("VX-QR-002", f"the query is at level '{level or ''}'; STUDY is wanted", at)
         else:
             yield from asks(case, "VX-QR-002", message, "study-query")
     for association in idle_associations(case, (STUDY_ROOT_FIND,)):

@@ -23,11 +23,13 @@ from bench.checks.services.common import (
     peer,
     peer_key,
     proposes,
+    readable,
     release_finding,
     status_text,
     uid,
 )
 from bench.checks.services.mpps import changes, creations
+from bench.checks.services.storage import difference
 from bench.witness.model import Association
 
 UNSEEN: Final = {
@@ -80,16 +82,17 @@ def steps(case: Case) -> Iterator[Finding]:
         case, "VX-STO-001", "DX image storage", (DX_IMAGE,), (s.message for s in case.objects_of(DX_IMAGE))
     )
     for transfer in transfers(case):
-        taken: set[str] = set()
+        taken: dict[str, Stored] = {}
         for stored in transfer.images:
             at = case.at(stored.message)
-            if stored.sop_instance in taken:
+            before = taken.get(stored.sop_instance)
+            if before is not None and not difference(before, stored):
                 text = f"{stored.sop_instance} is sent twice on one association although it was taken"
                 yield failed("VX-STO-002", text, at)
             else:
                 yield passed("VX-STO-002", f"C-STORE-RQ of {stored.sop_instance}", at)
             if stored.accepted:
-                taken.add(stored.sop_instance)
+                taken.setdefault(stored.sop_instance, stored)
     for association in idle_associations(case, (DX_IMAGE,)):
         text = f"an association for images to {peer(association)} is released without a C-STORE-RQ"
         yield failed("VX-STO-002", text, case.at(association))
@@ -111,7 +114,8 @@ def one_association_per_set(case: Case) -> Iterator[Finding]:
             yield failed("VX-STO-006", text, at, case.at(other.message))
             continue
         if not studies:
-            yield inconclusive("VX-STO-006", "the study of the images cannot be read", at)
+            if not all(readable(i.message) for i in transfer.images):
+                yield inconclusive("VX-STO-006", "the study of the images cannot be read", at)
             continue
         earlier = before.setdefault((peer_key(transfer.association), studies[0]), [])
         reason = next((r for one in earlier if (r := _split(case, one, transfer, earlier))), "")
