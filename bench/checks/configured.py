@@ -3,8 +3,8 @@
 Rules of this file:
 
 * Nothing is judged without a configuration; then the clause is NOT-EXERCISED, with its reason (``UNSEEN``).
-* A peer is compared on every association that the SUT opened for its service; of several configured peers the nearest
-  one counts, so that a wrong port is told as a wrong port.
+* A peer is compared where the SUT used it: on every association on which it sent a request of the service.  Of several
+  configured peers the nearest one counts, so that a wrong port is told as a wrong port.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ def peer_settings(case: Case, service: str, ids: Mapping[str, str], *keys: str) 
         if deal.side != "requestor" or not policies.proposing(service)(deal):
             continue
         association = deal.association
-        if association.request is None:
+        if association.request is None or not any(
+            m.sender == "requestor" and m.command.is_request for m in association.messages
+        ):
             continue
         entry = max(known, key=lambda one: sum(_same(one, part, association) for part, _ in PARTS))
         at = case.at(association.request, association=association)

@@ -81,8 +81,10 @@ def fragments(case: Case) -> Iterator[Finding]:
 
 def _belongs_elsewhere(deal: Deal, problem: Problem) -> bool:
     """Whether another rule names the cause of a problem of order."""
+    if problem.code == "pdv-odd":
+        return _odd_itself(deal, problem)
     if problem.code == "command-in-dataset":
-        return _announced_only(deal, problem)
+        return _announced_only(deal)
     if problem.code == "dataset-without-command":
         return said_none(deal, problem) is not None or _after_cut_command(deal, problem)
     return False
@@ -102,7 +104,18 @@ def said_none(deal: Deal, problem: Problem) -> Message | None:
     return None if between else last
 
 
-def _announced_only(deal: Deal, problem: Problem) -> bool:
+def _odd_itself(deal: Deal, problem: Problem) -> bool:
+    """Whether the command or data set as a whole is odd, so that its last fragment must be (STD-DS, STD-DIMSE)."""
+    pdu = problem.pdu or 0
+    message = next((m for m in _sent(deal) if m.first_pdu <= pdu <= m.last_pdu), None)
+    if message is None:
+        return False
+    natural = message.dataset_length % 2 + len(message.command.raw) % 2
+    odd = [p for p in _problems(deal, "pdv-odd") if message.first_pdu <= (p.pdu or 0) <= message.last_pdu]
+    return len(odd) <= natural
+
+
+def _announced_only(deal: Deal) -> bool:
     """Whether a data set was announced and never begun (STD-DIMSE-020)."""
     return any(m.command.has_dataset and not m.dataset_length and not m.complete for m in _sent(deal))
 
