@@ -45,16 +45,16 @@ SPECIAL: dict[str, Any] = {
     ],
     "Rows": 2,
     "Columns": 2,
+    "Laterality": "L",
+    "ImageLaterality": "L",
+    "ReferencedSOPClassUID": "1.2.840.10008.3.1.2.3.1",
     "PixelData": bytes(8),
     "SpecificCharacterSet": "ISO_IR 192",
     "LossyImageCompressionMethod": "ISO_10918_1",
 }
 #: What the words of one row compare with another element.
 COUPLED = {
-    "Rows": {"PixelData"},
-    "Columns": {"PixelData"},
-    "BitsStored": {"HighBit", "LargestImagePixelValue", "PixelData"},
-    "BitsAllocated": {"PixelData", "LargestImagePixelValue", "SmallestImagePixelValue"},
+    "StudyInstanceUID": {"ReferencedSOPInstanceUID"},
     "PerformedProcedureStepStatus": {"ProtocolName"},
 }
 #: VRs whose values are parted by a backslash.

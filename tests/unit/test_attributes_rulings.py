@@ -536,3 +536,78 @@ def test_a_third_statement_needs_no_code(tmp_path: Path) -> None:
         "AC-IMG-04": "N/A",
         "AC-IMG-05": "DEV-FROM-STD",
     }
+
+
+# One fault, one name
+
+
+def full(**values: Any) -> Sent:
+    right: dict[str, Any] = {
+        "Rows": 1, "Columns": 2, "BitsAllocated": 16, "BitsStored": 14, "HighBit": 13, "PixelRepresentation": 0,
+        "SamplesPerPixel": 1, "SmallestImagePixelValue": 7, "LargestImagePixelValue": 900,
+    }  # fmt: skip
+    made = DataSet(**right | values)
+    made.put("PixelData", values.get("PixelData", bytes((7, 0, 0x84, 3))), vr="OW")
+    return Sent("C-STORE-RQ", DX, made)
+
+
+@pytest.mark.parametrize(
+    ("values", "failing"),
+    [
+        ({}, set()),
+        ({"BitsStored": 10}, {"088", "102"}),
+        ({"BitsAllocated": 8}, {"087", "101"}),
+        ({"HighBit": 15}, {"089", "103"}),
+        ({"HighBit": 11}, {"089"}),
+        ({"PixelRepresentation": 1}, {"090", "104"}),
+        ({"Rows": 5000}, {"085"}),
+        ({"Rows": 2}, {"091"}),
+        ({"PixelData": bytes((7, 0))}, {"091"}),
+        ({"PixelData": bytes((7, 0, 0x84, 0x43))}, {"091"}),  # above Bits Stored
+        ({"LargestImagePixelValue": 901}, {"094"}),
+        ({"BitsStored": 12, "HighBit": 11}, set()),
+    ],
+)
+def test_what_describes_the_pixels_fails_alone(values: dict[str, Any], failing: set[str]) -> None:
+    rows = {f"VX-STO-DX-{n}" for n in ("085", "086", "087", "088", "089", "090", "091", "093", "094")}
+    rows |= {f"VX-STO-DX-{n}" for n in ("101", "102", "103", "104")}
+    found = findings(full(**values))
+    assert {id[-3:] for id in rows if any(f.verdict is Verdict.FAIL for f in found.get(id, []))} == failing
+
+
+def test_a_missing_study_date_is_named_by_the_images_row() -> None:
+    sent = image()
+    assert isinstance(sent.dataset, DataSet)
+    sent.dataset.drop("StudyDate")
+    assert verdict("VX-STO-DX-020", asked(item()), sent) == "FAIL"
+    assert mapping("005", asked(item()), sent) == set()
+
+
+def test_laterality_agrees_with_image_laterality() -> None:
+    assert verdict("VX-STO-DX-049", dx(Laterality="L", ImageLaterality="L")) == "PASS"  # E5
+    assert verdict("VX-STO-DX-049", dx(Laterality="L", ImageLaterality="R")) == "FAIL"
+    assert verdict("VX-STO-DX-049", dx(Laterality="L")) == "PASS"
+
+
+def test_the_study_that_a_step_refers_to() -> None:
+    def step(sop_class: str, uid: str) -> Sent:
+        reference = DataSet(ReferencedSOPClassUID=sop_class, ReferencedSOPInstanceUID=uid)
+        made = DataSet(StudyInstanceUID="1.2.9", ReferencedStudySequence=[reference])
+        return Sent("N-CREATE-RQ", MPPS, DataSet(ScheduledStepAttributesSequence=[made]))
+
+    detached, other = "1.2.840.10008.3.1.2.3.1", "1.2.840.10008.3.1.2.3.2"
+    assert verdict("VX-MPPS-NC-008", step(detached, "1.2.9")) == "PASS"  # D4
+    assert verdict("VX-MPPS-NC-008", step(other, "1.2.9")) == "FAIL"
+    assert verdict("VX-MPPS-NC-009", step(detached, "1.2.9")) == "PASS"
+    assert verdict("VX-MPPS-NC-009", step(detached, "1.2.77")) == "FAIL"
+    given = item().put(
+        "ReferencedStudySequence", [DataSet(ReferencedSOPClassUID=other, ReferencedSOPInstanceUID="1.7")]
+    )
+    assert verdict("VX-MPPS-NC-008", asked(given), step(other, "1.7")) == "PASS"
+    assert verdict("VX-MPPS-NC-009", asked(given), step(other, "1.7")) == "PASS"
+
+
+def test_retrieve_ae_title_is_a_storage_destination() -> None:
+    sent = Sent("N-SET-RQ", MPPS, DataSet(PerformedSeriesSequence=[DataSet(RetrieveAETitle="PACS2")]))
+    assert verdict("VX-MPPS-NS-022", sent) == "PASS"
+    assert verdict("VX-MPPS-NS-022", sent, config={"storage": [{"ae_title": "PACS"}]}) == "FAIL"

@@ -143,6 +143,15 @@ def steps_created(case: Case) -> Mapping[str, DataSet]:
     return found
 
 
+def steps_by_study(case: Case) -> Mapping[str, set[str]]:
+    """Return the instance UIDs of the steps that the SUT created, by Study Instance UID."""
+    found: dict[str, set[str]] = {}
+    for uid, dataset in case.once(steps_created).items():
+        for study in studies_of(dataset):
+            found.setdefault(study, set()).add(uid)
+    return found
+
+
 def studies_of(dataset: DataSet) -> set[str]:
     """Return the Study Instance UIDs of a performed procedure step."""
     items = dataset.items("ScheduledStepAttributesSequence")
@@ -210,8 +219,7 @@ def _spacing_given(row: Row, found: re.Match[str]) -> bool | None:
 
 
 def _step_made(row: Row, found: re.Match[str]) -> bool | None:
-    study = row.root.text("StudyInstanceUID")
-    return True if any(study in s for s in row.case.once(_studies_by_step).values()) else None
+    return True if row.root.text("StudyInstanceUID") in row.case.once(steps_by_study) else None
 
 
 #: In order: the first pattern found in the words decides.

@@ -161,12 +161,13 @@ def _empty(row: Row, element: Element) -> Finding:
 
 
 def _present(row: Row, element: Element) -> Finding:
-    id, at = row.clause.id, evidence(row, element)
+    id = row.clause.id
     decided = readings(row.case.statement, row.clause)
-    faults = [fault for fault in (wrong_vr(row, element), _wrong_vm(row, element)) if fault]
+    texts = row.item.texts_of(element)
+    faults = [fault for fault in (wrong_vr(row, element), _wrong_vm(row, element, texts)) if fault]
     doubt = None
     if not faults:
-        fit = _fit(row, element, decided)
+        fit = _fit(row, element, texts, decided)
         if fit.ok is False:
             faults.append(f"{row.name} is {shown(row, element)}, which {fit.why}")
         elif fit.ok is None:
@@ -180,25 +181,29 @@ def _present(row: Row, element: Element) -> Finding:
             key = row.rule.keyword.lower()
             doubt = f"{row.name} is {shown(row, element)}; whether it is switched on tells {key!r} of the configuration"
     if faults:
-        return failed(id, "; ".join(dict.fromkeys(faults)), at)
+        return failed(id, "; ".join(dict.fromkeys(faults)), evidence(row, element))
     if doubt is not None:
-        return inconclusive(id, doubt, at)
-    return right(row, element, decided, f"{row.name} is {shown(row, element)}")
+        return inconclusive(id, doubt, evidence(row, element))
+    text = "" if row.occasion.brief else f"{row.name} is {shown(row, element)}"
+    return right(row, element, decided, text)
 
 
 def right(row: Row, element: Element, decided: tuple[Reading, ...], text: str) -> Finding:
     """The row is kept; say so by the paper's words, by the corrected reading, or as a deviation that it declares."""
-    found = [Verdict.PASS]
-    why = ""
-    texts = row.item.texts_of(element)
-    for reading in decided:
-        verdict = next((v for value, v in reading.values.items() if value in texts), reading.present)
-        if verdict is None and reading.corrected and not _as_printed(row, texts):
-            verdict = Verdict.PASS_ERRATUM
-        if verdict is not None:
-            found.append(verdict)
-            why = why or f": {reading.why}"
-    verdict = combine(found)
+    verdict, why = Verdict.PASS, ""
+    if decided:
+        texts = row.item.texts_of(element)
+        found = [verdict]
+        for reading in decided:
+            one = next((v for value, v in reading.values.items() if value in texts), reading.present)
+            if one is None and reading.corrected and not _as_printed(row, texts):
+                one = Verdict.PASS_ERRATUM
+            if one is not None:
+                found.append(one)
+                why = why or f": {reading.why}"
+        verdict = combine(found)
+    if row.occasion.brief:
+        return Finding(row.clause.id, verdict, f"{row.rule.keyword} is right{_GOOD[verdict]}{why}")
     return Finding(row.clause.id, verdict, f"{text}{_GOOD[verdict]}{why}", (evidence(row, element),))
 
 
@@ -209,16 +214,16 @@ def wrong_vr(row: Row, element: Element) -> str:
     return f"{row.name} has VR {element.vr}; it is {' or '.join(row.rule.vrs)}"
 
 
-def _wrong_vm(row: Row, element: Element) -> str:
+def _wrong_vm(row: Row, element: Element, texts: tuple[str, ...]) -> str:
     if not values.countable(element.vr) or element.value is None:
         return ""
-    count = len(row.item.texts_of(element))
+    count = len(texts)
     if count == 0 or values.multiplicity(count, row.rule.vm):
         return ""
     return f"{row.name} has {count} value(s), {shown(row, element)}; its value multiplicity is {row.rule.vm}"
 
 
-def _fit(row: Row, element: Element, decided: tuple[Reading, ...]) -> values.Fit:
+def _fit(row: Row, element: Element, texts: tuple[str, ...], decided: tuple[Reading, ...]) -> values.Fit:
     rule, item = row.rule, row.item
     if element.vr == "SQ" or element.value is None:
         return values.FITS
@@ -226,7 +231,6 @@ def _fit(row: Row, element: Element, decided: tuple[Reading, ...]) -> values.Fit
     if not listed:
         listed = next((reading.allowed for reading in decided if reading.allowed), ())
         match = "leading" if listed else match
-    texts = item.texts_of(element)
     if (listed or rule.range) and not texts:
         return values.Fit(None, "cannot be read")
     if rule.range is not None:
@@ -256,7 +260,7 @@ def _bounds(row: Row, element: Element, listed: tuple[str, ...]) -> values.Fit:
     which = "smallest" if row.rule.keyword.startswith("Smallest") else "largest"
     pixels, bits = row.item.pixels, row.item.number("BitsStored")
     extreme = None if pixels is None else pixels.smallest if which == "smallest" else pixels.largest
-    padded = row.item.has("PixelPaddingValue")
+    padded = row.item.has("PixelPaddingValue") or not words.pixels_known(row)
     return values.bounds(numbers[0], listed, None if bits is None else int(bits), extreme, padded, which)
 
 

@@ -60,6 +60,8 @@ def judge(case: Case, clause: Clause) -> Iterator[Finding]:
 def _image(
     case: Case, clause: Clause, rule: AttributeRule, stored: Stored, image: DataSet, target: int
 ) -> Finding | None:
+    if image.state(target) != "value" and (target == _STUDY or _own_row_fails(case, stored, image, target)):
+        return None
     items = _items_of(case, stored, image, of_study=target == _STUDY)
     given = [text for item in items if (text := _value(_owner(item, rule), tag_number(rule.tag)))]
     if not given or len(given) < len(items):
@@ -76,6 +78,21 @@ def _image(
     state = repr(taken) if taken else "empty" if element is not None else "absent"
     return failed(
         clause.id, f"{name} of the image is {state}; the worklist gave {wanted} in {rule.dotted}", at
+    )
+
+
+def _own_row_fails(case: Case, stored: Stored, image: DataSet, target: int) -> bool:
+    """Whether a row of the image's own table is broken already by what is missing: one fault, one name."""
+    worst = "12" if not image.has(target) else "1"
+    rules = (
+        clause.attribute
+        for section in case.statement.sections
+        if section.dataset == "object" and stored.sop_class in section.sop_classes
+        for clause in section.clauses
+    )
+    return any(
+        r is not None and not r.path and tag_number(r.tag) == target and (r.types.promised or "-") in worst
+        for r in rules
     )
 
 
@@ -102,8 +119,16 @@ def _items_of(case: Case, stored: Stored, image: DataSet, *, of_study: bool) -> 
 
 
 def _table(case: Case) -> Mapping[tuple[str, str], list[Item]]:
-    """All worklist items that the SUT was given, by study and by step."""
+    """All worklist items that the SUT was given, by study and by step; the same answer again counts once."""
+    rules = [
+        clause.attribute
+        for section in case.statement.sections
+        if section.dataset == "worklist-query"
+        for clause in section.clauses
+        if clause.attribute is not None and clause.attribute.maps_to
+    ]
     found: dict[tuple[str, str], list[Item]] = {}
+    seen: set[tuple[str, ...]] = set()
     for request in case.requests("C-FIND-RQ", WORKLIST):
         for response in case.exchange(request).responses:
             if response.dataset is None or not response.complete or not pending(response.command.status):
@@ -111,8 +136,12 @@ def _table(case: Case) -> Mapping[tuple[str, str], list[Item]]:
             item = Item(response.first_time, response.dataset)
             study = response.dataset.text("StudyInstanceUID") or ""
             step = item.step.text("ScheduledProcedureStepID") or ""
-            found.setdefault(("study", study), []).append(item)
-            found.setdefault(("step", step), []).append(item)
+            values = (_value(_owner(item, rule), tag_number(rule.tag)) for rule in rules)
+            mark = (study, step, response.dataset.text("PatientID") or "", *values)
+            if mark not in seen:
+                seen.add(mark)
+                found.setdefault(("study", study), []).append(item)
+                found.setdefault(("step", step), []).append(item)
     return found
 
 

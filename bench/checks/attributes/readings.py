@@ -126,6 +126,8 @@ _TOLERATED: Final = re.compile(r"\b(absent|empty)\b[^.;]*= DEV-FROM-STD", re.IGN
 
 def readings(statement: Statement, clause: Clause) -> tuple[Reading, ...]:
     """Return the decisions for a clause: those listed, else what the errata themselves say."""
+    if not clause.errata:
+        return ()
     return tuple(
         ERRATA.get(name) or _of_itself(statement, clause, name)
         for name in clause.errata

@@ -14,9 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bench.witness.vr import CHARSET, PLAIN
+from bench.witness.vr import CHARSET, PLAIN, WHOLE
 
 NUMERIC: Final = frozenset(("DS", "IS", "US", "SS", "UL", "SL", "FL", "FD", "SV", "UV"))
+_COUNTABLE: Final = (CHARSET | PLAIN | NUMERIC) - WHOLE
 #: What a listed form looks like; other forms (names) cannot be told from a value.
 FORMS: Final = {"STANDARD\\C,R": re.compile(r"STANDARD\\[1-9]\d*,[1-9]\d*")}
 
@@ -88,19 +89,19 @@ def configured(values: Sequence[str], listed: Sequence[str], known: str | None, 
 
 
 def bounds(
-    number: float, listed: Sequence[str], bits: int | None, extreme: int | None, padded: bool, which: str
+    number: float, listed: Sequence[str], bits: int | None, extreme: int | None, doubtful: bool, which: str
 ) -> Fit:
     """The true extreme of the pixels, or the bound of their depth (ruling E3).
 
-    *extreme* is None where the pixels were not looked at, *bits* is Bits Stored; *padded* tells that some pixels are
-    padding and may have been left out of the extremes.
+    *extreme* is None where the pixels were not looked at, *bits* is Bits Stored; *doubtful* tells that *extreme* is in
+    doubt: padding may have been left out of it, or what describes the pixels is wrong.
     """
     limits = [int(one) for one in listed]
     fitting = [limit for limit in limits if bits and limit == (1 << bits) - 1] or limits
     if number in fitting or number == extreme:
         return FITS
     bound = " or ".join(map(str, fitting))
-    if extreme is None or padded:
+    if extreme is None or doubtful:
         return Fit(None, f"is not {bound}, and the true {which} value of the pixels is not known")
     return Fit(False, f"is neither {bound} nor the {which} value of the pixels, which is {extreme}")
 
@@ -146,7 +147,7 @@ def multiplicity(count: int, vm: str) -> bool:
 
 def countable(vr: str) -> bool:
     """Tell whether the values of a VR can be counted: texts that may be several, and numbers."""
-    return vr in (CHARSET | PLAIN | NUMERIC) - {"ST", "LT", "UT", "UR"}
+    return vr in _COUNTABLE
 
 
 def word_in(value: str, text: str) -> bool:

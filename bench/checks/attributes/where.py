@@ -11,7 +11,7 @@ Rules of this file:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from bench.checks.case import Case
@@ -27,12 +27,15 @@ FILM_SESSION: Final = "1.2.840.10008.5.1.1.1"
 FILM_BOX: Final = "1.2.840.10008.5.1.1.2"
 IMAGE_BOX: Final = "1.2.840.10008.5.1.1.4"
 PRINTER: Final = "1.2.840.10008.5.1.1.16"
+SPOKEN: Final = 20
+"""Data sets of a section whose right elements are told with value and place; a report keeps no more (verdicts)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Occasion:
     """A data set of the kind that a section speaks of.
 
+    ``brief``: enough of its kind were seen, what is right about it needs no words and no evidence.
     ``gap`` tells what cannot be known of it: it is empty for a data set that was read from its first to its last
     byte.  Without a gap, no ``dataset`` means that none was sent.
     """
@@ -41,6 +44,7 @@ class Occasion:
     dataset: DataSet | None
     sop_class: str = ""
     gap: str = ""
+    brief: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +74,15 @@ def tag_number(tag: str) -> int:
 def occasions(case: Case, section: Section) -> tuple[Occasion, ...]:
     """Return the data sets that a section's attributes stand in; none for data sets that are not on the network."""
     source = SOURCES.get(section.dataset)
-    return () if source is None else tuple(source(case, section))
+    found = () if source is None else tuple(source(case, section))
+    return tuple(one if number < SPOKEN else replace(one, brief=True) for number, one in enumerate(found))
 
 
 def owners(dataset: DataSet, path: tuple[str, ...], names: tuple[str, ...]) -> Iterator[Owner]:
     """Return every item at the end of a path of sequences, or where the path ends before."""
+    if not path:
+        yield Owner(dataset)
+        return
     yield from _descend(Owner(dataset), tuple(zip(path, names, strict=True)))
 
 

@@ -10,22 +10,24 @@ Rules of this file:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
-from bench.checks.attributes.conditions import LOSSY, Row, steps_created, studies_of
+from bench.checks.attributes.conditions import LOSSY, Row, steps_by_study, steps_created
 from bench.checks.attributes.where import FILM_BOX, FILM_SESSION, MPPS, tag_number
+from bench.checks.case import Case
 from bench.witness.dataset import DataSet, Element
 
 Rule: TypeAlias = "Callable[[Row, Element, re.Match[str]], str | None]"
 
+DETACHED_STUDY: Final = "1.2.840.10008.3.1.2.3.1"
 US_IMAGES: Final = frozenset(("1.2.840.10008.5.1.4.1.1.6.1", "1.2.840.10008.5.1.4.1.1.3.1"))
 
 
 def faults(row: Row, element: Element) -> list[str]:
     """Return what the words of a row's cell find wrong with an element that has (or should have) a value."""
     found = []
-    for pattern, rule in RULES:
+    for pattern, rule in RULES if row.rule.words else ():
         match = pattern.search(row.rule.words)
         if match is not None:
             answer = rule(row, element, match)
@@ -38,7 +40,7 @@ def faults(row: Row, element: Element) -> list[str]:
 
 def required(row: Row) -> str | None:
     """Return why an attribute that may be absent must be there with a value all the same, None when it need not."""
-    for pattern, rule in REQUIRED:
+    for pattern, rule in REQUIRED if row.rule.words or row.rule.condition else ():
         match = pattern.search(f"{row.rule.words} {row.rule.condition}")
         if match is not None:
             answer = rule(row, match)
@@ -51,9 +53,48 @@ def _values(row: Row, element: Element) -> tuple[str, ...]:
     return row.item.texts_of(element)
 
 
+def trusted(row: Row, keyword: str) -> bool:
+    """Whether another element has a value that its own rows allow: what is compared with it is not to fail for it."""
+    section = row.case.statement.section_of(row.clause)
+    element, numbers = row.item.get(keyword), row.item.numbers(keyword)
+    if element is None or not numbers:
+        return False
+    for one in row.case.statement.sections:
+        if (one.dataset, one.sop_classes) != (section.dataset, section.sop_classes):
+            continue
+        for clause in one.clauses:
+            rule = clause.attribute
+            if rule is None or rule.keyword != keyword or rule.path != row.rule.path:
+                continue
+            if element.explicit and element.vr not in rule.vrs:
+                return False
+            if rule.range is not None and not rule.range[0] <= numbers[0] <= rule.range[1]:
+                return False
+            if rule.values and rule.match == "whole" and str(numbers[0]) not in rule.values:
+                return False
+    return True
+
+
+def pixels_known(row: Row) -> bool:
+    """Whether the extremes of the pixels can be told: what describes the pixels is right, and all of them are there."""
+    item, pixels = row.item, row.item.pixels
+    if (
+        pixels is None
+        or pixels.above_bits_stored
+        or item.number("HighBit") != (item.number("BitsStored") or 0) - 1
+    ):
+        return False
+    if not all(
+        trusted(row, k) for k in ("BitsAllocated", "BitsStored", "PixelRepresentation", "Rows", "Columns")
+    ):
+        return False
+    size = int(item.number("Rows") or 0) * int(item.number("Columns") or 0)
+    return pixels.length == size * (int(item.number("BitsAllocated") or 0) // 8)
+
+
 def _high_bit(row: Row, element: Element, found: re.Match[str]) -> str | None:
     bits, high = row.item.number("BitsStored"), row.item.numbers_of(element)
-    if bits is None or not high or high[0] == bits - 1:
+    if bits is None or not high or high[0] == bits - 1 or not trusted(row, "BitsStored"):
         return None
     return f"{row.name} is {high[0]}, and Bits Stored is {bits}: it should be {bits - 1}"
 
@@ -95,10 +136,11 @@ def _native_pixels(row: Row, element: Element, found: re.Match[str]) -> str | No
 
 
 def _above(row: Row, item: DataSet) -> str | None:
-    pixels = item.pixels
-    if pixels is None or not pixels.above_bits_stored:
+    pixels, bits = item.pixels, item.number("BitsStored")
+    if pixels is None or not pixels.above_bits_stored or item.number("HighBit") != (bits or 0) - 1:
         return None
-    bits = item.number("BitsStored")
+    if not all(trusted(row, k) for k in ("BitsAllocated", "BitsStored", "PixelRepresentation")):
+        return None
     return (
         f"{row.name} holds {pixels.above_bits_stored} value(s) above 2^{bits}-1, the first at byte "
         f"{pixels.first_above_offset}"
@@ -107,7 +149,7 @@ def _above(row: Row, item: DataSet) -> str | None:
 
 def _size(row: Row, element: Element, found: re.Match[str]) -> str | None:
     rows, columns = row.item.number("Rows"), row.item.number("Columns")
-    if element.undefined or not rows or not columns:
+    if element.undefined or not rows or not columns or not (trusted(row, "Rows") and trusted(row, "Columns")):
         return None
     wanted = int(rows) * int(columns) * 2
     if element.length == wanted:
@@ -141,10 +183,10 @@ def _boxes(row: Row) -> int | None:
     """How many image boxes the film box has that was created last before on this association."""
     found = None
     message = row.occasion.message
-    for request in row.case.requests("N-CREATE-RQ", FILM_BOX):
-        if request.association != message.association or request.number > message.number:
-            continue
-        if request.dataset is not None:
+    for request in row.case.association(message).messages:
+        if request.number > message.number:
+            break
+        if request.name == "N-CREATE-RQ" and request.sop_class == FILM_BOX and request.dataset is not None:
             text = request.dataset.text("ImageDisplayFormat") or ""
             match = re.fullmatch(r"STANDARD\\(\d+),(\d+)", text)
             found = int(match[1]) * int(match[2]) if match else None
@@ -225,11 +267,11 @@ REQUIRED: Final[tuple[tuple[re.Pattern[str], Callable[[Row, re.Match[str]], str 
 def _names_step(row: Row, element: Element) -> str | None:
     """Ruling E2: the step named is one that the SUT created for this study, where the capture shows its creation."""
     steps = row.case.once(steps_created)
-    study, step_id = row.root.text("StudyInstanceUID") or "", row.root.text("PerformedProcedureStepID")
+    step_id = row.root.text("PerformedProcedureStepID")
     own = {
         uid
-        for uid, step in steps.items()
-        if study in studies_of(step) and step_id in (None, "", step.text("PerformedProcedureStepID"))
+        for uid in row.case.once(steps_by_study).get(row.root.text("StudyInstanceUID") or "", ())
+        if step_id in (None, "", steps[uid].text("PerformedProcedureStepID"))
     }
     for item in element.items:
         named, sop_class = item.text("ReferencedSOPInstanceUID") or "", item.text("ReferencedSOPClassUID")
@@ -240,5 +282,64 @@ def _names_step(row: Row, element: Element) -> str | None:
     return None
 
 
-CONTENTS: Final = {"ReferencedPerformedProcedureStepSequence": _names_step}
+def _retrieve_from(row: Row, element: Element) -> str | None:
+    """Ruling D7: the first storage destination, where the configuration names the destinations."""
+    storage = row.case.config.get("storage")
+    if not isinstance(storage, list | tuple) or row.clause.kind == "key":
+        return None
+    known = [str(one["ae_title"]) for one in storage if isinstance(one, Mapping) and "ae_title" in one]
+    for title in row.item.texts_of(element):
+        if known and title not in known:
+            return f"{row.name} is {title!r}; images are stored at {', '.join(known)}"
+    return None
+
+
+def _laterality(row: Row, element: Element) -> str | None:
+    """Ruling E5: Laterality may stand beside Image Laterality when both agree."""
+    of_image, own = row.item.text("ImageLaterality"), row.item.text_of(element)
+    if of_image not in ("L", "R", "U", "B") or of_image == own:
+        return None
+    return (
+        f"{row.name} is {own!r}, and Image Laterality is {of_image!r}: both may be there only when they agree"
+    )
+
+
+def _study_reference(row: Row, element: Element) -> str | None:
+    """Ruling D4: what stands in an item of Referenced Study Sequence is what the worklist gave, else the study."""
+    if row.rule.path_keywords[-1:] != ("ReferencedStudySequence",):
+        return None
+    given = row.case.once(_studies_referred)
+    value = row.item.text_of(element)
+    if row.rule.keyword == "ReferencedSOPClassUID":
+        return (
+            None
+            if value in given | {DETACHED_STUDY}
+            else f"{row.name} is {value}; it should be {DETACHED_STUDY}"
+        )
+    around = row.root.items(row.rule.path_keywords[0]) if len(row.rule.path_keywords) > 1 else (row.root,)
+    studies = {uid for item in around for uid in item.texts("StudyInstanceUID")}
+    if value in given | studies or not studies:
+        return None
+    return f"{row.name} is {value}, which is neither the study nor what the worklist gave"
+
+
+def _studies_referred(case: Case) -> set[str]:
+    """The UIDs that worklist answers gave: in Referenced Study Sequences, and of the studies themselves."""
+    found: set[str] = set()
+    for request in case.requests("C-FIND-RQ"):
+        for response in case.exchange(request).responses:
+            if response.dataset is not None:
+                found.update(response.dataset.texts("StudyInstanceUID"))
+                for item in response.dataset.items("ReferencedStudySequence"):
+                    found.update(uid for e in item.elements for uid in item.texts_of(e))
+    return found
+
+
+CONTENTS: Final[Mapping[str, Callable[[Row, Element], str | None]]] = {
+    "ReferencedPerformedProcedureStepSequence": _names_step,
+    "RetrieveAETitle": _retrieve_from,
+    "Laterality": _laterality,
+    "ReferencedSOPClassUID": _study_reference,
+    "ReferencedSOPInstanceUID": _study_reference,
+}
 """Rules about an attribute of any statement, by keyword (rulings)."""
