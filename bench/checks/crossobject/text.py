@@ -1,0 +1,103 @@
+"""When two values mean the same: names, ids, descriptions, codes, dates, over character sets and padding.
+
+Rules of this file:
+
+* Texts are compared as decoded, without insignificant padding; variants of one character that two character sets write
+  differently (yen and backslash, wave dash and tilde) are one.
+* A text that could not be decoded on either side cannot be compared.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from bench.witness.dataset import DataSet
+
+_VARIANTS: Final = str.maketrans(
+    {
+        "\u00a5": "\\",
+        "\u20a9": "\\",
+        "\u203e": "~",
+        "\u301c": "~",
+        "\uff5e": "~",
+        "\u2212": "-",
+        "\uff0d": "-",
+        "\u2016": "|",
+        "\u2225": "|",
+        "\u2014": "-",
+        "\u2015": "-",
+        "\u00a0": " ",
+        "\u3000": " ",
+    }
+)
+
+
+def plain(text: str) -> str:
+    """Bring a text into the form in which texts are compared."""
+    return unicodedata.normalize("NFC", text).translate(_VARIANTS).strip(" \0")
+
+
+def readable(text: str) -> bool:
+    """Whether a text was decoded: no replacement characters, no escapes left in it."""
+    return "\ufffd" not in text and "\x1b" not in text and not any("\udc80" <= c <= "\udcff" for c in text)
+
+
+def same_name(one: str, other: str) -> bool:
+    """Whether two PN values are the same; trailing empty components and groups, and padding, mean nothing."""
+    return _groups(one) == _groups(other)
+
+
+def _groups(name: str) -> list[list[str]]:
+    groups = []
+    for group in plain(name).split("="):
+        parts = [" ".join(part.split()) for part in group.split("^")]
+        while parts and not parts[-1]:
+            parts.pop()
+        groups.append(parts)
+    while groups and not groups[-1]:
+        groups.pop()
+    return groups
+
+
+def same(keyword: str, one: str, other: str) -> bool:
+    """Whether two values of an attribute are the same."""
+    if keyword.endswith(("Name", "PhysicianName")) and (
+        "^" in one or "^" in other or "=" in one or "=" in other
+    ):
+        return same_name(one, other)
+    if keyword.endswith("Time"):
+        return same_time(one, other)
+    if keyword.endswith("Date"):
+        return plain(one).replace(".", "") == plain(other).replace(".", "")
+    return plain(one) == plain(other)
+
+
+def same_time(one: str, other: str) -> bool:
+    """Whether two TM values are the same, as precisely as both are written."""
+    a, b = (plain(value).replace(":", "").partition(".") for value in (one, other))
+    if a[0] != b[0]:
+        short, long = sorted((a[0], b[0]), key=len)
+        return len(short) in (2, 4) and long.startswith(short) and not long[len(short) :].strip("0")
+    common = min(len(a[2]), len(b[2]))
+    return a[2][:common] == b[2][:common]
+
+
+def value(dataset: DataSet | None, keyword: str) -> str | None:
+    """The comparable text of an attribute: None when it is absent or was not decoded, "" when empty."""
+    if dataset is None:
+        return None
+    text = dataset.text(keyword)
+    return text if text is None or readable(text) else None
+
+
+def codes(dataset: DataSet, keyword: str) -> tuple[tuple[str, str], ...]:
+    """The codes of a sequence as (value, scheme)."""
+    return tuple(
+        (
+            item.text("CodeValue") or item.text("LongCodeValue") or item.text("URNCodeValue") or "",
+            item.text("CodingSchemeDesignator") or "",
+        )
+        for item in dataset.items(keyword)
+    )
