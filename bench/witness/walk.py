@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import struct
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from bench.witness.elements import DataSet, DataSetProblem, Element
 from bench.witness.pixels import Fragments, Layout, Native
@@ -42,6 +43,7 @@ _LONG: Final = {vr.encode(): vr for vr in LONG}
 _U16: Final = (struct.Struct("<H"), struct.Struct(">H"))
 _U32: Final = (struct.Struct("<I"), struct.Struct(">I"))
 _PIECE: Final = 1 << 16
+_BEGIN: Final = 16
 
 _ROOT, _SEQUENCE, _ITEM, _FRAGMENTS = range(4)
 _WORDS: Final = ("data set", "sequence", "item", "encapsulated pixel data")
@@ -145,6 +147,7 @@ class Reader:
         self._read_as = ""
         self._inflate = zlib.decompressobj(-15) if transfer_syntax == DEFLATED else None
         self._inflated = 0
+        self._begin = bytearray()
         self._buffer = bytearray()
         self._base = 0  # offset of the buffer's first byte in the data set
         self._need = 8  # bytes in the buffer before the walk can go on
@@ -169,22 +172,33 @@ class Reader:
         """Take the next bytes of the data set."""
         if self._inflate is None:
             self._feed(memoryview(data))
-        else:
+        elif len(self._begin) >= _BEGIN:
             self._inflate_more(bytes(data))
+        else:
+            self._begin += data
+            if len(self._begin) >= _BEGIN:
+                self._begun()
+
+    def _begun(self) -> None:
+        """The first bytes of what should be a deflated stream are there: is it one?"""
+        data = bytes(self._begin)
+        if _explicit(data):
+            self._problem("wrong-syntax", "not deflated, but plain Explicit VR Little Endian", 0)
+            self._read_as, self._inflate = EXPLICIT_LITTLE, None
+            self._feed(memoryview(data))
+        else:
+            self._inflate_more(data)
 
     def _inflate_more(self, data: bytes) -> None:
         inflate = self._inflate
         while data and inflate is not None and not self._dead and not inflate.eof:
+            before = inflate.copy()
             try:
                 plain = inflate.decompress(data, 1 << 20)
             except zlib.error as error:
-                if not self._total and _explicit(data):
-                    self._problem("wrong-syntax", "not deflated, but plain Explicit VR Little Endian", 0)
-                    self._read_as, self._inflate = EXPLICIT_LITTLE, None
-                    self._feed(memoryview(data))
-                else:
-                    self._problem("deflate", f"the deflated stream is damaged ({error})", self._total)
-                    self._dead = True
+                self._inflate_last(before, data)
+                self._problem("deflate", f"the deflated stream is damaged ({error})", self._total)
+                self._dead = True
                 return
             data = inflate.unconsumed_tail
             self._inflated += len(plain)
@@ -193,6 +207,12 @@ class Reader:
                 self._dead = True
                 return
             self._feed(memoryview(plain))
+
+    def _inflate_last(self, inflate: Any, data: bytes) -> None:
+        """Get what comes before the damage: zlib keeps nothing of the bytes given together with it."""
+        with suppress(zlib.error):
+            for at in range(len(data)):
+                self._feed(memoryview(inflate.decompress(data[at : at + 1], 1 << 20)))
 
     def _feed(self, view: memoryview) -> None:
         if view.itemsize != 1 or view.ndim != 1:
@@ -225,7 +245,9 @@ class Reader:
         """Return the data set: nothing more will come.  Calling it again gives the same."""
         if self._done is not None:
             return self._done
-        if self._inflate is not None and not self._dead and not self._inflate.eof:
+        if self._inflate is not None and 0 < len(self._begin) < _BEGIN:
+            self._begun()
+        if self._inflate is not None and self._begin and not self._dead and not self._inflate.eof:
             self._problem("deflate", "the deflated stream does not end", self._total)
         elif not self._dead:
             self._end()
@@ -239,6 +261,10 @@ class Reader:
 
     def _end(self) -> None:
         """Say what is missing at the end of the data set, once."""
+        if not self._pass:
+            self._walk()  # close what ended with the last bytes that passed by
+            if self._dead:
+                return
         left = len(self._buffer)
         if self._pass:
             element = self._passing
@@ -501,22 +527,15 @@ class Reader:
         entry = lookup(tag)
         known = entry is not None or tag & 0xFFFF == 0
         fits = frame.limit is None or at + 8 + length <= frame.limit
+        letters = code.isalpha() and (code.isupper() or code.upper() in _SHORT or code.upper() in _LONG)
         vr = implicit_vr(tag)
-        if (
-            known
-            and tag > frame.last
-            and ((length < 1 << 20 and fits) or (length == UNDEFINED and vr == "SQ"))
-        ):
-            return _Head(
-                vr,
-                length,
-                8,
-                False,
-                ("implicit-in-explicit", f"{text_of(tag)} has no VR in an Explicit VR syntax"),
-            )
-        if code.isalpha() and code.isupper() and (tag > frame.last or known):
+        nested = length == UNDEFINED and vr == "SQ"
+        if known and not letters and tag > frame.last and ((length < 1 << 20 and fits) or nested):
+            text = f"{text_of(tag)} has no VR in an Explicit VR syntax"
+            return _Head(vr, length, 8, False, ("implicit-in-explicit", text))
+        if letters and (tag > frame.last or known):
             problem = ("unknown-vr", f'{text_of(tag)} has the VR "{code.decode()}", which does not exist')
-            if buffer[pos + 6] or buffer[pos + 7]:
+            if buffer[pos + 6] or buffer[pos + 7] or code.upper() in _SHORT:
                 return _Head(code.decode(), _U16[big].unpack_from(buffer, pos + 6)[0], 8, True, problem)
             if len(buffer) - pos < 12:
                 self._need = 12
