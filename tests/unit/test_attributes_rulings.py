@@ -80,6 +80,9 @@ def dx(**values: Any) -> Sent:
         ("VX-STO-DX-001", {"PatientName": "Doe, Jane"}, "FAIL"),
         ("VX-STO-DX-058", {"RequestedProcedurePriority": "ROUTINE"}, "DEV-FROM-STD"),
         ("VX-STO-DX-028", {"StudyInstanceUID": b"\0\0"}, "FAIL"),
+        ("VX-STO-DX-028", {"StudyInstanceUID": "1.02.3"}, "FAIL"),
+        ("VX-STO-DX-039", {"SeriesDate": "20261399"}, "FAIL"),
+        ("VX-STO-DX-031", {"AdmittingDiagnosesDescription": "x" * 70}, "PASS"),  # STD-DS
         ("VX-STO-DX-072", {"InstanceNumber": b"  "}, "FAIL"),
         ("VX-STO-DX-042", {"ProtocolName": "a\\b"}, "FAIL"),  # VM
         ("VX-STO-DX-079", {"DerivationDescription": "a\\b"}, "PASS"),  # ST is never split
@@ -404,8 +407,11 @@ def test_either_answer_is_right_when_the_worklist_changed() -> None:
 
 
 def test_a_name_as_the_worklist_gave_it_is_not_the_products_fault() -> None:
-    given = item().put("PatientName", "Doe, Jane")
-    assert verdict("VX-STO-DX-001", asked(given), image(PatientName="Doe, Jane")) == "PASS"
+    given = item().update(PatientName="Doe, Jane", PatientBirthDate="1970.01.01")
+    sent = image(PatientName="Doe, Jane", PatientBirthDate="1970.01.01")
+    assert verdict("VX-STO-DX-001", asked(given), sent) == "PASS"
+    assert verdict("VX-STO-DX-003", asked(given), sent) == "PASS"
+    assert verdict("VX-STO-DX-003", sent) == "FAIL"
 
 
 # Ultrasound

@@ -3,7 +3,8 @@
 Rules of this file:
 
 * Everything comes from the clause: path, type, usage, VR, VM, values, condition, words.  No clause id stands here.
-* What a row does not promise it cannot break: VR syntax, order and padding are rules of the standard (STD-DS).
+* A row promises its VR with the syntax of that VR where it has one (dates, numbers, codes, names, UIDs).  Lengths of
+  free text, order, padding and repertoires are rules of the standard (STD-DS, STD-CS) and no row's affair.
 * One finding for each row and place; several faults of one element are one finding.
 """
 
@@ -23,10 +24,13 @@ from bench.resultmodel import Evidence
 from bench.scenario.dictionary import uid_names
 from bench.statements.model import Clause
 from bench.verdict import Verdict, combine
+from bench.witness import values as syntax
 from bench.witness.dataset import DataSet, Element
 
 #: What print usage (PS3.4 H) asks of the SCU, as a type.
 USAGE: Final = {"M": "1", "MC": "1C", "U": "3"}
+#: VRs whose values have a form of their own (PS3.5 6.2).
+SYNTAX: Final = frozenset(("AS", "CS", "DA", "DS", "DT", "IS", "PN", "TM", "UI"))
 #: Keys of the configuration for values that a product's owner chooses.
 CONFIGURED: Final = {"Manufacturer": "oem_manufacturer"}
 _GOOD: Final = {
@@ -168,7 +172,10 @@ def _present(row: Row, element: Element) -> Finding:
     doubt = None
     if not faults:
         fit = _fit(row, element, texts, decided)
-        if fit.ok is False:
+        malformed = _malformed(row, element, texts)
+        if malformed:
+            faults.append(malformed)
+        elif fit.ok is False:
             faults.append(f"{row.name} is {shown(row, element)}, which {fit.why}")
         elif fit.ok is None:
             doubt = f"{row.name} is {shown(row, element)}, which {fit.why}"
@@ -249,7 +256,8 @@ def _fit(row: Row, element: Element, texts: tuple[str, ...], decided: tuple[Read
         return values.configured(texts, listed, None if known is None else str(known), key)
     if match == "form":
         text = item.text_of(element)
-        return values.FITS if text in row.case.once(_names_given) else values.form(text, listed, element.vr)
+        fit = values.form(text, listed, element.vr)
+        return values.FITS if fit.ok is False and text in row.case.once(_given) else fit
     return values.whole(texts, listed, bool(set(rule.vrs) & values.NUMERIC))
 
 
@@ -264,17 +272,26 @@ def _bounds(row: Row, element: Element, listed: tuple[str, ...]) -> values.Fit:
     return values.bounds(numbers[0], listed, None if bits is None else int(bits), extreme, padded, which)
 
 
-def _names_given(case: Case) -> set[str]:
+def _malformed(row: Row, element: Element, texts: tuple[str, ...]) -> str:
+    """Say what is wrong with the syntax of a value; what the worklist gave so is handed on, and not the SUT's fault."""
+    if element.vr not in SYNTAX:
+        return ""
+    for text in texts:
+        wrong = syntax.fault(element.vr, text)
+        if wrong is not None and text not in row.case.once(_given):
+            return f"{row.name} is {shown(row, element)}: a value of {element.vr} that {wrong}"
+    return ""
+
+
+def _given(case: Case) -> set[str]:
     """Return the texts that others gave to the SUT: what it hands on as it got it is not its fault."""
     found: set[str] = set()
     for request in case.requests("C-FIND-RQ"):
         for response in case.exchange(request).responses:
             if response.dataset is not None:
-                found.update(
-                    owner.text_of(element)
-                    for _, owner, element in response.dataset.walk()
-                    if element.vr == "PN"
-                )
+                for _, owner, element in response.dataset.walk():
+                    if element.vr in SYNTAX:
+                        found.update(owner.texts_of(element))
     return found
 
 

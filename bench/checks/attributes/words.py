@@ -210,8 +210,12 @@ def _when_lossy(row: Row, element: Element, found: re.Match[str]) -> str | None:
 
 
 def _from_one(row: Row, element: Element, found: re.Match[str]) -> str | None:
-    values = row.item.numbers_of(element)
-    return f"{row.name} is {values[0]}; frames count from 1" if values and values[0] < 1 else None
+    values, frames = row.item.numbers_of(element), row.item.number("NumberOfFrames")
+    if values and values[0] < 1:
+        return f"{row.name} is {values[0]}; frames count from 1"
+    if values and frames is not None and values[0] > frames:
+        return f"{row.name} is {values[0]}; the image has {frames} frame(s)"
+    return None
 
 
 def _sixteen(row: Row, element: Element, found: re.Match[str]) -> str | None:
