@@ -20,8 +20,7 @@ from bench.checks.finding import Finding, check, failed, not_applicable, passed
 from bench.checks.upperlayer.deal import Deal, deals
 from bench.checks.upperlayer.items import uid_of
 from bench.scenario.dictionary import uid_names
-from bench.statements.model import Statement
-from bench.statements.model import Clause, SopRule
+from bench.statements.model import Clause, SopRule, Statement
 from bench.witness.model import Message
 
 IDS: Final = (

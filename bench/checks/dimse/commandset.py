@@ -56,9 +56,9 @@ def readable(message: Message) -> bool:
 
 
 def _encoding(message: Message) -> str:
-    for problem in message.command.data.problems:
-        if problem.code not in _SAID_ELSEWHERE:
-            return problem.text
+    for fault in message.command.data.problems:
+        if fault.code not in _SAID_ELSEWHERE:
+            return fault.text
     for problem in message.command.problems:
         if problem.code in _UNREADABLE:
             return problem.text

@@ -106,9 +106,9 @@ def _fits(case: Case, deal: Deal, message: Message) -> Iterator[Finding]:
     at = case.at(message)
     context = deal.agreed.get(message.context_id)
     said = message.command.sop_class
-    abstract = context.abstract_syntax if context is not None else None
+    abstract = context.abstract_syntax or None if context is not None else None
     fits = said is not None and (abstract is None or said == abstract or said in META.get(abstract, ()))
-    if said is not None and context is not None:
+    if said is not None and abstract is not None:
         if fits:
             yield passed("STD-DIMSE-030", f"{message.name} of {said} in a context for {abstract}", at)
         else:
@@ -117,7 +117,7 @@ def _fits(case: Case, deal: Deal, message: Message) -> Iterator[Finding]:
     sop_class = said if fits else abstract
     known = services(sop_class) if sop_class else None
     members = META.get(sop_class or "")
-    if known is None and members:
+    if known is None and members and sop_class == abstract:
         known = frozenset().union(*(services(member) or frozenset() for member in members))
     if known is not None:
         if message.name in known:

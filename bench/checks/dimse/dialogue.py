@@ -312,7 +312,7 @@ def _open_at(case: Case, deal: Deal, release: Pdu) -> _Open | None:
     mine = [m for m in deal.association.messages if m.sender == deal.side and m.first_pdu < release.index]
     cancelled = {m.command.responded_to for m in mine if m.name == "C-CANCEL-RQ"}
     for message in mine:
-        if not _operation(message):
+        if not _operation(message) or not message.complete:
             continue
         exchange = case.exchange(message)
         final = exchange.final

@@ -9,6 +9,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -22,7 +23,10 @@ IMPLICIT: Final = "1.2.840.10008.1.2"
 
 @dataclass(frozen=True, slots=True)
 class Agreed:
-    """An accepted presentation context; ``roles``: (SCU, SCP) of the association's requestor."""
+    """An accepted presentation context; ``roles``: (SCU, SCP) of the association's requestor.
+
+    ``abstract_syntax`` is empty when the request gave the id twice, so that nobody knows what was accepted.
+    """
 
     id: int
     abstract_syntax: str
@@ -114,11 +118,12 @@ def _agreed(request: Negotiation | None, accept: Negotiation | None) -> dict[int
     given = {uid_of(r.sop_class): (r.scu, r.scp) for r in accept.roles}
     found: dict[int, Agreed] = {}
     proposals = {c.id: c for c in reversed(request.contexts)}
+    twice = {id for id, count in Counter(c.id for c in request.contexts).items() if count > 1}
     for answer in accept.contexts:
         proposal = proposals.get(answer.id)
         if answer.result != 0 or proposal is None:
             continue
-        abstract = proposal.abstract_syntax
+        abstract = "" if answer.id in twice else proposal.abstract_syntax
         roles = (True, False)
         if abstract in asked and abstract in given:
             roles = (bool(given[abstract][0]), bool(given[abstract][1]))

@@ -11,6 +11,7 @@ Rules of this file:
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Final
 
 from bench.checks.case import Case
@@ -71,7 +72,13 @@ def fragments(case: Case) -> Iterator[Finding]:
                 continue
             broken.add(rule)
             yield failed(rule, problem.text, case.at(problem, association=deal.association))
-        first = next(iter(_sent(deal)), None)
+        sent = sorted(_sent(deal), key=lambda m: m.first_pdu)
+        for before, message in pairwise(sent):
+            if message.first_pdu <= before.last_pdu and "STD-UL-046" not in broken:
+                broken.add("STD-UL-046")
+                reason = f"a P-DATA-TF holds the end of a {before.name} and the begin of a {message.name}"
+                yield failed("STD-UL-046", reason, case.at(message))
+        first = next(iter(sent), None)
         if first is None:
             continue
         for rule, words in WORDS.items():

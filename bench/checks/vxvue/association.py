@@ -321,7 +321,7 @@ def _excuse(case: Case, deal: Deal, abstract: str) -> str:
     if EXPLICIT not in offered:
         return "the peer does not offer Explicit VR Little Endian"
     own = case.config.get("ae_titles") or sorted({a.calling for a in case.outgoing})
-    if deal.association.called not in own:
+    if deal.association.called not in own and not deal.association.accepted:
         return f"the peer calls '{deal.association.called}', which is not known to be the product's AE title"
     if answer is not None and answer.kind == "A-ASSOCIATE-RJ" and len(answer.raw) >= 10:
         result, source, reason = answer.raw[7:10]
