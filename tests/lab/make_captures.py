@@ -7,6 +7,7 @@ always writes the same bytes; a test compares them with what is committed.
 from __future__ import annotations
 
 import argparse
+import gzip
 import importlib
 import pkgutil
 from pathlib import Path
@@ -14,9 +15,11 @@ from typing import Any
 
 import yaml
 
-from tests.lab import recipes
+from tests.lab import files, recipes
 from tests.lab.conversation import Lab
 
+LARGE = 20_000
+"""Captures above this many bytes are compressed."""
 FOLDER = Path(__file__).resolve().parents[1] / "captures"
 
 
@@ -27,10 +30,10 @@ def load() -> dict[str, recipes.Recipe]:
     return recipes.RECIPES
 
 
-def manifest(recipe: recipes.Recipe) -> dict[str, Any]:
+def manifest(recipe: recipes.Recipe, file: str) -> dict[str, Any]:
     """What is known of a capture."""
     known = {
-        "capture": recipe.file,
+        "capture": file,
         "statement": recipe.statement,
         "who": recipe.who,
         "description": recipe.description,
@@ -46,10 +49,20 @@ def write(recipe: recipes.Recipe, folder: Path) -> Path:
     """Write one capture and its manifest."""
     lab = Lab()
     recipe.build(lab)
-    path = lab.write(folder / recipe.file, **recipe.write)
-    text = yaml.safe_dump(manifest(recipe), allow_unicode=True, sort_keys=False, width=110)
+    path = lab.write(folder / (recipe.name + (recipe.suffix or ".pcapng")), **recipe.write)
+    if not recipe.suffix and path.stat().st_size > LARGE:
+        small = files.write(path.with_name(path.name + ".gz"), path.read_bytes())
+        path.unlink()
+        path = small
+    text = yaml.safe_dump(manifest(recipe, path.name), allow_unicode=True, sort_keys=False, width=110)
     (folder / f"{recipe.name}.yaml").write_text(text, encoding="utf-8")
     return path
+
+
+def content(path: Path) -> bytes:
+    """The bytes of a capture, unpacked."""
+    data = path.read_bytes()
+    return gzip.decompress(data) if path.suffix == ".gz" else data
 
 
 def main() -> None:

@@ -139,7 +139,7 @@ class Exam:
     number: int = 1
     scheduled: bool = True
     exposures: tuple[Exposure, ...] = (Exposure(),)
-    start: float = START
+    start: float = START - 600
     station_ae: str = "VXVUE"
     codes: bool = True
     veterinary: bool = False

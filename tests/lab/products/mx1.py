@@ -10,7 +10,7 @@ each compressed syntax); PDU lengths by the recommended reading of MX-E-01, ``ve
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from tests.lab.conversation import Conversation, Cut, Lab
@@ -90,7 +90,7 @@ class Scan:
 
     def image(self, picture: Picture) -> str:
         """SOP Instance UID of an image."""
-        return self.uid("image", picture.kind, picture.number, picture.syntax)
+        return self.uid("image", picture.kind, picture.number)
 
 
 class MX1:
@@ -165,11 +165,12 @@ class MX1:
         a = self.associate(peer, STORAGE)
         for number, picture in enumerate(pictures):
             sop_class = CLASSES[picture.kind]
-            context = next(
-                i
-                for i, (abstract, syntax) in a.contexts.items()
-                if abstract == sop_class and syntax == picture.syntax
-            )
+            taken = {
+                syntax: i for i, (abstract, syntax) in a.contexts.items() if abstract == sop_class and syntax
+            }
+            if picture.syntax not in taken:
+                picture = replace(picture, syntax=next(s for s in taken if s in NATIVE))
+            context = taken[picture.syntax]
             a.request(
                 "C-STORE-RQ",
                 image(scan, picture, self.version),

@@ -104,7 +104,7 @@ def dx_image(exam: Exam, e: Exposure, *, mpps: bool = True, full: bool = False) 
         SeriesDate=da(exam.start + 20),
         SeriesTime=tm(exam.start + 20),
         Modality="DX",
-        ProtocolName=f"{e.body_part} {e.view}",
+        ProtocolName=e.body_part,
         SeriesDescription=p.step,
         OperatorsName="Tech^Nick",
         BodyPartExamined=e.body_part,
@@ -274,7 +274,7 @@ def final(exam: Exam, result: str, retrieve: str, now: float) -> DataSet:
         series.setdefault(e.series, []).append(e)
     items = []
     for group in series.values():
-        protocol = f"{group[0].body_part} {group[0].view}" if result == "COMPLETED" else "Unknown"
+        protocol = group[0].body_part if result == "COMPLETED" else "Unknown"
         items.append(
             DataSet(
                 PerformingPhysicianName=p.physician if exam.scheduled else None,

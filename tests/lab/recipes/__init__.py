@@ -21,7 +21,7 @@ Build = Callable[[Lab], None]
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """One capture and its known answer."""
+    """One capture and its known answer.  ``suffix``: of the file; empty: .pcapng, compressed when it is large."""
 
     name: str
     build: Build
@@ -32,13 +32,8 @@ class Recipe:
     fails: tuple[str, ...] = ()
     may: tuple[str, ...] = ()
     passes: tuple[str, ...] = ()
-    suffix: str = ".pcapng"
+    suffix: str = ""
     write: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def file(self) -> str:
-        """The name of the capture file."""
-        return self.name + self.suffix
 
 
 RECIPES: Final[dict[str, Recipe]] = {}

@@ -43,7 +43,7 @@ def exam(language: str = "default", number: int = 1, shots: tuple[Exposure, ...]
 @good(
     "vxvue",
     passes="""
-        VX-PC-001 VX-VER-002 VX-VER-003 VX-VER-004 VX-VER-006 VX-ASC-001 VX-ASC-007
+        VX-ASC-001 VX-ASC-007
         VX-ASC-008 VX-GEN-002 VX-GEN-003 VX-GEN-004 VX-GEN-005 VX-GEN-006 VX-GEN-008
         VX-ASC-010 VX-PC-002 VX-PC-003 VX-PC-006 VX-MWL-002 VX-MWL-K-001 VX-MPPS-002
         VX-MPPS-006 VX-MPPS-NC-027 VX-MPPS-NS-008 VX-STO-002 VX-STO-DX-112 VX-STO-DX-141 VX-SR-002
@@ -147,8 +147,11 @@ def vx_appended(lab: Lab) -> None:
         def performed_id(self) -> str:
             return f"PPS{self.number:04d}B"
 
-    second = Second(first.person, number=7, exposures=(replace(LATERAL, series=2),), start=first.start)
+        def time(self, exposure: Exposure) -> float:
+            return began + 10
+
     began = lab.time
+    second = Second(first.person, number=7, exposures=(replace(LATERAL, series=2),), start=first.start)
     vx.begin(RIS, second)
     lab.time = max(lab.time, began + 60)
     vx.store(PACS, second)
@@ -375,9 +378,9 @@ def vx_one_direction(lab: Lab) -> None:
 
 @good("vxvue", passes=["VX-VER-003", "VX-STO-002"])
 def vx_reused_ports(lab: Lab) -> None:
-    """Every connection has the same four numbers and starts at the same sequence number."""
+    """Every connection to the archive has the same two ports."""
     vx = VXvue(lab)
-    lab.client_port, lab.isn = 50000, (1000, 2000)
+    lab.client_port = 50000
     for number in range(4):
         vx.verify(PACS)
         lab.wait(0.2 + number * 70)
@@ -437,7 +440,7 @@ def vx_other_traffic(lab: Lab) -> None:
     vx.verify(PACS2)
 
 
-@good("vxvue", config=CONFIG, passes=["VX-ASC-013", "VX-ASC-014", "VX-ASC-015"])
+@good("vxvue", config=CONFIG, passes="VX-ASC-013 VX-ASC-014")
 def vx_receiver(lab: Lab) -> None:
     """Others ask VXvue's receiver for what it serves, for a mixture, and for what it does not serve."""
     vx = VXvue(lab)
