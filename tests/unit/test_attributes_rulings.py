@@ -315,7 +315,7 @@ def test_worklist_keys(id: str, sent: Sent, wanted: str) -> None:
 def test_a_key_that_is_configured_away_is_not_missed() -> None:
     sent = query(PatientID=None)
     assert verdict("VX-MWL-K-035", sent) == "FAIL"
-    assert verdict("VX-MWL-K-035", sent, config={"worklist_keys": ["PatientID"]}) == "N/A"
+    assert verdict("VX-MWL-K-035", sent, config={"worklist_keys_removed": ["PatientState"]}) == "N/A"
 
 
 def test_keys_of_the_ultrasound_system() -> None:

@@ -32,7 +32,7 @@ USAGE: Final = {"M": "1", "MC": "1C", "U": "3"}
 #: VRs whose values have a form of their own (PS3.5 6.2).
 SYNTAX: Final = frozenset(("AS", "CS", "DA", "DS", "DT", "IS", "PN", "TM", "UI"))
 #: Keys of the configuration for values that a product's owner chooses.
-CONFIGURED: Final = {"Manufacturer": "oem_manufacturer"}
+CONFIGURED: Final = {"Manufacturer": ("oem_manufacturer", "manufacturer")}
 _GOOD: Final = {
     Verdict.PASS: "",
     Verdict.PASS_ERRATUM: ", by the corrected reading",
@@ -251,9 +251,9 @@ def _fit(row: Row, element: Element, texts: tuple[str, ...], decided: tuple[Read
     if match == "bounds":
         return _bounds(row, element, listed)
     if match == "configured":
-        key = CONFIGURED.get(rule.keyword) or re.sub(r"(?<!^)(?=[A-Z])", "_", rule.keyword).lower()
-        known = row.case.config.get(key)
-        return values.configured(texts, listed, None if known is None else str(known), key)
+        keys = CONFIGURED.get(rule.keyword) or (re.sub(r"(?<!^)(?=[A-Z])", "_", rule.keyword).lower(),)
+        known = next((str(one) for key in keys if (one := row.case.config.get(key)) is not None), None)
+        return values.configured(texts, listed, known, keys[0])
     if match == "form":
         text = item.text_of(element)
         fit = values.form(text, listed, element.vr)

@@ -7,8 +7,8 @@ Rules of this file:
 * A sequence key has one item (PS3.4 C.2.2.2.6).  A sequence of zero length is the universal key of a code sequence,
   and then the keys inside it are not exercised; a sequence whose keys the statement matches on needs its item
   (ruling D2).
-* What the statement says about keys being configurable counts only with a configuration (``worklist_keys``,
-  ``query_keys``: the keywords that are asked for); the table is the factory's default.
+* What the statement says about keys being configurable counts only with a configuration that names those switched
+  off (``worklist_keys_removed``); the table is the factory's default.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from bench.statements.model import Clause, Section
 from bench.verdict import Verdict
 from bench.witness.dataset import DataSet
 
-QUERIES: Final[Mapping[str, str]] = {"worklist-query": "worklist_keys", "study-query": "query_keys"}
+QUERIES: Final = frozenset(("worklist-query", "study-query"))
 #: Attributes of the worklist modules that a statement may leave to 'all others' (PS3.4 Table K.6-1), by module.
 OTHERS: Final[Mapping[str, frozenset[str]]] = {
     module: frozenset(names.split())
@@ -114,9 +114,9 @@ def _at_its_place(row: Row, section: Section) -> Finding:
 
 def _absent(row: Row, section: Section) -> Finding:
     id, at = row.clause.id, engine.evidence(row)
-    asked = row.case.config.get(QUERIES[section.dataset])
-    if isinstance(asked, list | tuple) and row.rule.keyword not in asked and row.rule.dotted not in asked:
-        return not_applicable(id, f"the key {row.name} is not among those that are configured", at)
+    removed = row.case.config.get("worklist_keys_removed") if section.dataset == "worklist-query" else None
+    if isinstance(removed, list | tuple) and (row.rule.dotted in removed or row.rule.keyword in removed):
+        return not_applicable(id, f"the key {row.name} is switched off by configuration", at)
     if row.rule.keyword == "SpecificCharacterSet":
         if condition(row):
             return failed(id, f"{row.name} is absent, and keys are not in the default repertoire", at)
