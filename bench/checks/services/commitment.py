@@ -212,6 +212,7 @@ def class_as_stored(case: Case) -> Iterator[Finding]:
 @check("STD-SVC-409", "STD-SVC-410")
 def answers(case: Case) -> Iterator[Finding]:
     """A report of a known transaction is answered with success, and the answer repeats the event type."""
+    done: set[str] = set()
     for report in reports(case):
         final = report.exchange.final
         if final is not None:
@@ -224,9 +225,11 @@ def answers(case: Case) -> Iterator[Finding]:
                     yield failed(
                         "STD-SVC-410", f"Event Type ID {event} answers a report of {report.event}", at
                     )
-        if report.request is None:
+        if report.request is None or report.transaction in done:
             continue
         yield answered(case, "STD-SVC-409", report)
+        if final is not None and final.command.status == 0:
+            done.add(report.transaction)  # a repetition may be refused
 
 
 def answered(case: Case, id: str, report: Report) -> Finding:
