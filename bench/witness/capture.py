@@ -14,7 +14,6 @@ Formats: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng.
 
 from __future__ import annotations
 
-import gzip
 import struct
 import zlib
 from collections.abc import Callable, Iterator
@@ -45,6 +44,40 @@ class NotACapture(Exception):
     """The file is no packet capture, or there is no such file."""
 
 
+class _Gzip:
+    """Reads gzip members one after the other; gives all that can be had of a file that is cut or damaged."""
+
+    def __init__(self, raw: BinaryIO) -> None:
+        self._raw = raw
+        self._inflate = zlib.decompressobj(31)
+        self._waiting = b""
+        self._over = False
+        self.fault = ""
+
+    def read(self, size: int) -> bytes:
+        """At most ``size`` bytes; none at the end (then ``fault`` says whether it was the true one)."""
+        while not self._over:
+            data = self._waiting or self._raw.read(1 << 18)
+            if not data:
+                self._over = True
+                self.fault = "the compressed file ends early"
+                break
+            try:
+                plain = self._inflate.decompress(data, size)
+            except zlib.error as error:
+                self._over = True
+                self.fault = f"the compressed file is damaged: {error}"
+                break
+            self._waiting = self._inflate.unconsumed_tail
+            if self._inflate.eof:
+                rest = self._inflate.unused_data.lstrip(b"\0") or self._raw.read(1 << 18)
+                self._inflate, self._waiting = zlib.decompressobj(31), rest
+                self._over = not rest
+            if plain:
+                return plain
+        return b""
+
+
 class _Interface(NamedTuple):
     link: int
     ticks: float
@@ -61,7 +94,7 @@ class Source:
     size: int
     count: int = 0
 
-    _file: BinaryIO | None = None
+    _file: BinaryIO | _Gzip | None = None
     _raw: BinaryIO | None = None
     _buffer: bytes = b""
     _position: int = 0
@@ -85,7 +118,7 @@ class Source:
             head = raw.read(2)
             raw.seek(0)
             if head == b"\x1f\x8b":
-                source._file = cast(BinaryIO, gzip.GzipFile(fileobj=raw))
+                source._file = _Gzip(raw)
             if not source._need(4) or not source._known():
                 raise NotACapture(f"{source.path}: neither pcap nor pcapng")
         except OSError as error:
@@ -98,9 +131,8 @@ class Source:
 
     def close(self) -> None:
         """Close the file."""
-        for file in (self._file, self._raw):
-            if file is not None:
-                file.close()
+        if self._raw is not None:
+            self._raw.close()
 
     @property
     def consumed(self) -> int:
@@ -123,8 +155,8 @@ class Source:
                 yield from self._pcapng()
             else:
                 yield from self._pcap()
-        except (OSError, EOFError, zlib.error) as error:
-            self._broken("capture-broken", f"the compressed file cannot be read any further: {error}")
+        except OSError as error:
+            self._broken("capture-broken", f"the file cannot be read any further: {error}")
         finally:
             self.close()
 
@@ -145,12 +177,10 @@ class Source:
         self._base += self._position
         parts = [self._buffer[self._position :]]
         while have < count:
-            try:
-                more = self._file.read(max(BLOCK, count - have))
-            except (EOFError, zlib.error, OSError) as error:
-                self._broken("capture-cut", f"the compressed file ends early: {error}")
-                more = b""
+            more = self._file.read(max(BLOCK, count - have))
             if not more:
+                if isinstance(self._file, _Gzip) and self._file.fault:
+                    self._broken("capture-cut", self._file.fault)
                 break
             parts.append(more)
             have += len(more)

@@ -33,7 +33,7 @@ from bench.witness.model import (
     other_side,
 )
 from bench.witness.problems import PER_CODE
-from simulators.wire.pdu import AssociateAccept, AssociateRequest
+from simulators.wire.pdu import PDU, AssociateAccept, AssociateRequest
 
 if TYPE_CHECKING:
     from bench.witness.stream import Stream
@@ -120,6 +120,9 @@ class Building:
         self.limits = [0, 0]
         """What each stream's P-DATA-TF may have at most: announced by the other side; 0: anything."""
         self.state = "idle"
+        self.titles = b""
+        self.unsure = False
+        """Request or answer were captured in part: there may be contexts that nobody saw."""
         self.end: End | None = None
         self.ended_by: Side | None = None
         self.release_by: Side | None = None
@@ -278,8 +281,8 @@ class Dialogue:
             last = max(range(first, last + 1), key=trail.frames.__getitem__)
         return trail.frames[first], trail.times[first], trail.frames[last], trail.times[last]
 
-    def pdu(self, stream: Stream, kind: int, raw: bytes, position: int) -> None:
-        """A whole PDU that is not P-DATA-TF."""
+    def pdu(self, stream: Stream, kind: int, raw: bytes, position: int, *, partial: bool = False) -> None:
+        """A PDU that is not P-DATA-TF; ``partial``: a gap follows, ``raw`` is what came before it."""
         value, faults = read_pdu(raw)
         number = stream.number
         self.dicom = True
@@ -303,6 +306,7 @@ class Dialogue:
         elif kind in (2, 3) and current is None:
             current = self.current = Building(1 - number)
         current = self._building(stream)
+        current.unsure |= partial
         side = current.sides[number]
         first, time, last, last_time = self._times(stream, position, len(raw))
         pdu = Pdu(
@@ -318,6 +322,11 @@ class Dialogue:
             last_time=last_time,
         )
         self._touch(current, first, time, last, last_time)
+        if partial:
+            # Half a request is no request to be judged; what it proposed is known all the same.
+            current.count += 1
+            self._part(current, stream, value, raw)
+            return
         for code, text, offset in faults:
             self._problem(code, text, stream, position=position, offset=offset, pdu=pdu.index)
         why = late or self._order(current, side, kind)
@@ -360,6 +369,15 @@ class Dialogue:
             if kind == 5 and state == "requested" and side == "requestor":
                 return f"{name} before the answer to the request"
         return ""
+
+    def _part(self, current: Building, stream: Stream, value: PDU | None, raw: bytes) -> None:
+        if isinstance(value, AssociateRequest):
+            current.titles = raw[10:42]
+            current.state = "requested"
+            _propose(current.contexts, value)
+        elif isinstance(value, AssociateAccept):
+            current.state = "accepted"
+            _answer(current.contexts, value)
 
     def _advance(self, current: Building, stream: Stream, kind: int, pdu: Pdu) -> None:
         side = current.sides[stream.number]
@@ -593,14 +611,14 @@ class Dialogue:
         assert incoming.command is not None
         name = incoming.command.name
         if context is None or not context.proposed:
-            if current.request is None or not isinstance(current.request.pdu, AssociateRequest):
+            if current.request is None or current.unsure or not current.request.pdu:
                 tell("context-unseen", f"the proposal of presentation context {context_id} was not captured")
             else:
                 tell(
                     "context-unknown",
                     f"{name} in presentation context {context_id}, which was never proposed",
                 )
-        elif current.answer is None:
+        elif context.result is None and (current.answer is None or current.unsure):
             tell("context-unseen", f"the answer to presentation context {context_id} was not captured")
         elif context.result != 0:
             result = "never answered" if context.result is None else f"refused (result {context.result})"
@@ -827,6 +845,7 @@ class Dialogue:
             whole=current.request is not None
             and not tcp.one_direction
             and not any(s.gap_count for s in self.streams),
+            titles=current.request.raw[10:42] if current.request else current.titles,
             data_pdus={current.sides[0]: current.data_pdus[0], current.sides[1]: current.data_pdus[1]},
         )
 

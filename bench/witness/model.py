@@ -310,8 +310,10 @@ class Association:
     """One association, from its A-ASSOCIATE-RQ (or what was captured first of it) to its end.
 
     ``whole``: both directions were captured from the A-ASSOCIATE-RQ on, without a gap.  ``data_pdus``: P-DATA-TF
-    PDUs by sender; ``ended_by``: who sent the A-RELEASE-RQ, the A-ABORT or A-ASSOCIATE-RJ, or who closed or reset
-    the TCP connection first.  ``first_frame``/``first_time`` are those of the TCP connection's first segment.
+    PDUs by sender.  ``titles``: the called and calling AE title of the request, 32 bytes, also of one that was
+    captured in part (then ``request`` is None).  ``ended_by``: who sent the A-RELEASE-RQ, the A-ABORT or the
+    A-ASSOCIATE-RJ, or who closed or reset the TCP connection first.  ``first_frame``/``first_time`` are those of the
+    TCP connection's first segment.
     """
 
     number: int
@@ -334,17 +336,17 @@ class Association:
     ended_by: Side | None
     whole: bool
     data_pdus: Mapping[Side, int] = field(default_factory=dict)
-    stream: int = 0
+    titles: bytes = b""
 
     @property
     def called_raw(self) -> bytes:
-        """The 16 bytes of the called AE title in the request; empty when it was not captured."""
-        return self.request.raw[10:26] if self.request else b""
+        """The 16 bytes of the called AE title in the request; empty when they were not captured."""
+        return self.titles[:16]
 
     @property
     def calling_raw(self) -> bytes:
-        """The 16 bytes of the calling AE title in the request; empty when it was not captured."""
-        return self.request.raw[26:42] if self.request else b""
+        """The 16 bytes of the calling AE title in the request; empty when they were not captured."""
+        return self.titles[16:]
 
     @property
     def called(self) -> str:

@@ -126,6 +126,9 @@ class Stream:
         if self.mode == Mode.DEAD:
             return
         self.frame, self.time = frame, time
+        if self.mode == Mode.START and detect.looks_like_request(b"".join(parts)):
+            self.dialogue.start(self)
+            self.mode = Mode.PDU
         left = 0
         if self.mode in (Mode.DATA, Mode.SKIP):
             left = self.left - missing if self.mode == Mode.SKIP else self.left - have - missing
@@ -133,13 +136,12 @@ class Stream:
             data = b"".join(parts)
             kind, _, length = _HEADER.unpack_from(data)
             left = 6 + length - have - missing
+            position = self.end - missing - have
             if kind == 4:
-                self.dialogue.data(
-                    self, memoryview(data)[6:], length, self.end - missing - have, partial=True
-                )
-        elif self.mode == Mode.PDU and not tail:
-            left = -1
-        elif self.mode in (Mode.START, Mode.LOST):
+                self.dialogue.data(self, memoryview(data)[6:], length, position, partial=True)
+            elif kind in (1, 2) and have >= 74:
+                self.dialogue.pdu(self, kind, data, position, partial=True)
+        elif (self.mode == Mode.PDU and not tail) or self.mode in (Mode.START, Mode.LOST):
             left = -1
         if self.dialogue.dicom:
             self.dialogue.lost(self)

@@ -51,9 +51,20 @@ def summary(capture: Capture) -> list[Any]:
             [(p.index, p.kind, p.side, p.length) for p in a.pdus],
             [p.code for p in a.problems],
             [
-                (m.number, m.name, m.sender, m.context_id, m.complete, m.pdus, m.largest_pdu, m.first_pdu)
-                + (m.last_pdu, m.dataset_length, m.largest_fragment, m.transfer_syntax, m.command.raw)
-                + (m.dataset and [(e.tag, e.vr, e.length, e.offset, e.value) for e in m.dataset.elements],)
+                (
+                    *(
+                        m.number,
+                        m.name,
+                        m.sender,
+                        m.context_id,
+                        m.complete,
+                        m.pdus,
+                        m.largest_pdu,
+                        m.first_pdu,
+                    ),
+                    *(m.last_pdu, m.dataset_length, m.largest_fragment, m.transfer_syntax, m.command.raw),
+                    m.dataset and [(e.tag, e.vr, e.length, e.offset, e.value) for e in m.dataset.elements],
+                )
                 for m in a.messages
             ],
         )
