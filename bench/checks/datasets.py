@@ -18,13 +18,25 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from bench.checks.case import Case
-from bench.checks.finding import Finding, check, deviates, failed, inconclusive, passed
+from bench.checks.finding import Finding, check, deviates, failed, inconclusive, passed, remark
 from bench.resultmodel import Evidence
 from bench.statements.model import Statement
+from bench.witness.charset import decode
 from bench.witness.dataset import DataSet, DataSetProblem, Element
 from bench.witness.model import Message
 from bench.witness.values import fault, multiplicity
-from bench.witness.vr import CHARSET, PIXEL_DATA, PLAIN, TEXT, UNIT, WHOLE, WORD, lookup, text_of
+from bench.witness.vr import (
+    CHARACTER_SET,
+    CHARSET,
+    PIXEL_DATA,
+    PLAIN,
+    TEXT,
+    UNIT,
+    WHOLE,
+    WORD,
+    lookup,
+    text_of,
+)
 
 #: Data sets that hold keys to match: ranges, wildcards and lists are right in them.
 QUERIES: Final = frozenset(("C-FIND-RQ", "C-MOVE-RQ", "C-GET-RQ"))
@@ -74,20 +86,62 @@ _SYNTAX: Final[Mapping[str, str]] = {
 #: Rules that every data set is an occasion of.
 _ALWAYS: Final = tuple(f"STD-DS-{number:03}" for number in (1, 2, 3, 4, 5, 6, 7, 13))
 _FOREIGN: Final = frozenset((0x0000, 0x0001, 0x0002, 0x0003, 0x0004, 0x0005, 0x0007, 0xFFFF))
+#: Attributes that were UT became UR or UC in later editions.
+_RENAMED: Final = frozenset(("UC", "UR", "UT"))
+#: Nobody knows for certain which transfer syntax was negotiated.
+_GUESSED: Final = frozenset(("transfer-syntax-guessed", "context-unseen"))
 _BITS_ALLOCATED: Final = 0x00280100
 
 
 @dataclass(slots=True)
+class _Judged:
+    """What can be said of an element by itself: rules that it is an occasion of, and those it breaks."""
+
+    rules: tuple[str, ...]
+    faults: tuple[tuple[str, str], ...]
+    count: int = 0
+
+
+@dataclass(slots=True)
 class _Book:
-    """What was seen of each rule: occasions, and faults of one message together."""
+    """What was seen of each rule: occasions, and messages with faults.
+
+    Most elements come again and again; each is judged once (``known``).
+    """
 
     occasions: dict[str, int] = field(default_factory=dict)
     first: dict[str, Evidence] = field(default_factory=dict)
     faults: dict[str, int] = field(default_factory=dict)
+    known: dict[tuple[object, ...], _Judged] = field(default_factory=dict)
 
     def saw(self, rule: str, count: int = 1) -> None:
         """Count occasions on which a rule could be broken."""
         self.occasions[rule] = self.occasions.get(rule, 0) + count
+
+    def judge(self, element: Element, query: bool) -> _Judged:
+        """Judge an element by itself."""
+        value = element.value
+        key = (element.tag, element.vr, element.explicit, element.length, value, element.charset, query)
+        found = self.known.get(key)
+        if found is None:
+            rules: list[str] = []
+            faults = tuple(_alone(element, query, rules))
+            found = _Judged(tuple(rules), faults)
+            if (value is None or len(value) <= 256) and len(self.known) < 50_000:
+                self.known[key] = found
+            else:
+                for rule in rules:
+                    self.saw(rule)
+        found.count += 1
+        return found
+
+    def total(self) -> dict[str, int]:
+        """Return all occasions."""
+        for judged in self.known.values():
+            for rule in judged.rules:
+                self.saw(rule, judged.count)
+        self.known.clear()
+        return self.occasions
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +184,19 @@ def encoding(case: Case) -> Iterator[Finding]:
             grouped.setdefault((found.rule, found.declared), []).append(found)
         for id in _ALWAYS:
             book.saw(id)
-            book.first.setdefault(id, case.at(message))
+            if id not in book.first:
+                book.first[id] = case.at(message)
         for (id, excused), group in grouped.items():
+            if id == "STD-DS-010" and not excused:
+                # An attribute may be younger than the product; what its statement names it knows.
+                unknown = [f for f in group if f.element is not None and f.element.tag not in declared.vrs]
+                if unknown:
+                    yield remark(
+                        id, f"{message.name}: {unknown[0].text}", _evidence(case, message, unknown[0])
+                    )
+                group = [f for f in group if f not in unknown]
+                if not group:
+                    continue
             told = book.faults.get(id, 0)
             book.faults[id] = told + 1
             if told >= MOST:
@@ -143,7 +208,7 @@ def encoding(case: Case) -> Iterator[Finding]:
         if any(p.code in ("too-deep", "too-many") for p in dataset.problems):
             problem = next(p for p in dataset.problems if p.code in ("too-deep", "too-many"))
             yield inconclusive("STD-DS-004", problem.text, case.at(message, offset=problem.offset))
-    for id, count in sorted(book.occasions.items()):
+    for id, count in sorted(book.total().items()):
         if not book.faults.get(id):
             what = "data sets" if id in _ALWAYS else "elements"
             evidence = [book.first[id]] if id in book.first else []
@@ -162,19 +227,41 @@ def _faults(message: Message, dataset: DataSet, declared: _Known, book: _Book) -
     end = sound_until(message, dataset)
     yield from _structure(message, dataset, end)
     query = is_query(message)
-    for path, owner, element in dataset.walk():
-        if element.offset >= end or element.truncated:
-            continue
-        for found in _element(owner, element, query, book):
-            excuse = declared.excuses(found.rule, element, owner)
-            yield _Fault(found.rule, found.text, element, path=path, declared=excuse)
+    waiting = [dataset]
+    while waiting:
+        owner = waiting.pop()
+        for element in owner.elements:
+            if element.offset >= end or element.truncated:
+                continue
+            if element.items:
+                waiting += element.items
+            tag = element.tag
+            judged = book.judge(element, query)
+            if judged.faults:
+                path = _path(dataset, element)
+                for rule, text in judged.faults:
+                    yield _Fault(
+                        rule, text, element, path=path, declared=declared.excuses(rule, element, owner)
+                    )
+            if tag & 0x00010000 and tag >> 16 not in _FOREIGN and tag & 0xFFFF:
+                book.saw("STD-DS-012")
+                for text in _private(owner, element):
+                    yield _Fault("STD-DS-012", text, element, path=_path(dataset, element))
+            elif not tag & 0xFFFF and tag >> 16 not in _FOREIGN:
+                book.saw("STD-DS-011")
+                for text in _group_length(owner, element):
+                    yield _Fault("STD-DS-011", text, element, path=_path(dataset, element))
     pixels = dataset.get(PIXEL_DATA)
     if pixels is not None and pixels.offset < end and not pixels.truncated:
         yield from _pixel_data(dataset, pixels, book)
 
 
+def _path(dataset: DataSet, element: Element) -> tuple[str | int, ...]:
+    return next((path for path, _, each in dataset.walk() if each is element), ())
+
+
 def _structure(message: Message, dataset: DataSet, end: int) -> Iterator[_Fault]:
-    guessed = any(p.code == "transfer-syntax-guessed" for p in message.problems)
+    guessed = any(p.code in _GUESSED for p in message.problems)
     broken = False
     for problem in dataset.problems:
         rule = _STRUCTURE.get(problem.code)
@@ -194,69 +281,64 @@ def _at_end(problem: DataSetProblem) -> bool:
     return problem.code in ("truncated", "leftover", "missing-delimiter", "deflate")
 
 
-def _element(owner: DataSet, element: Element, query: bool, book: _Book) -> Iterator[_Fault]:
+def _alone(element: Element, query: bool, rules: list[str]) -> Iterator[tuple[str, str]]:
+    """Judge an element by itself; *rules* gets the rules that it is an occasion of."""
     tag, vr = element.tag, element.vr
     group, number = tag >> 16, tag & 0xFFFF
     entry = lookup(tag)
     name = f"{element.tag_text} {entry.name}" if entry is not None and entry.name else element.tag_text
     if group in _FOREIGN:
-        yield _Fault("STD-DS-013", f"{name}: group {group:04X} does not belong into a data set")
+        yield "STD-DS-013", f"{name}: group {group:04X} does not belong into a data set"
         return
-    if group & 1 and number:
-        book.saw("STD-DS-012")
-        yield from _private(owner, element, name)
-    if number == 0:
-        book.saw("STD-DS-011")
-        yield from _group_length(owner, element, name)
     if element.explicit:
         wanted = entry.vrs if entry is not None else ("UL",) if number == 0 else _creator(group, number)
-        if wanted and wanted != ("NONE",) and vr not in wanted:
-            if vr != "UN":
-                yield _Fault("STD-DS-008", f"{name} has the VR {vr} instead of {' or '.join(wanted)}")
+        if wanted and wanted != ("NONE",):
+            rules.append("STD-DS-008")
+            if vr not in wanted:
+                if vr == "UN":
+                    if element.length < 0xFFFF and entry is not None and not entry.retired:
+                        yield "STD-DS-010", f"{name} has the VR UN instead of {' or '.join(wanted)}"
+                elif vr not in _RENAMED or wanted[0] not in _RENAMED:
+                    yield "STD-DS-008", f"{name} has the VR {vr} instead of {' or '.join(wanted)}"
                 return
-            if element.length < 0xFFFF and not (entry is not None and entry.retired):
-                yield _Fault("STD-DS-010", f"{name} has the VR UN instead of {' or '.join(wanted)}")
-            return
-        if wanted:
-            book.saw("STD-DS-008")
     value = element.value
     if not value or vr == "SQ" or element.empty:
         return
     if vr in TEXT:
-        yield from _text(owner, element, name, query, book)
+        yield from _text(element, name, query, rules)
     else:
         unit = UNIT.get(vr) or WORD.get(vr)
         if unit is not None and unit > 1:
-            book.saw("STD-DS-034")
+            rules.append("STD-DS-034")
             if element.length % unit and not element.length & 1:
-                yield _Fault("STD-DS-034", f"{name} ({vr}) has {element.length} bytes, no multiple of {unit}")
+                yield "STD-DS-034", f"{name} ({vr}) has {element.length} bytes, no multiple of {unit}"
                 return
     if entry is not None and entry.vm and not query and vr not in WHOLE and vr not in WORD:
-        book.saw("STD-DS-014")
+        rules.append("STD-DS-014")
         count = element.vm
         if not multiplicity(entry.vm)(count):
-            yield _Fault("STD-DS-014", f"{name} has {count} value{'s' * (count != 1)} instead of {entry.vm}")
+            yield "STD-DS-014", f"{name} has {count} value{'s' * (count != 1)} instead of {entry.vm}"
 
 
 def _creator(group: int, number: int) -> tuple[str, ...]:
     return ("LO",) if group & 1 and 0x10 <= number <= 0xFF else ()
 
 
-def _private(owner: DataSet, element: Element, name: str) -> Iterator[_Fault]:
-    group, number = element.tag >> 16, element.tag & 0xFFFF
+def _private(owner: DataSet, element: Element) -> Iterator[str]:
+    group, number, name = element.tag >> 16, element.tag & 0xFFFF, element.tag_text
     if number < 0x10 or 0x100 <= number < 0x1000:
-        yield _Fault("STD-DS-012", f"{name} is no number that a private element may have")
+        yield f"{name} is no number that a private element may have"
     elif number <= 0xFF:
         if element.empty:
-            yield _Fault("STD-DS-012", f"the private creator {name} is empty")
+            yield f"the private creator {name} is empty"
     else:
         creator = owner.get(group << 16 | number >> 8)
         if creator is None:
             missing = text_of(group << 16 | number >> 8)
-            yield _Fault("STD-DS-012", f"{name} has no private creator {missing}")
+            yield f"{name} has no private creator {missing}"
 
 
-def _group_length(owner: DataSet, element: Element, name: str) -> Iterator[_Fault]:
+def _group_length(owner: DataSet, element: Element) -> Iterator[str]:
     value = element.value
     if element.vr != "UL" or value is None or len(value) != 4:
         return
@@ -265,23 +347,23 @@ def _group_length(owner: DataSet, element: Element, name: str) -> Iterator[_Faul
     behind = element.offset + element.header + 4
     end = next((e.offset for e in owner.elements if e.offset >= behind and e.tag >> 16 != group), owner.end)
     if told != end - behind:
-        yield _Fault("STD-DS-011", f"{name} says {told} bytes, and the group has {end - behind}")
+        yield f"{element.tag_text} says {told} bytes, and the group has {end - behind}"
 
 
-def _text(owner: DataSet, element: Element, name: str, query: bool, book: _Book) -> Iterator[_Fault]:
+def _text(element: Element, name: str, query: bool, rules: list[str]) -> Iterator[tuple[str, str]]:
     vr, value = element.vr, element.value or b""
     rule = _SYNTAX[vr]
-    book.saw(rule)
+    rules.append(rule)
     plain = vr in PLAIN
-    if plain and (not value.isascii() or b"\x1b" in value):
-        return  # STD-CS-009
+    if plain and (not value.isascii() or b"\x1b" in value or element.tag == CHARACTER_SET):
+        return  # STD-CS-009, STD-CS-001
     padded = _padding(vr, value)
     if not element.length & 1:
-        book.saw("STD-DS-016")
+        rules.append("STD-DS-016")
         if padded is not None:
-            yield _Fault("STD-DS-016", f"{name} {padded}")
+            yield "STD-DS-016", f"{name} {padded}"
     if vr in CHARSET and not value.isascii():
-        text = owner.raw_text(element)
+        text = decode(element.charset, value, vr)
     else:
         text = value.decode("ascii")
     text = text.rstrip("\0")
@@ -289,7 +371,7 @@ def _text(owner: DataSet, element: Element, name: str, query: bool, book: _Book)
         wrong = fault(vr, part.rstrip("\0"), query=query)
         if wrong is not None and not (padded is not None and "\0" in part):
             shown = part if len(part) <= 70 else part[:67] + "..."
-            yield _Fault(rule, f'{name}: the value "{_visible(shown)}" {wrong}')
+            yield rule, f'{name}: the value "{_visible(shown)}" {wrong}'
             return
 
 

@@ -513,7 +513,7 @@ class Reader:
             return _Head("OW" if tag == PIXEL_DATA else "SQ", length, 8, False)
         vr = implicit_vr(tag)
         if vr == "UN" and not tag & 0x00010000 and (tag < frame.last or length > _FAR):
-            return self._stop("unreadable", f"what stands here is no element (read as {text_of(tag)})", at)
+            return self._garbage(frame, at, pos, tag)
         if vr == "US" and self._layout.get(0x00280103) == 1:
             entry = lookup(tag)
             if entry is not None and "SS" in entry.vrs:
@@ -541,7 +541,18 @@ class Reader:
                 self._need = 12
                 return -1
             return _Head(code.decode(), _U32[big].unpack_from(buffer, pos + 8)[0], 12, True, problem)
-        return self._stop("unreadable", f"what stands here is no element (read as {text_of(tag)})", at)
+        return self._garbage(frame, at, pos, tag)
+
+    def _garbage(self, frame: _Frame, at: int, pos: int, tag: int) -> int:
+        """What stands here is no element: say what stood before it, since its length may lie."""
+        before = frame.elements[-1] if frame.elements else None
+        if frame.kind == _ROOT and not any(self._buffer[pos : pos + 8]):
+            return self._stop("leftover", "zero bytes behind the last element", at)
+        what = f"what stands here is no element (read as {text_of(tag)})"
+        if before is not None:
+            length = "an undefined length" if before.undefined else f"the length {before.length}"
+            what += f"; {before.tag_text} before it has {length}"
+        return self._stop("unreadable", what, at)
 
     def _sniff(self, frame: _Frame, pos: int) -> int | None:
         """At the first element: is this the transfer syntax that it should be?  None: go on reading."""
