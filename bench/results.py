@@ -250,6 +250,7 @@ def _cells(folder: Path, info: RunInfo) -> Iterator[CellResult]:
         yield _lost(plan, f"The result of this cell cannot be read: {why}.")
 
 
+UNTOUCHED: Final = "a scenario says that it covers this, but nothing exercised it"
 _NUMBER: Final = re.compile(r"-\d+[a-z]?$")
 
 
@@ -261,7 +262,10 @@ def section_of(clause_id: str) -> str:
 def summarise_clauses(cells: Iterable[CellResult]) -> tuple[ClauseSummary, ...]:
     """Combine the clauses over all cells, in the order of their ids."""
     touched: dict[str, list[tuple[ClauseResult, str]]] = {}
+    covered: set[str] = set()
     for cell in cells:
+        if cell.not_runnable is None:
+            covered.update(cell.covers)
         for clause in cell.clauses:
             touched.setdefault(clause.id, []).append((clause, cell.id))
     summaries = []
@@ -269,6 +273,10 @@ def summarise_clauses(cells: Iterable[CellResult]) -> tuple[ClauseSummary, ...]:
         verdict = combine(clause.verdict for clause, _ in hits)
         hits.sort(key=lambda hit: hit[0].verdict is not verdict)  # stable: the deciding cells first
         worst = hits[0][0]
+        if verdict is Verdict.NOT_EXERCISED and clause_id in covered:
+            # A scenario vouches for it: that must not look as if nobody had cared.
+            verdict = Verdict.INCONCLUSIVE
+            worst = replace(worst, reason=f"{UNTOUCHED}: {worst.reason}")
         summaries.append(
             ClauseSummary(
                 id=clause_id,

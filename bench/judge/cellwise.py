@@ -6,7 +6,8 @@ Rules of this file:
   as often as one likes.
 * A clause that fails and was not declared makes the cell FAIL.  A check that fails by itself, or two witnesses that
   disagree, are the bench's fault: ERROR.
-* A scenario that says it covers a clause which nothing exercised is told so: INCONCLUSIVE, never a silent pass.
+* A scenario that says it covers a clause which nothing exercised is told so in the cell's remarks; where no cell of
+  the run exercised it, the run's table has INCONCLUSIVE (:func:`bench.results.summarise_clauses`).
 """
 
 from __future__ import annotations
@@ -27,15 +28,14 @@ from bench.judge.engine import Judged, judge_capture
 from bench.judge.inputs import CAPTURE, InputError, as_it_went, config_of, events_of
 from bench.judge.who import NoSut, choose
 from bench.resultmodel import CellResult, ClauseResult, RunInfo, WireFacts
+from bench.results import section_of
 from bench.statements.model import Statement
-from bench.statements.words import words_of
 from bench.verdict import Verdict, combine
 from bench.witness.model import Capture, Endpoint
 
 Progress = Callable[[int, int], None]
 ANSWERED: Final = ("operator", "configuration")
 """What a scenario's own expectations can show where no capture can."""
-NOT_EXERCISED: Final = "the scenario says that it covers this, but nothing on the wire exercised it"
 
 
 def judge_cell(
@@ -117,9 +117,10 @@ def merge(
     for clause in judged.clauses:
         if clause.id in base.covers and clause.verdict is Verdict.NOT_EXERCISED:
             clause = _covered(clause, base, statement)
-            if clause.verdict is Verdict.INCONCLUSIVE:
-                remarks.append(f"{clause.id} is covered by the scenario, but nothing exercised it")
-        if clause.verdict is not Verdict.NOT_EXERCISED or clause.remarks or clause.expected is not None:
+            if not clause.verdict.green:
+                remarks.append(f"{clause.id} is covered by the scenario, but nothing here exercised it")
+        named = clause.id in base.covers or clause.expected is not None
+        if clause.verdict is not Verdict.NOT_EXERCISED or clause.remarks or named:
             clauses.append(clause)
     if judged.case.reference:
         news = (Verdict.DEV_FROM_STD, Verdict.FAIL)
@@ -178,32 +179,28 @@ def sentence(clause: ClauseResult) -> str:
 
 
 def _covered(clause: ClauseResult, base: CellResult, statement: Statement) -> ClauseResult:
-    """A clause that the scenario covers and the wire did not exercise."""
+    """A clause that the scenario covers and the wire did not exercise: another cell may have done so."""
     unseen = registry.unseen(statement.name).get(clause.id)
-    if unseen is not None and unseen.by in ANSWERED:
-        if base.verdict.green:
-            why = f"the scenario's expectations held; no capture can show it: {unseen.why}"
-            return replace(clause, verdict=Verdict.PASS, reason=why)
-        why = f"no capture can show it ({unseen.why}), and the scenario did not pass"
-        return replace(clause, verdict=Verdict.INCONCLUSIVE, reason=why)
-    own = statement.by_id.get(clause.id)
-    return replace(
-        clause,
-        verdict=Verdict.INCONCLUSIVE,
-        reason=f"{NOT_EXERCISED}: {clause.reason}",
-        text=words_of(own) if own is not None else None,
-    )
+    if unseen is None or unseen.by not in ANSWERED:
+        return clause
+    if base.verdict.green:
+        why = f"the scenario's expectations held; no capture can show it: {unseen.why}"
+        return replace(clause, verdict=Verdict.PASS, reason=why)
+    why = f"no capture can show it ({unseen.why}), and the scenario did not pass"
+    return replace(clause, verdict=Verdict.INCONCLUSIVE, reason=why)
 
 
 def _untouched(base: CellResult, why: str, statement: Statement) -> CellResult:
     """A cell of which nothing can be judged on the wire: what it covers is inconclusive."""
-    covered = tuple(
-        _covered(ClauseResult(id=id, verdict=Verdict.NOT_EXERCISED, reason=why), base, statement)
-        for id in base.covers
-    )
-    return replace(
-        base, clauses=covered, remarks=(*base.remarks, why) if why not in base.remarks else base.remarks
-    )
+    covered = []
+    for id in base.covers:
+        clause = ClauseResult(id=id, section=section_of(id), verdict=Verdict.NOT_EXERCISED, reason=why)
+        clause = _covered(clause, base, statement)
+        if clause.verdict is Verdict.NOT_EXERCISED:
+            clause = replace(clause, verdict=Verdict.INCONCLUSIVE)
+        covered.append(clause)
+    remarks = base.remarks if why in base.remarks else (*base.remarks, why)
+    return replace(base, clauses=tuple(covered), remarks=remarks)
 
 
 def _at_fault(base: CellResult, why: str) -> CellResult:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +34,8 @@ from bench.judge.output import (
 )
 from bench.judge.who import NoSut, choose
 from bench.resultmodel import CellResult, RunInfo, WireFacts
-from bench.results import build
+from bench.results import ResultsError, build
+from bench.scenario.problems import InputErrors
 from bench.statements import BUNDLED, load
 from bench.statements.model import Statement
 from bench.verdict import Verdict
@@ -51,8 +53,15 @@ def run(options: argparse.Namespace) -> int:
     console = Console(highlight=False, markup=False, soft_wrap=True)
     try:
         return _run(options, console)
-    except (InputError, OSError) as error:
+    except (InputError, InputErrors, ResultsError, OSError) as error:
         print(error, file=sys.stderr)
+        return 2
+    except Exception as error:
+        # What a capture holds must never end in a traceback; that it did is a fault of this program, said as one.
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        file = place.filename.replace("\\", "/").rsplit("/", 1)[-1]
+        why = f"the judge failed at {file}:{place.lineno}: {type(error).__name__}: {error}"
+        print(why, file=sys.stderr)
         return 2
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bench.checks import registry
 from bench.cli import main
 from bench.journal import JournalWriter
 from bench.judge import cellwise
@@ -24,6 +25,7 @@ from bench.results import (
     cell_dir,
     host_facts,
     read_results,
+    summarise_clauses,
     write_cell,
     write_run,
 )
@@ -160,10 +162,25 @@ def test_what_is_covered_and_not_exercised_is_told(tmp_path: Path) -> None:
     """A scenario must not vouch for what never happened."""
     found = judge_cell(result(covers=("VX-PRN-001", "VX-GEN-001")), folder(tmp_path), VXVUE)
     clause = next(c for c in found.clauses if c.id == "VX-PRN-001")
-    assert clause.verdict is Verdict.INCONCLUSIVE
-    assert "nothing on the wire exercised it" in clause.reason
+    assert clause.verdict is Verdict.NOT_EXERCISED
     assert found.wire is not None
     assert any("VX-PRN-001" in remark for remark in found.wire.remarks)
+    table = {c.id: c for c in summarise_clauses([found])}
+    assert table["VX-PRN-001"].verdict is Verdict.INCONCLUSIVE
+    assert "a scenario says that it covers this" in table["VX-PRN-001"].reason
+    elsewhere = result(clauses=(ClauseResult(id="VX-PRN-001", verdict=Verdict.PASS),))
+    table = {c.id: c for c in summarise_clauses([found, elsewhere])}
+    assert table["VX-PRN-001"].verdict is Verdict.PASS, "another cell of the matrix exercised it"
+
+
+def test_what_no_capture_can_show_is_answered_by_the_scenario(tmp_path: Path) -> None:
+    """A setting, or what the operator sees: the expectations held, or did not."""
+    unseen = next(id for id, why in registry.unseen("vxvue").items() if why.by == "operator")
+    cell = folder(tmp_path)
+    held = judge_cell(result(covers=(unseen,)), cell, VXVUE)
+    assert next(c for c in held.clauses if c.id == unseen).verdict is Verdict.PASS
+    failed = judge_cell(result(covers=(unseen,), verdict=Verdict.FAIL), cell, VXVUE)
+    assert next(c for c in failed.clauses if c.id == unseen).verdict is Verdict.INCONCLUSIVE
 
 
 def test_without_a_capture_nothing_is_judged(tmp_path: Path) -> None:
