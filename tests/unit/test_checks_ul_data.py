@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
 
+from bench.checks.standard import rules
+from bench.checks.upperlayer import RULES_OF_CODES
+from bench.witness import problems
 from simulators.wire import Abort, PresentationData, RawPDU, ReleaseRequest, ReleaseResponse, encode
 from simulators.wire.dimse import Command, encode_command
 from simulators.wire.pdu import PDV
@@ -13,6 +17,7 @@ from tests.lab.conversation import Conversation, Cut, Lab
 from tests.lab.elements import DataSet
 from tests.unit.judged_conversations import DX, EXPLICIT, VERIFICATION, echo, failing, verdicts
 
+EVIDENCE = {"transfer-syntax-guessed"}
 IMAGE = DataSet(SOPClassUID=DX, SOPInstanceUID="2.25.1", PatientID="P" * 40, PatientName="A^B")
 STORE = encode_command(
     Command.new(
@@ -356,3 +361,11 @@ def test_disorder_of_the_network_is_no_fault(order: str) -> None:
         b = _verify(lab)
         echo(b)
     assert failing(lab, order=order, mss=60) == set()
+
+
+def test_every_code_of_the_witness_has_a_rule() -> None:
+    assert set(RULES_OF_CODES) == {*problems.UPPER_LAYER, *problems.PRESENTATION_DATA} - EVIDENCE
+    known = rules()
+    for text in RULES_OF_CODES.values():
+        for id in re.findall(r"STD-[A-Z]+-[0-9]{3}", text):
+            assert id in known

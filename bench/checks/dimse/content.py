@@ -25,7 +25,8 @@ def data_set_announced(case: Case) -> Iterator[Finding]:
         came = {
             said.number: problem
             for problem in deal.association.problems
-            if problem.side == deal.side and problem.code == "dataset-without-command"
+            if problem.side == deal.side
+            and problem.code in ("dataset-without-command", "dataset-unannounced")
             if (said := said_none(deal, problem)) is not None
         }
         for message in _sent(deal):
@@ -105,9 +106,10 @@ def service_of_the_context(case: Case) -> Iterator[Finding]:
 def _fits(case: Case, deal: Deal, message: Message) -> Iterator[Finding]:
     at = case.at(message)
     context = deal.agreed.get(message.context_id)
-    said = message.command.sop_class
+    said = message.command.sop_class or None
     abstract = context.abstract_syntax or None if context is not None else None
-    fits = said is not None and (abstract is None or said == abstract or said in META.get(abstract, ()))
+    allowed = META.get(abstract or "") or {abstract, None}
+    fits = said is not None and (abstract is None or said in allowed)
     if said is not None and abstract is not None:
         if fits:
             yield passed("STD-DIMSE-030", f"{message.name} of {said} in a context for {abstract}", at)

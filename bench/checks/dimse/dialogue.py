@@ -290,7 +290,7 @@ def releases(case: Case) -> Iterator[Finding]:
         )
         if release is None or association.tcp.one_direction or association.tcp.gaps:
             continue
-        open_ = _open_at(case, deal, release)
+        open_ = _open_at(deal, release)
         at = case.at(release, association=association)
         if open_ is None:
             yield passed("STD-DIMSE-048", "nothing was outstanding at the release", at)
@@ -308,19 +308,29 @@ class _Open:
     cancelled: bool
 
 
-def _open_at(case: Case, deal: Deal, release: Pdu) -> _Open | None:
-    mine = [m for m in deal.association.messages if m.sender == deal.side and m.first_pdu < release.index]
-    cancelled = {m.command.responded_to for m in mine if m.name == "C-CANCEL-RQ"}
-    for message in mine:
-        if not _operation(message) or not message.complete:
-            continue
-        exchange = case.exchange(message)
-        final = exchange.final
-        if final is None or (final.last_pdu > release.index and final.last_time > release.time):
-            last = (
-                exchange.responses[-1].last_time
-                if exchange.responses and final is None
-                else message.last_time
-            )
-            return _Open(message.name, last, message.command.message_id in cancelled)
-    return None
+def _open_at(deal: Deal, release: Pdu) -> _Open | None:
+    waiting: list[Message] = []
+    since: dict[int, float] = {}
+    cancelled = set()
+    for message in deal.association.messages:
+        command = message.command
+        if message.sender == deal.side and message.first_pdu < release.index:
+            if message.name == "C-CANCEL-RQ":
+                cancelled.add(command.responded_to)
+            elif command.is_request and message.complete:
+                waiting.append(message)
+                since[message.number] = message.last_time
+        elif message.sender == deal.peer and not command.is_request:
+            if message.last_pdu > release.index and message.last_time > release.time:
+                continue
+            asked = next((m for m in waiting if m.command.message_id == command.responded_to), None)
+            if asked is None:
+                continue
+            if pending(command.status):
+                since[asked.number] = message.last_time
+            else:
+                waiting.remove(asked)
+    if not waiting:
+        return None
+    first = waiting[0]
+    return _Open(first.name, since[first.number], first.command.message_id in cancelled)

@@ -28,6 +28,7 @@ RULES: Final = {
     "context-changed": "STD-UL-045",
     "command-in-dataset": "STD-UL-045",
     "dataset-without-command": "STD-UL-045",
+    "dataset-unannounced": "STD-UL-045",
 }
 """Code of the witness -> rule, for what stands in presentation data."""
 WORDS: Final = {
@@ -92,7 +93,7 @@ def _belongs_elsewhere(deal: Deal, problem: Problem) -> bool:
         return _odd_itself(deal, problem)
     if problem.code == "command-in-dataset":
         return _announced_only(deal)
-    if problem.code == "dataset-without-command":
+    if problem.code in ("dataset-without-command", "dataset-unannounced"):
         return said_none(deal, problem) is not None or _after_cut_command(deal, problem)
     return False
 
