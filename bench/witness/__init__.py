@@ -11,7 +11,6 @@ stack; whatever a capture holds, it says what it could not read and goes on (:mo
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
@@ -78,14 +77,16 @@ def read(*paths: str | PathLike[str], progress: Callable[[int, int], None] | Non
         reassembler.read(source, tell if progress is not None else None)
         before += source.size
     reassembler.finish()
-    associations, renumbered = reassembler.associations, []
+    associations = reassembler.associations
     associations.sort(key=lambda association: (association.first_frame, association.last_frame))
     for number, association in enumerate(associations, 1):
-        messages = tuple(replace(message, association=number) for message in association.messages)
-        renumbered.append(replace(association, number=number, messages=messages))
+        # Nobody else has seen these values yet; to copy thousands of them for a number would be slow.
+        object.__setattr__(association, "number", number)
+        for message in association.messages:
+            object.__setattr__(message, "association", number)
     problems = [problem for source in sources for problem in source.problems]
     problems += reassembler.remarks()
-    spoken = {association.acceptor for association in renumbered}
+    spoken = {association.acceptor for association in associations}
     for conversation in reassembler.conversations:
         if conversation.bytes and (conversation.other in spoken or conversation.other.port in KNOWN_PORTS):
             text = f"the conversation of {conversation.opener} with {conversation.other} is not DICOM"
@@ -95,7 +96,7 @@ def read(*paths: str | PathLike[str], progress: Callable[[int, int], None] | Non
         files=tuple(path.name for path in files),
         frames=reassembler.frames,
         bytes=total,
-        associations=tuple(renumbered),
+        associations=tuple(associations),
         problems=tuple(problems),
         streams=tuple(sorted(reassembler.conversations, key=lambda conversation: conversation.first_frame)),
         first_time=reassembler.first_time,

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from simulators.wire.pdu import (
@@ -41,6 +42,8 @@ from simulators.wire.pdu import (
 )
 
 Fault: TypeAlias = tuple[str, str, int]
+CACHED: Final = 4096
+"""Bytes of a PDU that is remembered: a peer says the same with every association, and PDUs are immutable."""
 
 KINDS: Final = {
     1: "A-ASSOCIATE-RQ",
@@ -55,9 +58,20 @@ _ITEM: Final = struct.Struct(">BBH")
 _RANK: Final = {0x10: 1, 0x20: 2, 0x21: 2, 0x50: 3}
 
 
-def read_pdu(raw: bytes) -> tuple[PDU | None, list[Fault]]:
+def read_pdu(raw: bytes) -> tuple[PDU | None, tuple[Fault, ...]]:
     """Read a PDU of any type but P-DATA-TF; None when nothing sensible is in it."""
+    return _cached(raw) if len(raw) <= CACHED else _read(raw)
+
+
+def _read(raw: bytes) -> tuple[PDU | None, tuple[Fault, ...]]:
     faults: list[Fault] = []
+    return _read_into(raw, faults), tuple(faults)
+
+
+_cached = lru_cache(maxsize=256)(_read)
+
+
+def _read_into(raw: bytes, faults: list[Fault]) -> PDU | None:
     kind = raw[0]
     if raw[1]:
         faults.append(
@@ -69,27 +83,27 @@ def read_pdu(raw: bytes) -> tuple[PDU | None, list[Fault]]:
             faults.append(
                 ("pdu-length", f"{KINDS[kind]} with a length of {length}, at least 68 are needed", 2)
             )
-            return None, faults
-        return _associate(kind, raw, faults), faults
+            return None
+        return _associate(kind, raw, faults)
     if kind not in KINDS:
         faults.append(("pdu-type", f"PDU type {kind:02X}H ({length} bytes)", 0))
-        return None, faults
+        return None
     if length != 4:
         faults.append(("pdu-length", f"{KINDS[kind]} with a length of {length} instead of 4", 2))
     if len(raw) < 10:
-        return None, faults
+        return None
     used = {3: (7, 8, 9), 7: (8, 9)}.get(kind, ())
     for position in range(6, 10):
         if position not in used and raw[position]:
             text = f"byte {position + 1} of {KINDS[kind]} is {raw[position]:02X}H instead of 00H"
             faults.append(("reserved", text, position))
     if kind == 3:
-        return AssociateReject(raw[7], raw[8], raw[9]), faults
+        return AssociateReject(raw[7], raw[8], raw[9])
     if kind == 5:
-        return ReleaseRequest(), faults
+        return ReleaseRequest()
     if kind == 6:
-        return ReleaseResponse(), faults
-    return Abort(raw[8], raw[9]), faults
+        return ReleaseResponse()
+    return Abort(raw[8], raw[9])
 
 
 def _text(data: bytes) -> str:

@@ -8,6 +8,7 @@ a fault here, everything else is judged by the checks.
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from typing import Final
 
 from bench.witness.dataset import Reader
@@ -20,7 +21,8 @@ LONGEST: Final = 1 << 17
 _VRS: Final = {0: "UL", **{number: vr for number, (_, vr) in COMMAND_ELEMENTS.items()}}
 
 
-def read_command(raw: bytes) -> tuple[Command, list[tuple[str, str, int]]]:
+@lru_cache(maxsize=256)
+def read_command(raw: bytes) -> tuple[Command, tuple[tuple[str, str, int], ...]]:
     """Read a command set; faults are ``(code, text, offset in the command set)``."""
     faults: list[tuple[str, str, int]] = []
     reader = Reader(IMPLICIT)
@@ -47,7 +49,7 @@ def read_command(raw: bytes) -> tuple[Command, list[tuple[str, str, int]]]:
         name = f"unknown {shown}"
     if 0x0800 not in values:
         faults.append(("command-dataset-type", f"{name} has no Command Data Set Type (0000,0800)", 0))
-    return Command(name=name, elements=data.elements, data=data, raw=raw, values=values), faults
+    return Command(name=name, elements=data.elements, data=data, raw=raw, values=values), tuple(faults)
 
 
 def _value(vr: str, data: bytes) -> CommandValue | None:

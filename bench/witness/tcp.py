@@ -110,7 +110,6 @@ class Flow:
     """One conversation."""
 
     __slots__ = (
-        "bytes",
         "count",
         "dialogue",
         "fin_time",
@@ -139,7 +138,7 @@ class Flow:
         self.dialogue.streams = (first.stream, second.stream)
         self.first_frame = self.last_frame = frame
         self.first_time = self.last_time = time
-        self.frames = self.bytes = self.count = 0
+        self.frames = self.count = 0
         self.opener: Half | None = None
         self.first_fin: Half | None = None
         self.fin_time = 0.0
@@ -200,7 +199,6 @@ class Reassembler:
                                 half.ack = ack
                                 half.next = seq + size & _M
                                 flow.frames += 1
-                                flow.bytes += size
                                 flow.last_frame, flow.last_time = frame, time
                                 if 0.03 < time - half.last_time < 0.5:
                                     _stalled(half, other)
@@ -291,7 +289,6 @@ class Reassembler:
         if half.synced and not flags & (SYN | RST) and not -BEHIND < _signed(seq - half.next) < FAR:
             flow.stray += 1  # of an older conversation, most likely
             return
-        flow.bytes += size
         flow.last_frame, flow.last_time = frame, max(time, flow.last_time)
         if half.macs is None:
             half.macs = macs
@@ -512,7 +509,7 @@ class Reassembler:
                 opener=Endpoint(source, port),
                 other=Endpoint(target, target_port),
                 frames=flow.frames,
-                bytes=flow.bytes,
+                bytes=_bytes(flow),
                 what=_what(flow),
                 first_frame=flow.first_frame,
                 last_frame=flow.last_frame,
@@ -533,8 +530,12 @@ def _stalled(half: Half, other: Half) -> None:
         half.flow.stalls += 1
 
 
+def _bytes(flow: Flow) -> int:
+    return sum(half.stream.end for half in flow.halves)
+
+
 def _what(flow: Flow) -> str:
-    if not flow.bytes:
+    if not _bytes(flow):
         first, second = flow.halves
         if flow.reset is not None and flow.syn:
             return "refused"

@@ -3,8 +3,8 @@
 * ``witness.read``: reading a 200 MB C-STORE capture (16 KB PDUs, segments of 1460 bytes) against ``tshark -V``, which
   dissects everything and prints it to nowhere; processor time of both, a process of their own each.
 * ``judge.capture``: the same with all verdicts (``modbench judge``).
-* ``witness.small``, ``judge.small``: 1 ms per association against what 100 C-ECHO associations cost, beyond what an empty capture
-  costs.
+* ``witness.small``, ``judge.small``: 1 ms per association against what 100 C-ECHO associations cost, beyond what a
+  single one costs.
 * ``witness.linear``, ``judge.linear`` (not with ``--quick``): the time per byte of 50 MB against that of 800 MB;
   ``witness.memory``: 500 MB against the resident memory of 800 MB.
 
@@ -31,7 +31,12 @@ sys.path.insert(0, str(ROOT))
 
 import storecapture  # noqa: E402
 
-READ: Final = "import sys; from bench.witness import read; c = read(sys.argv[1]); assert c.dicom_messages and not c.problems"
+READ: Final = """
+import sys
+from bench.witness import read
+capture = read(sys.argv[1])
+assert capture.dicom_messages and not capture.problems
+"""
 SMALL: Final = 100
 
 
