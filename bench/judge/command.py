@@ -165,7 +165,7 @@ def _second_witness(files: Sequence[Path], capture: Capture, read: WireFacts) ->
     except second_witness.WitnessError as error:
         return replace(read, errors=(*read.errors, f"second witness: {error}"))
     remarks = tuple(f"excused: {text}" for text in counts.excused)
-    if not counts.disagreements:
+    if not counts.disagreements and not counts.excused:
         remarks += (f"Second witness: tshark counts the same {counts.total}.",)
     return replace(read, errors=(*read.errors, *counts.disagreements), remarks=(*read.remarks, *remarks))
 

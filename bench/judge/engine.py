@@ -34,6 +34,8 @@ GREEN_EVIDENCE: Final = 1
 """Evidences that are kept of a clause that is green."""
 PROBLEMS: Final = 50
 """Problems of a capture that are told."""
+MINOR: Final = frozenset(("reserved", "uid-padding", "item-order", "item-unknown", "pdv-odd"))
+"""Problems that take nothing from the evidence: told last."""
 NEWS: Final = (
     Verdict.FAIL,
     Verdict.ERROR,
@@ -97,10 +99,12 @@ def judge_capture(
 
 def facts(capture: Capture, sut: Sut) -> WireFacts:
     """Return what a report says of the capture and of the choice of the SUT."""
-    problems = [f"{_frame(p.frame)}{p.text}" for p in capture.problems]
-    problems += [
-        f"{_frame(p.frame)}association {a.number}: {p.text}" for a in capture.associations for p in a.problems
+    found = [(p.code in MINOR, p, "") for p in capture.problems]
+    found += [
+        (p.code in MINOR, p, f"association {a.number}: ") for a in capture.associations for p in a.problems
     ]
+    found.sort(key=lambda entry: entry[0])  # stable: what is missing comes before what is odd
+    problems = [f"{_frame(p.frame)}{where}{p.text}" for _, p, where in found]
     more = len(problems) - PROBLEMS
     if more > 0:
         problems = [*problems[:PROBLEMS], f"and {more} more"]

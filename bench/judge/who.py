@@ -14,7 +14,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -62,7 +62,10 @@ class Candidate:
     @property
     def name(self) -> str:
         """Address, with the AE title where that tells it from another."""
-        return f"{self.address} as {self.by_title}" if self.by_title is not None else self.address
+        if self.by_title is None:
+            return self.address
+        titles = self.by_title if self.by_title != CLIENTS else ", ".join(sorted(self.titles))
+        return f"{self.address} as {titles}"
 
     def __str__(self) -> str:
         titles = ", ".join(sorted(title or "(empty)" for title in self.titles))
@@ -202,7 +205,7 @@ def _by_title(capture: Capture, statement: Statement, title: str) -> Sut:
 def candidates(capture: Capture, statement: Statement) -> list[Candidate]:
     """Return every host that requests associations, likeliest first."""
     scu, scp = scu_services(statement), _scp_services(statement)
-    shared = {a.requestor.address for a in capture.associations if a.requestor.address == a.acceptor.address}
+    shared = _shared(capture, scu - scp - {VERIFICATION})
     found: dict[tuple[str, str | None], Candidate] = {}
     got: dict[tuple[str, str | None], set[str]] = {}
     handed_on: Counter[tuple[str, str | None]] = Counter()
@@ -249,10 +252,30 @@ def _tier(candidate: Candidate) -> int:
     return 1 if candidate.apart else 0
 
 
-def _key(association: Association, side: Side, shared: set[str]) -> tuple[str, str | None]:
+CLIENTS: Final = "*"
+"""On an address with both ends: everybody there who is no server."""
+
+
+def _shared(capture: Capture, services: frozenset[str]) -> dict[str, set[str]]:
+    """Return the addresses at which both ends of an association are, with the AE titles that are servers there.
+
+    A capture of several tools on one machine has one modality, whatever its tools call themselves.
+    """
+    found: dict[str, set[str]] = {
+        a.requestor.address: set() for a in capture.associations if a.requestor.address == a.acceptor.address
+    }
+    for a in capture.associations:
+        if a.acceptor.address in found and _served(a, "acceptor", services):
+            found[a.acceptor.address].add(a.called)
+    return found
+
+
+def _key(association: Association, side: Side, shared: Mapping[str, set[str]]) -> tuple[str, str | None]:
     end = association.requestor if side == "requestor" else association.acceptor
+    if end.address not in shared:
+        return end.address.lower(), None
     title = association.calling if side == "requestor" else association.called
-    return end.address.lower(), title if end.address in shared else None
+    return end.address.lower(), title if title in shared[end.address] else CLIENTS
 
 
 def _kind(association: Association, scu: frozenset[str]) -> str:
@@ -311,7 +334,7 @@ def _most(capture: Capture, found: list[Candidate], config: SutConfig) -> Sut:
     if len(best.titles) > 1:
         why += f"; it calls itself {', '.join(sorted(best.titles))}"
     if best.by_title is not None:
-        return Sut(frozenset(), frozenset((best.by_title,)), why)
+        return Sut(frozenset(), frozenset(best.titles), f"{why}; both ends have one address")
     return Sut(_one_host(capture, best), frozenset(t for t in best.titles if t) | titles, why)
 
 

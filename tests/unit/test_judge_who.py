@@ -153,6 +153,19 @@ def test_both_ends_on_one_host(tmp_path: Path) -> None:
     assert (sut.addresses, sut.ae_titles) == (frozenset(), {"VXVUE"})
 
 
+def test_tools_on_one_host_are_one_modality(tmp_path: Path) -> None:
+    """Whatever echoscu, findscu and storescu call themselves; the archive there stays apart."""
+    lab = Lab()
+    here = "127.0.0.1"
+    echo(lab, here, here, "ECHOSCU")
+    store(lab, here, here, "1.2.3.4", "STORESCU")
+    store(lab, here, here, "1.2.3.5", "STORESCU2")
+    echo(lab, here, here, "PACS", "OTHER")
+    store(lab, here, here, "1.2.3.4", "PACS", "ARCHIVE")
+    sut = choose(read(lab, tmp_path), VXVUE)
+    assert (sut.addresses, sut.ae_titles) == (frozenset(), {"ECHOSCU", "STORESCU", "STORESCU2"})
+
+
 def test_named_by_what_is_not_there(tmp_path: Path) -> None:
     """A wrong name is told with the nearest right one."""
     lab = Lab()
