@@ -196,7 +196,8 @@ def ended(state: str, **values: Any) -> Sent:
 
 
 def created(study: str = "1.2.9") -> Sent:
-    step = DataSet(ScheduledStepAttributesSequence=[DataSet(StudyInstanceUID=study)])
+    scheduled = DataSet(StudyInstanceUID=study)
+    step = DataSet(ScheduledStepAttributesSequence=[scheduled], PerformedProcedureStepID="P1")
     return Sent("N-CREATE-RQ", MPPS, step, instance="1.2.3.5")
 
 
@@ -224,7 +225,11 @@ def test_the_protocol_of_a_discontinued_step_is_unknown(state: str, protocol: st
 def test_an_image_names_the_step_that_was_created_for_its_study() -> None:
     def image(step: str) -> Sent:
         item = DataSet(ReferencedSOPClassUID=MPPS, ReferencedSOPInstanceUID=step)
-        return dx(StudyInstanceUID="1.2.9", ReferencedPerformedProcedureStepSequence=[item])
+        return dx(
+            StudyInstanceUID="1.2.9",
+            PerformedProcedureStepID="P1",
+            ReferencedPerformedProcedureStepSequence=[item],
+        )
 
     assert verdict("VX-STO-DX-060", created(), image("1.2.3.5")) == "PASS"
     assert verdict("VX-STO-DX-060", created(), image("1.2.3.6")) == "FAIL"
@@ -407,8 +412,11 @@ def test_either_answer_is_right_when_the_worklist_changed() -> None:
 
 
 def test_a_name_as_the_worklist_gave_it_is_not_the_products_fault() -> None:
-    given = item().update(PatientName="Doe, Jane", PatientBirthDate="1970.01.01")
-    sent = image(PatientName="Doe, Jane", PatientBirthDate="1970.01.01")
+    odd = {"PatientName": "Doe, Jane", "PatientBirthDate": "1970.01.01", "PatientSex": "U"}
+    given, sent = item().update(**odd), image(**odd)
+    assert verdict("VX-STO-DX-005", asked(given), sent) == "N/A"
+    assert verdict("VX-STO-DX-005", sent) == "FAIL"
+    assert verdict("VX-STO-DX-059", asked(given), image(Modality="CR")) == "FAIL"
     assert verdict("VX-STO-DX-001", asked(given), sent) == "PASS"
     assert verdict("VX-STO-DX-003", asked(given), sent) == "PASS"
     assert verdict("VX-STO-DX-003", sent) == "FAIL"
@@ -601,11 +609,12 @@ def test_the_study_that_a_step_refers_to() -> None:
         made = DataSet(StudyInstanceUID="1.2.9", ReferencedStudySequence=[reference])
         return Sent("N-CREATE-RQ", MPPS, DataSet(ScheduledStepAttributesSequence=[made]))
 
-    detached, other = "1.2.840.10008.3.1.2.3.1", "1.2.840.10008.3.1.2.3.2"
-    assert verdict("VX-MPPS-NC-008", step(detached, "1.2.9")) == "PASS"  # D4
-    assert verdict("VX-MPPS-NC-008", step(other, "1.2.9")) == "FAIL"
-    assert verdict("VX-MPPS-NC-009", step(detached, "1.2.9")) == "PASS"
-    assert verdict("VX-MPPS-NC-009", step(detached, "1.2.77")) == "FAIL"
+    assert verdict("VX-MPPS-NC-008", step("1.2.3", "1.2.9")) == "PASS"  # nobody saw what the worklist gave
+    seen, detached, other = asked(item()), "1.2.840.10008.3.1.2.3.1", "1.2.840.10008.3.1.2.3.2"
+    assert verdict("VX-MPPS-NC-008", seen, step(detached, "1.2.9")) == "PASS"  # D4
+    assert verdict("VX-MPPS-NC-008", seen, step(other, "1.2.9")) == "FAIL"
+    assert verdict("VX-MPPS-NC-009", seen, step(detached, "1.2.9")) == "PASS"
+    assert verdict("VX-MPPS-NC-009", seen, step(detached, "1.2.77")) == "FAIL"
     given = item().put(
         "ReferencedStudySequence", [DataSet(ReferencedSOPClassUID=other, ReferencedSOPInstanceUID="1.7")]
     )

@@ -17,7 +17,7 @@ from typing import Final
 from bench.checks.attributes import values, words
 from bench.checks.attributes.conditions import Row, applies, condition, holds
 from bench.checks.attributes.readings import Reading, readings
-from bench.checks.attributes.where import Occasion, owners, tag_number
+from bench.checks.attributes.where import WORKLIST, Occasion, owners, tag_number
 from bench.checks.case import Case
 from bench.checks.finding import Finding, failed, inconclusive, not_applicable, passed
 from bench.resultmodel import Evidence
@@ -25,6 +25,7 @@ from bench.scenario.dictionary import uid_names
 from bench.statements.model import Clause
 from bench.verdict import Verdict, combine
 from bench.witness import values as syntax
+from bench.witness import vr
 from bench.witness.dataset import DataSet, Element
 
 #: What print usage (PS3.4 H) asks of the SCU, as a type.
@@ -187,6 +188,9 @@ def _present(row: Row, element: Element) -> Finding:
         elif on is None and doubt is None:
             key = row.rule.keyword.lower()
             doubt = f"{row.name} is {shown(row, element)}; whether it is switched on tells {key!r} of the configuration"
+    if faults and _handed_on(row, element):
+        text = f"{row.name} is {shown(row, element)}, as the worklist gave it"
+        return not_applicable(id, text, evidence(row, element))
     if faults:
         return failed(id, "; ".join(dict.fromkeys(faults)), evidence(row, element))
     if doubt is not None:
@@ -224,6 +228,8 @@ def wrong_vr(row: Row, element: Element) -> str:
 def _wrong_vm(row: Row, element: Element, texts: tuple[str, ...]) -> str:
     if not values.countable(element.vr) or element.value is None:
         return ""
+    if element.vr in vr.CHARSET and (0x1B in element.value or not element.value.isascii()):
+        return ""  # a backslash may be half of a character where the character set is broken
     count = len(texts)
     if count == 0 or values.multiplicity(count, row.rule.vm):
         return ""
@@ -281,6 +287,27 @@ def _malformed(row: Row, element: Element, texts: tuple[str, ...]) -> str:
         if wrong is not None and text not in row.case.once(_given):
             return f"{row.name} is {shown(row, element)}: a value of {element.vr} that {wrong}"
     return ""
+
+
+def _handed_on(row: Row, element: Element) -> bool:
+    """Whether a value of the patient or the order is what the worklist gave for the same attribute: its fault."""
+    if row.rule.tag[1:5] not in ("0010", "0032", "0038") and row.rule.tag != "(0040,1003)":
+        return False
+    return element.value is not None and (row.tag, row.item.text_of(element)) in row.case.once(
+        _given_attributes
+    )
+
+
+def _given_attributes(case: Case) -> set[tuple[int, str]]:
+    """Return what worklist answers hold at their top level: tag and text."""
+    return {
+        (element.tag, response.dataset.text_of(element))
+        for request in case.requests("C-FIND-RQ", WORKLIST)
+        for response in case.exchange(request).responses
+        if response.dataset is not None
+        for element in response.dataset.elements
+        if not element.empty and element.value is not None
+    }
 
 
 def _given(case: Case) -> set[str]:

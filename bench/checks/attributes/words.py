@@ -269,14 +269,10 @@ REQUIRED: Final[tuple[tuple[re.Pattern[str], Callable[[Row, re.Match[str]], str 
 
 
 def _names_step(row: Row, element: Element) -> str | None:
-    """Ruling E2: the step named is one that the SUT created for this study, where the capture shows its creation."""
+    """Ruling E2: the step named is the one that the SUT created for the image, where the capture shows its creation."""
     steps = row.case.once(steps_created)
-    step_id = row.root.text("PerformedProcedureStepID")
-    own = {
-        uid
-        for uid in row.case.once(steps_by_study).get(row.root.text("StudyInstanceUID") or "", ())
-        if step_id in (None, "", steps[uid].text("PerformedProcedureStepID"))
-    }
+    of_study = row.case.once(steps_by_study).get(row.root.text("StudyInstanceUID") or "", ())
+    own = {uid for uid in of_study if _made_in(row.root, steps[uid])}
     for item in element.items:
         named, sop_class = item.text("ReferencedSOPInstanceUID") or "", item.text("ReferencedSOPClassUID")
         if own and named not in steps:
@@ -284,6 +280,19 @@ def _names_step(row: Row, element: Element) -> str | None:
         if sop_class not in (None, "", MPPS):
             return f"{row.name} names the SOP class {sop_class}; a performed procedure step is {MPPS}"
     return None
+
+
+def _made_in(image: DataSet, step: DataSet) -> bool:
+    """Whether an image says that it was made in a step: by the step's ID, else by the scheduled step's."""
+    own = image.text("PerformedProcedureStepID")
+    if own:
+        return own == step.text("PerformedProcedureStepID")
+    scheduled = {i.text("ScheduledProcedureStepID") for i in image.items("RequestAttributesSequence")} - {
+        None,
+        "",
+    }
+    performed = {i.text("ScheduledProcedureStepID") for i in step.items("ScheduledStepAttributesSequence")}
+    return bool(scheduled & performed)
 
 
 def _retrieve_from(row: Row, element: Element) -> str | None:
@@ -314,15 +323,17 @@ def _study_reference(row: Row, element: Element) -> str | None:
         return None
     given = row.case.once(_studies_referred)
     value = row.item.text_of(element)
+    around = row.root.items(row.rule.path_keywords[0]) if len(row.rule.path_keywords) > 1 else (row.root,)
+    studies = {uid for item in around for uid in item.texts("StudyInstanceUID")}
+    if not studies & given:
+        return None  # what the worklist gave for this study is not in the capture
     if row.rule.keyword == "ReferencedSOPClassUID":
         return (
             None
             if value in given | {DETACHED_STUDY}
             else f"{row.name} is {value}; it should be {DETACHED_STUDY}"
         )
-    around = row.root.items(row.rule.path_keywords[0]) if len(row.rule.path_keywords) > 1 else (row.root,)
-    studies = {uid for item in around for uid in item.texts("StudyInstanceUID")}
-    if value in given | studies or not studies:
+    if value in given | studies:
         return None
     return f"{row.name} is {value}, which is neither the study nor what the worklist gave"
 
