@@ -26,6 +26,7 @@ from bench.witness.dataset import DataSet, DataSetProblem, Element
 from bench.witness.model import Message
 from bench.witness.values import fault, multiplicity
 from bench.witness.vr import (
+    ALL,
     CHARACTER_SET,
     CHARSET,
     PIXEL_DATA,
@@ -268,6 +269,7 @@ def _structure(message: Message, dataset: DataSet, end: int) -> Iterator[_Fault]
         if rule is None or (guessed and rule == "STD-DS-001"):
             continue
         if problem.structural:
+            # one break is said; what follows it may be its consequence
             if broken or (not message.complete and _at_end(problem)):
                 continue
             broken = True
@@ -298,7 +300,7 @@ def _alone(element: Element, query: bool, rules: list[str]) -> Iterator[tuple[st
                 if vr == "UN":
                     if element.length < 0xFFFF and entry is not None and not entry.retired:
                         yield "STD-DS-010", f"{name} has the VR UN instead of {' or '.join(wanted)}"
-                elif vr not in _RENAMED or wanted[0] not in _RENAMED:
+                elif vr in ALL and (vr not in _RENAMED or wanted[0] not in _RENAMED):
                     yield "STD-DS-008", f"{name} has the VR {vr} instead of {' or '.join(wanted)}"
                 return
     value = element.value

@@ -55,7 +55,7 @@ class DataSetProblem:
     """Something that is not as PS3.5 says.
 
     ``offset`` is the byte in the data set; ``path`` are the sequences and item numbers (from 1) around it; ``tag`` the
-    element, if one is meant.
+    element, if one is meant.  ``since``: the element before it, when its length may be the one that lies.
     """
 
     code: str
@@ -63,6 +63,7 @@ class DataSetProblem:
     offset: int
     path: tuple[str | int, ...] = ()
     tag: int | None = None
+    since: int | None = None
 
     @property
     def structural(self) -> bool:
@@ -182,7 +183,8 @@ class DataSet:
     @property
     def broken_at(self) -> int | None:
         """Where the structure first breaks; elements from there on are in doubt.  None: everything was read."""
-        return min((p.offset for p in self.problems if p.structural), default=None)
+        breaks = (p.offset if p.since is None else p.since for p in self.problems if p.structural)
+        return min(breaks, default=None)
 
     def _find(self, key: Key) -> Element | None:
         index = self._index

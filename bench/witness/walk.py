@@ -304,7 +304,9 @@ class Reader:
 
     # Problems
 
-    def _problem(self, code: str, text: str, offset: int, tag: int | None = None) -> None:
+    def _problem(
+        self, code: str, text: str, offset: int, tag: int | None = None, since: int | None = None
+    ) -> None:
         if len(self._problems) >= self._limits.problems:
             return
         path: list[str | int] = []
@@ -313,11 +315,11 @@ class Reader:
                 path.append(frame.number)
             elif frame.element is not None:
                 path.append(frame.element.keyword or frame.element.tag_text)
-        self._problems.append(DataSetProblem(code, text, offset, tuple(path), tag))
+        self._problems.append(DataSetProblem(code, text, offset, tuple(path), tag, since))
 
-    def _stop(self, code: str, text: str, at: int, tag: int | None = None) -> int:
+    def _stop(self, code: str, text: str, at: int, tag: int | None = None, since: int | None = None) -> int:
         """What stands at *at* cannot be read: go on behind the innermost known end, or not at all."""
-        self._problem(code, text, at, tag)
+        self._problem(code, text, at, tag, since)
         limit = self._stack[-1].limit
         if limit is None:
             self._dead = True
@@ -552,7 +554,7 @@ class Reader:
         if before is not None:
             length = "an undefined length" if before.undefined else f"the length {before.length}"
             what += f"; {before.tag_text} before it has {length}"
-        return self._stop("unreadable", what, at)
+        return self._stop("unreadable", what, at, since=None if before is None else before.offset)
 
     def _sniff(self, frame: _Frame, pos: int) -> int | None:
         """At the first element: is this the transfer syntax that it should be?  None: go on reading."""
