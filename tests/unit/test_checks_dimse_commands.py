@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -123,7 +124,7 @@ def _sent(
     edit: Callable[[Command], object] = lambda c: None,
     *,
     answer: bool = True,
-    **elements: object,
+    **elements: Any,
 ) -> Lab:
     lab = Lab()
 
@@ -132,10 +133,10 @@ def _sent(
         if getattr(out, "name", "") == name and isinstance(asked, Command):
             edit(asked)
 
-    lab.edit(change)  # type: ignore[arg-type]
+    lab.edit(change)
     a = lab.associate(contexts=[(abstract, [EXPLICIT])])
     a.accept()
-    a.request(name, dataset, **elements)  # type: ignore[arg-type]
+    a.request(name, dataset, **elements)
     if answer:
         a.respond()
         a.release()
@@ -150,11 +151,15 @@ def _move(source: int, target: int) -> Callable[[Command], object]:
     return lambda c: c.elements.update({target: c.elements.pop(source)})
 
 
-STORE = {"sop_class": DX, "sop_instance": "2.25.1", "Priority": 0}
-SET = {"sop_class": MPPS, "sop_instance": "2.25.5"}
-CREATE = {"sop_class": MPPS, "sop_instance": "2.25.5"}
+STORE: dict[str, Any] = {"sop_class": DX, "sop_instance": "2.25.1", "Priority": 0}
+SET: dict[str, Any] = {"sop_class": MPPS, "sop_instance": "2.25.5"}
+CREATE: dict[str, Any] = {"sop_class": MPPS, "sop_instance": "2.25.5"}
 STEP = DataSet(PerformedProcedureStepStatus="COMPLETED")
-ACTION = {"sop_class": COMMITMENT, "sop_instance": "1.2.840.10008.1.20.1.1", "ActionTypeID": 1}
+ACTION: dict[str, Any] = {
+    "sop_class": COMMITMENT,
+    "sop_instance": "1.2.840.10008.1.20.1.1",
+    "ActionTypeID": 1,
+}
 ASKED = DataSet(TransactionUID="2.25.7")
 
 
@@ -172,7 +177,7 @@ ASKED = DataSet(TransactionUID="2.25.7")
     ],
 )
 def test_right_requests_of_every_service(
-    abstract: str, name: str, dataset: DataSet | None, elements: dict[str, object]
+    abstract: str, name: str, dataset: DataSet | None, elements: dict[str, Any]
 ) -> None:
     found = verdicts(_sent(abstract, name, dataset, **elements))
     assert "FAIL" not in found.values()
@@ -214,7 +219,7 @@ def test_wrong_requests(
     abstract: str,
     name: str,
     dataset: DataSet | None,
-    elements: dict[str, object],
+    elements: dict[str, Any],
     edit: Callable[[Command], object],
     wanted: set[str],
 ) -> None:

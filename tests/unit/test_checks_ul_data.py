@@ -44,8 +44,10 @@ def _verify(lab: Lab) -> Conversation:
     return a
 
 
-def _say(a: Conversation, *pdvs: tuple[int, int, bytes]) -> None:
-    a.say("requestor", encode(PresentationData(tuple(PDV(*one) for one in pdvs))))
+def _say(a: Conversation, *pdvs: tuple[int, int, bytes]) -> bytes:
+    raw = encode(PresentationData(tuple(PDV(*one) for one in pdvs)))
+    a.say("requestor", raw)
+    return raw
 
 
 def _after(a: Conversation, command: bytes = STORE) -> None:
@@ -312,7 +314,7 @@ def test_tcp_closed_by_the_product_after_the_release_is_no_fault() -> None:
         a = _verify(lab)
         a.request("C-ECHO-RQ")
         a.respond()
-        a.release(first_to_close=first)  # type: ignore[arg-type]
+        a.release(first_to_close=first)
         assert failing(lab) == set()
 
 

@@ -350,8 +350,11 @@ def verification(case: Case) -> Iterator[Finding]:
         if not echoes and deal.proposed != {VERIFICATION}:
             continue
         yield from _echoes(case, deal, echoes)
-        if echoes or association.accepted:
+        served = any(c.abstract_syntax == VERIFICATION for c in deal.agreed.values())
+        if echoes or served or association.end == "released":
             yield release_finding(case, "VX-VER-004", association)
+        elif association.answer is not None:
+            yield not_applicable("VX-VER-004", "the peer did not accept Verification", at)
 
 
 def _echoes(case: Case, deal: Deal, echoes: list[Message]) -> Iterator[Finding]:
