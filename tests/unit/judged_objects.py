@@ -116,3 +116,134 @@ def secondary(instance: str = "2.25.3201") -> Dataset:
     pixels(ds, 8, 10, 8, np.zeros(240, "u1"), 3)
     ds.PlanarConfiguration, ds.PatientOrientation = 0, None
     return ds
+
+
+def node(relationship: str, kind: str, concept: Dataset, *below: Dataset, **values: object) -> Dataset:
+    """A content item."""
+    item = Dataset()
+    item.RelationshipType, item.ValueType = relationship, kind
+    item.ConceptNameCodeSequence = Sequence([concept])
+    if kind == "CONTAINER":
+        item.ContinuityOfContent = "SEPARATE"
+    for keyword, value in values.items():
+        setattr(item, keyword, value)
+    if below:
+        item.ContentSequence = Sequence(below)
+    return item
+
+
+def coded(relationship: str, concept: Dataset, value: Dataset, *below: Dataset) -> Dataset:
+    """A CODE."""
+    return node(relationship, "CODE", concept, *below, ConceptCodeSequence=Sequence([value]))
+
+
+def measured(concept: Dataset, value: str, unit: str, meaning: str = "") -> Dataset:
+    """A NUM."""
+    inside = Dataset()
+    inside.NumericValue = value
+    inside.MeasurementUnitsCodeSequence = Sequence([code(unit, "UCUM", meaning or unit)])
+    return node("CONTAINS", "NUM", concept, MeasuredValueSequence=Sequence([inside]))
+
+
+def dcm(value: str, meaning: str) -> Dataset:
+    """A code of the DICOM vocabulary."""
+    return code(value, "DCM", meaning)
+
+
+def event(image: str, uid: str, area: str = "15", rp: str = "0.0001") -> Dataset:
+    """An irradiation event of VXvue's table."""
+    reference = Dataset()
+    reference.ReferencedSOPClassUID, reference.ReferencedSOPInstanceUID = DX, image
+    return node(
+        "CONTAINS", "CONTAINER", dcm("113706", "Irradiation Event X-Ray Data"),
+        coded("HAS CONCEPT MOD", dcm("113764", "Acquisition Plane"), dcm("113622", "Single Plane")),
+        node("CONTAINS", "UIDREF", dcm("113769", "Irradiation Event UID"), UID=uid),
+        node("CONTAINS", "DATETIME", dcm("111526", "DateTime Started"), DateTime="20261121091502"),
+        coded("CONTAINS", dcm("113721", "Irradiation Event Type"), dcm("113611", "Stationary Acquisition")),
+        coded("CONTAINS", dcm("111031", "Image View"), code("272479007", "SCT", "postero-anterior")),
+        coded("CONTAINS", dcm("123014", "Target Region"), code("816094009", "SCT", "Chest")),
+        measured(dcm("122130", "Dose Area Product"), area, "uGy.m2"),
+        measured(dcm("113845", "Exposure Index"), "317", "1", "no units"),
+        measured(dcm("113846", "Target Exposure Index"), "400", "1", "no units"),
+        measured(dcm("113847", "Deviation Index"), "-1.0", "1", "no units"),
+        node("CONTAINS", "IMAGE", dcm("113795", "Acquired Image"), ReferencedSOPSequence=Sequence([reference])),
+        measured(dcm("113738", "Dose (RP)"), rp, "Gy"),
+        coded("CONTAINS", dcm("113780", "Reference Point Definition"), dcm("113941", "In Detector Plane")),
+        measured(dcm("113733", "KVP"), "110", "kV"),
+        measured(dcm("113734", "X-Ray Tube Current"), "200", "mA"),
+        measured(dcm("113824", "Exposure Time"), "20", "ms"),
+        measured(dcm("113736", "Exposure"), "4000", "uA.s"),
+        coded("CONTAINS", dcm("111635", "X-Ray Grid"), dcm("111646", "No grid")),
+        coded("CONTAINS", dcm("113956", "CR/DR Mechanical Configuration"), dcm("113954", "Upright Stand Mount")),
+        measured(dcm("112011", "Positioner Primary Angle"), "0", "deg"),
+        measured(dcm("113750", "Distance Source to Detector"), "1800", "mm"),
+    )  # fmt: skip
+
+
+def dose_report(
+    *events: Dataset, instance: str = "2.25.4001", images: tuple[str, ...] = ("2.25.3001",)
+) -> Dataset:
+    """A dose report as VXvue prints it, of one event unless others are given."""
+    ds = common(DOSE, instance, "SR", "2.25.2401")
+    ds.SeriesNumber, ds.ManufacturerModelName, ds.DeviceSerialNumber, ds.SoftwareVersions = (
+        9999,
+        "VIVIX-S 1417N",
+        "1",
+        "3.8",
+    )
+    ds.StationName, ds.ContentDate, ds.ContentTime = "ROOM1", "20261121", "091600"
+    ds.CompletionFlag, ds.VerificationFlag = "PARTIAL", "UNVERIFIED"
+    ds.PerformedProcedureCodeSequence = Sequence([])
+    step = Dataset()
+    step.ReferencedSOPClassUID, step.ReferencedSOPInstanceUID = "1.2.840.10008.3.1.2.3.3", STEP
+    ds.ReferencedPerformedProcedureStepSequence = Sequence([step])
+    references = []
+    for image in images:
+        item = Dataset()
+        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = DX, image
+        references.append(item)
+    series, study = Dataset(), Dataset()
+    series.SeriesInstanceUID, series.ReferencedSOPSequence = "2.25.2001", Sequence(references)
+    study.StudyInstanceUID, study.ReferencedSeriesSequence = STUDY, Sequence([series])
+    ds.CurrentRequestedProcedureEvidenceSequence = Sequence([study])
+    yes, no = code("R-0038D", "SRT", "Yes"), code("R-00339", "SRT", "No")
+    found = events or (event("2.25.3001", "2.25.6001"),)
+    area, dose = 15 * len(found), 0.0001 * len(found)
+    accumulated = node(
+        "CONTAINS", "CONTAINER", dcm("113702", "Accumulated X-Ray Dose Data"),
+        coded("HAS CONCEPT MOD", dcm("113764", "Acquisition Plane"), dcm("113622", "Single Plane")),
+        measured(dcm("113727", "Acquisition Dose Area Product Total"), str(area), "uGy.m2"),
+        measured(dcm("113729", "Acquisition Dose (RP) Total"), f"{dose:.4f}", "Gy"),
+        measured(dcm("113855", "Total Acquisition Time"), "0.02", "s"),
+        measured(dcm("113722", "Dose Area Product Total"), str(area), "uGy.m2"),
+        measured(dcm("113725", "Dose (RP) Total"), f"{dose:.4f}", "Gy"),
+        coded("CONTAINS", dcm("113780", "Reference Point Definition"), dcm("113941", "In Detector Plane")),
+    )  # fmt: skip
+    root = node(
+        "", "CONTAINER", dcm("113701", "X-Ray Radiation Dose Report"),
+        coded(
+            "HAS CONCEPT MOD", dcm("121058", "Procedure reported"), dcm("113704", "Projection X-Ray"),
+            coded("HAS CONCEPT MOD", code("G-C0E8", "SRT", "Has Intent"), code("R-408C3", "SRT", "Diagnostic Intent")),
+        ),
+        coded("HAS OBS CONTEXT", dcm("121005", "Observer Type"), dcm("121007", "Device")),
+        node("HAS OBS CONTEXT", "UIDREF", dcm("121012", "Device Observer UID"), UID="2.25.7001"),
+        node("HAS OBS CONTEXT", "TEXT", dcm("121013", "Device Observer Name"), TextValue="ROOM1"),
+        node("HAS OBS CONTEXT", "TEXT", dcm("121014", "Device Observer Manufacturer"), TextValue="Vieworks Co.,Ltd"),
+        node("HAS OBS CONTEXT", "TEXT", dcm("121015", "Device Observer Model Name"), TextValue="VIVIX-S 1417N"),
+        node("HAS OBS CONTEXT", "TEXT", dcm("121016", "Device Observer Serial Number"), TextValue="1"),
+        coded(
+            "HAS OBS CONTEXT", dcm("113705", "Scope of Accumulation"), dcm("113014", "Study"),
+            node("HAS PROPERTIES", "UIDREF", dcm("110180", "Study Instance UID"), UID=STUDY),
+        ),
+        coded("CONTAINS", dcm("113945", "X-Ray Detector Data Available"), yes),
+        coded("CONTAINS", dcm("113943", "X-Ray Source Data Available"), yes),
+        coded("CONTAINS", dcm("113944", "X-Ray Mechanical Data Available"), no),
+        accumulated, *found,
+        coded("CONTAINS", dcm("113854", "Source of Dose Information"), dcm("113856", "Automated Data Collection")),
+    )  # fmt: skip
+    del root.RelationshipType
+    template = Dataset()
+    template.MappingResource, template.TemplateIdentifier = "DCMR", "10001"
+    root.ContentTemplateSequence = Sequence([template])
+    ds.update(root)
+    return ds

@@ -68,7 +68,8 @@ class Row:
 
 
 @cache
-def _data() -> Any:
+def table() -> Any:
+    """Return the file."""
     return yaml.safe_load(resources.files(__package__).joinpath("templates.yaml").read_text(encoding="utf-8"))
 
 
@@ -80,7 +81,7 @@ def rows() -> tuple[Row, ...]:
             row["concept"],
             row.get("scheme", "DCM"),
             row["meaning"],
-            tuple(_data()["root"]["concept"] if p == "root" else p for p in row["in"].split(" or ")),
+            tuple(table()["root"]["concept"] if p == "root" else p for p in row["in"].split(" or ")),
             row["rel"],
             tuple(row["vt"].split(" or ")),
             row["vm"] == "1",
@@ -90,7 +91,7 @@ def rows() -> tuple[Row, ...]:
             frozenset(SAME.get(str(c), str(c)) for c in row.get("codes", ())),
             bool(row.get("closed")),
         )
-        for row in _data()["rows"]
+        for row in table()["rows"]
     )
 
 
@@ -98,14 +99,14 @@ def rows() -> tuple[Row, ...]:
 def meanings() -> Mapping[str, str]:
     """Return the meanings of DCM codes that are known here."""
     own = {row.concept: row.meaning for row in rows() if row.scheme == "DCM"}
-    return {**own, **_data()["meanings"]}
+    return {**own, **table()["meanings"]}
 
 
 @check(ROOT, MISSING, CONDITION, TOO_OFTEN, TYPE, RELATION, PLACE, UNIT, VALUE, MECHANICAL, PARTS)
 def dose_templates(case: Case) -> Iterator[Finding]:
     """Every dose report."""
     for report in reports(case):
-        if report.subject.sop_class not in _data()["root"]["sop_classes"]:
+        if report.subject.sop_class not in table()["root"]["sop_classes"]:
             continue
         faults = list(_judge(report))
         yield from faults
@@ -128,7 +129,7 @@ def dose_templates(case: Case) -> Iterator[Finding]:
 
 
 def _judge(report: Report) -> Iterator[Finding]:
-    root, wanted = report.root, _data()["root"]
+    root, wanted = report.root, table()["root"]
     if root.value_type and root.value_type != "CONTAINER":
         yield failed(
             ROOT, f"the root is a {root.value_type}; a CONTAINER is wanted", *report.at(None, "ValueType")
@@ -243,7 +244,7 @@ def _row(
 
 def _extension(parent: Node, by_key: Mapping[tuple[str, str] | None, list[Node]]) -> bool:
     """Whether an item stands in a container of somebody's own, which templates allow."""
-    known = {row.key for row in rows()} | {(_data()["root"]["concept"], "DCM")}
+    known = {row.key for row in rows()} | {(table()["root"]["concept"], "DCM")}
     return parent.key not in known
 
 
@@ -316,7 +317,7 @@ def same_unit(one: str, other: str) -> bool:
 def _parts(report: Report, declared: _Declared) -> Iterator[Finding]:
     """The rows of detector, source and mechanical data against the flags that announce them."""
     events = report.root.all("113706")
-    for name, part in _data()["parts"].items():
+    for name, part in table()["parts"].items():
         rule = MECHANICAL if name == "mechanical" else PARTS
         flag = _flag(report.root, part["flag"])
         if flag not in (YES, NO) or not events:
