@@ -1,0 +1,69 @@
+"""The conversations that mutants are made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.judge.inputs import config_of
+from bench.results import read_run
+from simulators.wire.dimse import decode_command
+from tests.lab.conversation import Lab
+from tests.lab.products.facts import PERSONS, Exam, Exposure
+from tests.lab.products.vxvue import PRINTER
+from tests.lab.products.vxvue import VXvue as Product
+from tests.lab.recipes import Recipe
+from tests.lab.recipes.good_vxvue import CONFIG
+from tests.lab.replay import Talk, Tape, record
+from tests.mutants.model import Base
+
+MODALITY = "10.77.0.10"
+TAPES = ("three-images-two-views", "one-exam", "unscheduled")
+SERVICES = {
+    "C-FIND-RQ": "worklist",
+    "N-CREATE-RQ": "create",
+    "N-SET-RQ": "set",
+    "C-STORE-RQ": "store",
+    "C-ECHO-RQ": "echo",
+}
+
+
+def recorded(run: Path) -> list[Base]:
+    """Cells of a run of the reference modality."""
+    found, info = [], read_run(run)
+    for cell in sorted((run / "cells").iterdir()):
+        if (cell / "wire.pcapng").is_file() and cell.name.startswith(TAPES):
+            tape = record(cell / "wire.pcapng")
+            name = cell.name.partition("=")[0].rsplit("-", 1)[0]
+            values = config_of(cell, info).values
+            found.append(Base.of_tape(name, "vxvue", tape, MODALITY, values, services(tape)))
+    if not found:
+        raise SystemExit(f"{run.name}: no cell of {', '.join(TAPES)} with a capture")
+    return found
+
+
+def services(tape: Tape) -> tuple[str, ...]:
+    """What each association of a tape is for, in order."""
+    return tuple(_service(talk) for talk in sorted(tape, key=lambda talk: talk.begin))
+
+
+def _service(talk: Talk) -> str:
+    first = next((said for said in talk.said if said.command), None)
+    return SERVICES.get(decode_command(first.command).name, "") if first is not None else ""
+
+
+def laboratory() -> list[Base]:
+    """A VXvue that does everything its statement says: services that the reference modality does not have yet."""
+
+    def full(lab: Lab) -> None:
+        second = Exposure(2, "LL", kvp=125, ma=250, ms=20, rows=16, columns=12)
+        exam = Exam(PERSONS["latin1"], exposures=(Exposure(rows=12, columns=16), second))
+        Product(lab).exam(exam, printer=PRINTER, full=True)
+
+    return [Base.of_lab("laboratory-exam", "vxvue", "10.0.0.5", full, CONFIG)]
+
+
+def of_recipe(recipe: Recipe) -> Base:
+    """The conversation of a recipe, its defect included."""
+    return Base.of_lab(
+        recipe.name, recipe.statement, recipe.who, recipe.build, recipe.config, recipe.suffix, recipe.write
+    )

@@ -1,0 +1,250 @@
+"""Mutants of negotiation, order and policy: what a person would do wrong with the messages themselves.
+
+Rules of this file: each move is one defect in a recording of the reference modality, with what it turns declared; rows
+whose text says the same turn together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from simulators.wire import (
+    Abort,
+    AssociateRequest,
+    AsyncOperationsWindow,
+    ImplementationClassUID,
+    ImplementationVersionName,
+    MaximumLength,
+    PresentationContextRQ,
+    UserIdentityRQ,
+    UserInformation,
+    encode,
+)
+from simulators.wire.dimse import Command
+from tests.lab.conversation import Lab, Outgoing
+from tests.lab.elements import DataSet
+from tests.lab.replay import Said
+from tests.mutants.model import Base, Mutant
+
+WORKLIST = "1.2.840.10008.5.1.4.31"
+MPPS = "1.2.840.10008.3.1.2.3.3"
+DX = "1.2.840.10008.5.1.4.1.1.1.1"
+ECHO = "1.2.840.10008.1.1"
+ELE = "1.2.840.10008.1.2.1"
+CONTEXT_ROW = {WORKLIST: "VX-PC-002", MPPS: "VX-PC-003", DX: "VX-PC-006", ECHO: "VX-PC-001"}
+RELEASES = {
+    # which release: the association's number in the recording of an exam -> the clause
+    "worklist": "VX-MWL-005",
+    "create": "VX-MPPS-004",
+    "store": "VX-STO-005",
+    "set": "VX-MPPS-008",
+}
+
+
+def mutants(base: Base, services: tuple[str, ...]) -> Iterator[Mutant]:
+    """Every move on a recording; *services* are those of its associations, in order."""
+    yield from _negotiation(base, services)
+    yield from _contexts(base, services)
+    yield from _releases(base, services)
+    yield from _messages(base, services)
+
+
+def _users(change: Callable[[list[Any]], list[Any]], only: int | None = None) -> Callable[[Lab], None]:
+    """An edit of the user information of every request, or of the one with a number from 1."""
+    seen = [0]
+
+    def edit(request: AssociateRequest) -> AssociateRequest:
+        seen[0] += 1
+        if only is not None and seen[0] != only:
+            return request
+        items = [
+            UserInformation(tuple(change(list(item.items)))) if isinstance(item, UserInformation) else item
+            for item in request.items
+        ]
+        return replace(request, items=tuple(items))
+
+    return lambda lab: lab.edit_request(edit)
+
+
+def _swap(kind: type, new: Any) -> Callable[[list[Any]], list[Any]]:
+    return lambda items: [new if isinstance(item, kind) else item for item in items]
+
+
+def _negotiation(base: Base, services: tuple[str, ...]) -> Iterator[Mutant]:
+    made: list[tuple[str, str, set[str], Callable[[Lab], None]]] = [
+        (
+            "maximum length 32768",
+            "VX-ASC-001",
+            {"VX-ASC-001"},
+            _users(_swap(MaximumLength, MaximumLength(32768))),
+        ),
+        (
+            "asynchronous operations 4/4",
+            "VX-ASC-005",
+            {"VX-ASC-005"},
+            _users(lambda items: [*items, AsyncOperationsWindow(4, 4)]),
+        ),
+        (
+            "another implementation class",
+            "VX-ASC-007",
+            {"VX-ASC-007"},
+            _users(_swap(ImplementationClassUID, ImplementationClassUID("1.2.276.0.7230010.3"))),
+        ),
+        (
+            "an implementation version name",
+            "VX-ASC-008",
+            {"VX-ASC-008"},
+            _users(lambda items: [*items, ImplementationVersionName("VXVUE_3_8")]),
+        ),
+        (
+            "user identity",
+            "VX-SEC-001",
+            {"VX-SEC-001"},
+            _users(lambda items: [*items, UserIdentityRQ(1, 0, b"nurse", b"")]),
+        ),
+    ]
+    if len(services) > 1:
+        made.append(
+            (
+                "a second implementation class",
+                "VX-ASC-009",
+                {"VX-ASC-007", "VX-ASC-009"},
+                _users(_swap(ImplementationClassUID, ImplementationClassUID("1.2.276.0.7230010.3")), only=2),
+            )
+        )
+    for name, aims, turns, edit in made:
+        yield Mutant(f"{aims} {name}", base, aims, frozenset(turns), edit)
+
+
+def _more(context: PresentationContextRQ) -> Callable[[Lab], None]:
+    """One more context in the first request; the peer's recorded answer does not know it."""
+    seen = [0]
+
+    def edit(request: AssociateRequest) -> AssociateRequest:
+        seen[0] += 1
+        if seen[0] > 1:
+            return request
+        at = next(i for i, item in enumerate(request.items) if isinstance(item, PresentationContextRQ))
+        items = list(request.items)
+        items.insert(at + 1, context)
+        return replace(request, items=tuple(items))
+
+    return lambda lab: lab.edit_request(edit)
+
+
+def _contexts(base: Base, services: tuple[str, ...]) -> Iterator[Mutant]:
+    cr = PresentationContextRQ(201, "1.2.840.10008.5.1.4.1.1.1", (ELE,))
+    yield Mutant("VX-GEN-009 CR storage", base, "VX-GEN-009", frozenset({"VX-GEN-009"}), _more(cr))
+    move = PresentationContextRQ(201, "1.2.840.10008.5.1.4.1.2.2.2", (ELE,))
+    turns = frozenset({"VX-GEN-011", "VX-GEN-009"})
+    yield Mutant("VX-GEN-011 C-MOVE", base, "VX-GEN-011", turns, _more(move))
+    for number, service in enumerate(services, 1):
+        uid = {"worklist": WORKLIST, "create": MPPS, "store": DX, "echo": ECHO}.get(service)
+        if uid is None:
+            continue
+        row = CONTEXT_ROW[uid]
+        extra = ("1.2.840.10008.1.2",)
+        yield Mutant(f"{row} Implicit VR too", base, row, frozenset({row}), _syntax(number, extra))
+        if service in ("worklist", "echo"):
+            private = ("1.2.276.0.7230010.9.9",)
+            turns = frozenset({"VX-GEN-010", row})
+            yield Mutant("VX-GEN-010 private syntax", base, "VX-GEN-010", turns, _syntax(number, private))
+
+
+def _syntax(number: int, extra: tuple[str, ...]) -> Callable[[Lab], None]:
+    """More transfer syntaxes in the contexts of one request."""
+    seen = [0]
+
+    def edit(request: AssociateRequest) -> AssociateRequest:
+        seen[0] += 1
+        if seen[0] != number:
+            return request
+        items = [
+            replace(item, transfer_syntaxes=(*item.transfer_syntaxes, *extra))
+            if isinstance(item, PresentationContextRQ)
+            else item
+            for item in request.items
+        ]
+        return replace(request, items=tuple(items))
+
+    return lambda lab: lab.edit_request(edit)
+
+
+def _releases(base: Base, services: tuple[str, ...]) -> Iterator[Mutant]:
+    for number, service in enumerate(services, 1):
+        clause = RELEASES.get(service)
+        if clause is not None:
+            yield Mutant(f"{clause} aborted", base, clause, frozenset({clause}), change=_aborted(number))
+
+
+def _aborted(number: int) -> Callable[[Said], Said | None]:
+    """A-ABORT instead of A-RELEASE-RQ on the association with a number; its answer is gone."""
+    seen = {"release": 0, "answer": 0}
+
+    def change(said: Said) -> Said | None:
+        if said.data[:1] == b"\5":
+            seen["release"] += 1
+            if seen["release"] == number:
+                return replace(said, data=encode(Abort(0, 0)))
+        if said.data[:1] == b"\6":
+            seen["answer"] += 1
+            if seen["answer"] == number:
+                return None
+        return said
+
+    return change
+
+
+def _on(name: str, change: Callable[[Outgoing], None], nth: int = 1) -> Callable[[Lab], None]:
+    seen = [0]
+
+    def edit(out: Outgoing) -> None:
+        if out.name == name:
+            seen[0] += 1
+            if seen[0] == nth:
+                change(out)
+
+    return lambda lab: lab.edit(edit)
+
+
+def _command(**values: Any) -> Callable[[Outgoing], None]:
+    def change(out: Outgoing) -> None:
+        if isinstance(out.command, Command):
+            old = {key: value for key, value in _elements(out.command).items() if key not in values}
+            out.command = Command.new(out.name, dataset=out.dataset is not None, **old, **values)
+
+    return change
+
+
+def _elements(command: Command) -> dict[str, Any]:
+    names = (
+        "AffectedSOPClassUID",
+        "RequestedSOPClassUID",
+        "AffectedSOPInstanceUID",
+        "RequestedSOPInstanceUID",
+        "MessageID",
+        "Priority",
+    )
+    return {name: command.get(name) for name in names if command.get(name) is not None}
+
+
+def _messages(base: Base, services: tuple[str, ...]) -> Iterator[Mutant]:
+    if "worklist" in services:
+
+        def level(out: Outgoing) -> None:
+            if isinstance(out.dataset, DataSet):
+                out.dataset.put("PatientName", "Müller*".encode("latin-1"))
+
+        yield Mutant(
+            "VX-CS-001 text beyond the default repertoire",
+            base,
+            "VX-CS-001",
+            frozenset({"VX-CS-001", "STD-CS-003"}),
+            _on("C-FIND-RQ", level),
+        )
+    if "set" in services:
+        other = _command(RequestedSOPInstanceUID="1.2.3.4.5")
+        turns = frozenset({"VX-MPPS-006", "STD-SVC-102"})
+        yield Mutant("VX-MPPS-006 another step", base, "VX-MPPS-006", turns, _on("N-SET-RQ", other))
