@@ -46,9 +46,11 @@ def badges(run: RunResult) -> list[Badge]:
         title = "Cannot prove: " + "; ".join(volume.cannot_prove) if volume.cannot_prove else ""
         found[f"volume {volume.name}", text] = Badge(f"volume {volume.name}", text, "good", title)
     sut = run.run.sut
-    what = {"reference": "reference software", "operator": "a person at the real product"}.get(
-        sut.adapter, sut.adapter
-    )
+    what = {
+        "reference": "reference software",
+        "operator": "a person at the real product",
+        "capture": "seen in a capture, not driven",
+    }.get(sut.adapter, sut.adapter)
     tone = "good" if sut.adapter != "reference" else "warn"
     return [Badge("SUT", what, tone, sut.description or ""), *found.values()]
 

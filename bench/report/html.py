@@ -95,9 +95,12 @@ def _cells_of(views: list[CellView]) -> dict[str, list[tuple[CellView, Verdict]]
 def html(run: RunResult, run_dir: Path, alone: bool = False) -> str:
     """Return the whole page of a run; ``alone`` without a link to any file, to be read without the run folder."""
     views = [cell_view(run_dir, cell, number) for number, cell in enumerate(run.cells, 1)]
-    if alone:
-        for view in views:
+    bare = run.run.origin == "capture"
+    for view in views:
+        if alone:
             view.detach()
+        if bare:
+            view.journal_note = ""  # a capture from the field has no journal, and nobody ran a bench
     env = environment()
     source = Path(__file__).parent / "templates"
     style = (source / "style.css").read_text(encoding="utf-8")
@@ -125,7 +128,7 @@ def html(run: RunResult, run_dir: Path, alone: bool = False) -> str:
         volumes=volumes(run),
         untested=sorted({link.backend for link in run.links if not link.tested}),
         all_untested=bool(run.links) and not any(link.tested for link in run.links),
-        no_links=not run.links and any(cell.not_runnable is None for cell in run.cells),
+        no_links=not bare and not run.links and any(cell.not_runnable is None for cell in run.cells),
         damaged=[v for v in views if v.journal_note and (v.chain or not v.cell.errors)],
         duration=duration(run),
         style=Markup(style),  # noqa: S704  # our own files

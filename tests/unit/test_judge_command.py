@@ -94,7 +94,11 @@ def test_a_report_is_written(good: Path, tmp_path: Path) -> None:
     """The report of a capture is that of a run with one cell, and says that it may name patients."""
     folder = tmp_path / "report"
     judge(good, "--statement", "vxvue", "--html", folder)
-    assert "good" in (folder / "index.html").read_text(encoding="utf-8")
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    assert "good" in page
+    assert "may name patients" in page
+    assert "Evidence is damaged" not in page, "a capture from the field has no journal"
+    assert "No link was tested" not in page
     results = read_results(folder / "results.json")
     assert [cell.id for cell in results.cells] == ["good"]
     assert results.run.origin == "capture"
