@@ -51,6 +51,7 @@ _STRUCTURE: Final[Mapping[str, str]] = {
     "implicit-in-explicit": "STD-DS-001",
     "beyond": "STD-DS-002",
     "unreadable": "STD-DS-002",
+    "swallows": "STD-DS-002",
     "truncated": "STD-DS-003",
     "leftover": "STD-DS-003",
     "not-an-item": "STD-DS-004",

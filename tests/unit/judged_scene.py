@@ -128,7 +128,7 @@ class Scene:
         self.associations.append(
             Association(
                 number=number, requestor=requestor, acceptor=acceptor, requestor_mac=None, acceptor_mac=None,
-                request=request, answer=None, pdus=(), contexts={1: context}, messages=tuple(messages), problems=(),
+                request=request, answer=_answer(), pdus=(), contexts={1: context}, messages=tuple(messages), problems=(),
                 tcp=Tcp(syn=True), first_frame=messages[0].first_frame, last_frame=self.frame,
                 first_time=messages[0].first_time, last_time=self.now, end="released", ended_by="requestor", whole=whole,
             )
@@ -188,6 +188,12 @@ def _request(called: str, calling: str) -> Any:
         + calling.encode().ljust(16)
     )
     return Pdu(1, "requestor", "A-ASSOCIATE-RQ", 1, 1, 0.0, len(raw) - 6, None, raw)
+
+
+def _answer() -> Any:
+    from bench.witness.model import Pdu
+
+    return Pdu(2, "acceptor", "A-ASSOCIATE-AC", 1, 1, 0.0, 0, None, b"")
 
 
 def failures(findings: Iterable[Finding], verdict: Verdict = Verdict.FAIL) -> dict[str, list[str]]:

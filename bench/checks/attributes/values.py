@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from bench.witness.vr import CHARSET, PLAIN, WHOLE
@@ -124,6 +125,7 @@ def within(values: Sequence[float], low: int, high: int) -> Fit:
     return Fit(False, f"is not in {low} … {high}")
 
 
+@cache
 def multiplicity(count: int, vm: str) -> bool:
     """Tell whether a number of values is allowed (PS3.5 6.4): ``1``, ``2``, ``1-n``, ``2-2n``, ``1-8``.
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Final
 
 from bench.checks.case import Case
@@ -62,6 +63,7 @@ class Owner:
     element: Element | None = None
 
 
+@cache
 def tag_number(tag: str) -> int:
     """Return the number of a tag.
 

@@ -108,13 +108,14 @@ def _references(
         made for made in own if id(made) not in paired and made.message.first_time < report.message.first_time
     ]
     dangling = 0
+    by_uid = {id(pair.event) for pair in pairs}
     for event in events:
         for klass, uid in _images_of(event):
             where = next(_at(case, report, node, "ReferencedSOPSequence") for node in event.all("113795"))
             image = tale.by_uid.get(uid)
             if image is None:
                 dangling += 1
-                if uncovered or (len(events) == 1 and own):
+                if uncovered or id(event) in by_uid or (len(events) == 1 and own):
                     yield failed(
                         "STD-X-042", f"the report names the image {uid}, which was never sent", where
                     )

@@ -127,10 +127,14 @@ def _reserved(case: Case, deal: Deal, pdu: Pdu, text: Negotiation) -> Iterator[F
             yield failed("STD-UL-023", reason, _place(case, deal, pdu, item.offset))
             return
     for context in text.contexts:
-        if any(context.reserved):
+        if any(context.reserved[:3]):
             reason = f"reserved bytes of presentation context {context.id} are not zero"
             yield failed("STD-UL-023", reason, _place(case, deal, pdu, context.offset))
             return
+    odd = next((c for c in text.contexts if any(c.reserved[3:])), None)
+    if odd is not None:  # DCMTK sends FFH where an answer has its result; every peer lives with it
+        reason = f"the reserved byte in the place of a result is {odd.reserved[3]:02X}H in context {odd.id}"
+        yield remark("STD-UL-023", reason, _place(case, deal, pdu, odd.offset))
     yield passed("STD-UL-023", "reserved fields are zero", case.at(pdu, association=deal.association))
 
 

@@ -238,8 +238,8 @@ def orderly_ends(case: Case) -> Iterator[Finding]:
             or _ending(deal)
         ):
             continue
-        elif accident(case) or waited(deal) >= CERTAIN:
-            reason = "the SUT closed the connection without release or abort, after trouble"
+        elif accident(case) or waited(deal) >= CERTAIN or not deal.agreed:
+            reason = "the SUT closed the connection without release or abort, after trouble or a refusal"
             yield remark("STD-UL-056", reason, at)
         else:
             what = "reset" if association.end == "reset" else "closed"
