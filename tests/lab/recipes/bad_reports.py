@@ -103,7 +103,7 @@ def bad_series_number(lab: Lab) -> None:
     one_report(lab, lambda ds: ds.put("SeriesNumber", "1"))
 
 
-@bad("vxvue", "VX-SR-T-029", "STD-SR-023", may="STD-X-044")
+@bad("vxvue", "STD-SR-023", may="STD-X-044 VX-SR-T-029")
 def bad_report_index(lab: Lab) -> None:
     """Deviation Index of the report is not what the exposure indices say."""
     one_report(lab, lambda ds: _number(ds, EVENT, "113847").put("NumericValue", "2.5"))
@@ -141,7 +141,7 @@ def bad_meaning(lab: Lab) -> None:
     )
 
 
-@bad("vxvue", "VX-SR-T-050", "STD-SR-002")
+@bad("vxvue", "VX-SR-T-050", may="STD-SR-002 STD-SR-003")
 def bad_no_observer(lab: Lab) -> None:
     """Device Observer UID is missing."""
     one_report(lab, lambda ds: drop_content(ds, "121012"))
