@@ -128,7 +128,8 @@ class Building:
         self.release_by: Side | None = None
         self.first: tuple[int, float] | None = None
         self.last: tuple[int, float] = (0, 0.0)
-        self.last_message: list[str | None] = [None, None]
+        self.last_message: list[tuple[str, bool] | None] = [None, None]
+        """Name of each stream's last message, and whether it had a data set."""
 
 
 class Dialogue:
@@ -353,9 +354,8 @@ class Dialogue:
         """Why a PDU is not allowed now (PS3.8 9.2, Table 9-10); empty: it is, or the beginning was not seen."""
         name, state = KINDS.get(kind, "a PDU of unknown type"), current.state
         if current.end is not None:
-            if kind == 7 or (kind in (5, 6) and current.end == "released"):
-                # Aborts cross each other, and so do releases.
-                return "" if kind == 7 or current.release_by is None else f"{name} after the release"
+            if kind == 7 or not self._knew(current, side):
+                return ""  # aborts cross each other, and what is on its way
             return f"{name} after the association was {current.end}"
         if kind == 7 or (state == "idle" and kind != 4):
             return ""
@@ -378,6 +378,14 @@ class Dialogue:
         elif isinstance(value, AssociateAccept):
             current.state = "accepted"
             _answer(current.contexts, value)
+
+    def _knew(self, current: Building, side: Side) -> bool:
+        """Whether ``side`` must have known that the association is over when it sent a PDU.
+
+        After a release both know; after an abort or a reject who sent it does, and the other one's PDUs may have been
+        on their way.
+        """
+        return current.end == "released" or current.ended_by == side
 
     def _advance(self, current: Building, stream: Stream, kind: int, pdu: Pdu) -> None:
         side = current.sides[stream.number]
@@ -426,12 +434,16 @@ class Dialogue:
         if limit and length > limit:
             text = f"P-DATA-TF of {length} bytes, the receiver announced {limit}"
             self._problem("pdu-too-long", text, stream, position=position, offset=2, pdu=self.pdu_index)
-        if (current.state != "accepted" or current.end) and not self.muted[number] and not self._blind():
-            why = ""
+        state = current.state != "accepted" or current.end or current.release_by == current.sides[number]
+        if state and not self.muted[number] and not self._blind():
+            why, side = "", current.sides[number]
             if current.end is not None:
-                why = f"P-DATA-TF after the association was {current.end}"
+                if self._knew(current, side):
+                    why = f"P-DATA-TF after the association was {current.end}"
             elif current.state == "requested":
                 why = "P-DATA-TF before the association was accepted"
+            elif current.release_by == side:
+                why = "P-DATA-TF after its own A-RELEASE-RQ"
             if why:
                 code = "pdu-after-end" if current.end is not None else "pdu-unexpected"
                 self._problem(code, why, stream, position=position, offset=0, pdu=self.pdu_index)
@@ -649,8 +661,11 @@ class Dialogue:
         if incoming is not None:
             text = "a data set fragment within a command set"
             code = "dataset-without-command"
+        elif before is not None and before[1]:
+            text = f"a data set fragment after the data set of {before[0]} had ended"
+            code = "dataset-without-command"
         elif before is not None:
-            text, code = f"a data set after {before}, which announced none", "dataset-unannounced"
+            text, code = f"a data set after {before[0]}, which announced none", "dataset-unannounced"
         else:
             text, code = "a data set fragment without a command before it", "dataset-without-command"
         sent = [m.number for m in current.messages.values() if m.sender == current.sides[number]]
@@ -711,7 +726,7 @@ class Dialogue:
                 self._failed(stream, incoming, error)
         elif command.has_dataset and complete:
             dataset = Reader(incoming.syntax or IMPLICIT).finish()
-        current.last_message[number] = command.name
+        current.last_message[number] = command.name, command.has_dataset
         assert stream.trail is not None
         current.messages[incoming.number] = Message(
             association=0,
@@ -749,9 +764,10 @@ class Dialogue:
             self.incoming[stream.number] = None
             if incoming is None:
                 continue
-            over = current.end is not None or self._closed_by(stream)
-            if incoming.broken or not over:
+            if incoming.broken or not (current.end is not None or self._over()):
                 code = "message-open"
+            elif self._stopped(current, stream):
+                code = "message-stopped"
             else:
                 code = "message-cut" if incoming.command is not None else "command-cut"
             what = incoming.command.name if incoming.command is not None else "a command set"
@@ -760,17 +776,27 @@ class Dialogue:
             self._problem(code, f"no end of {what}", stream, incoming=incoming)
             self._store(stream, incoming, complete=False)
 
-    def _closed_by(self, stream: Stream) -> bool:
-        """Whether the connection ended, seen in the capture."""
+    def _over(self) -> bool:
+        """Whether the end of the TCP connection was captured."""
         flow = self.flow
-        return flow.reset is not None or flow.halves[stream.number].fin is not None
+        return flow.reset is not None or flow.first_fin is not None
+
+    def _stopped(self, current: Building, stream: Stream) -> bool:
+        """Whether it was the other side that ended it all, so that ``stream`` could not go on."""
+        if current.ended_by is not None:
+            return current.ended_by != current.sides[stream.number]
+        flow = self.flow
+        first = flow.first_fin or flow.reset
+        return first is not None and first is not flow.halves[stream.number]
 
     def finish(self, facts: Facts) -> list[Association]:
         """No more bytes will come: the associations of the conversation."""
         for stream in self.streams:
             rest = stream.finish()
             if rest:
-                code = "pdu-cut" if self._closed_by(stream) and not stream.gap_count else "pdu-open"
+                code = "pdu-open"
+                if self._over() and not stream.gap_count:
+                    code = "pdu-stopped" if self._stopped(self._building(stream), stream) else "pdu-cut"
                 self._problem(
                     code, f"no end of a PDU of which {rest} bytes came", stream, position=stream.end - rest
                 )

@@ -27,9 +27,11 @@ EVIDENCE: Final[dict[str, str]] = {
     "reader-failed": "the witness itself failed on these bytes",
     "pdu-open": "the capture ends within a PDU",
     "message-open": "the capture ends, or has a gap, within a message",
+    "pdu-stopped": "the other side ended the association or connection within a PDU",
+    "message-stopped": "the other side ended the association or connection within a message",
     "left-out": "more of the same was found than is listed",
 }
-"""Holes in the evidence: no fault of anybody."""
+"""Holes in the evidence, and ends for which the sender is not to blame: no fault of anybody."""
 
 FOREIGN: Final[dict[str, str]] = {
     "not-dicom": "a conversation on a port that speaks DICOM is not DICOM",
