@@ -2,8 +2,8 @@
 
 Rules of this file:
 
-* Quantities are compared in one unit, whatever unit they were written in (a wrong unit is told by its own rule), within the
-  rounding of what is written.
+* Quantities are compared in one unit and within the rounding of what is written; a quantity in a wrong unit is told by its own
+  rule and not compared.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from bench.checks.finding import Finding, check, failed, passed
 from bench.checks.iod.technique import deviation_fits
 from bench.checks.iod.times import moment, moment_of
 from bench.checks.sr.reports import Report, reports
+from bench.checks.sr.templates import rows
 from bench.checks.sr.tree import Node
 
 if TYPE_CHECKING:
@@ -30,15 +31,9 @@ INDEX: Final = "STD-SR-023"
 TIME: Final = "STD-SR-024"
 
 FACTORS: Final = {
-    "Gy.m2": 1.0, "dGy.cm2": 1e-5, "mGy.cm2": 1e-7, "uGy.m2": 1e-6, "cGy.cm2": 1e-6, "Gy.cm2": 1e-4, "uGy.cm2": 1e-10, "mGy.m2": 1e-3,
-    "Gy": 1.0, "mGy": 1e-3, "uGy": 1e-6, "cGy": 1e-2, "dGy": 1e-1,
-    "kV": 1.0, "V": 1e-3,
-    "mA": 1.0, "A": 1e3, "uA": 1e-3,
-    "ms": 1.0, "s": 1e3, "us": 1e-3, "min": 6e4,
-    "uA.s": 1.0, "mA.s": 1e3, "A.s": 1e6,
-    "mm": 1.0, "cm": 10.0, "m": 1000.0, "deg": 1.0, "1": 1.0,
+    "Gy.m2": 1.0, "uGy.m2": 1e-6, "Gy": 1.0, "kV": 1.0, "mA": 1.0, "ms": 1.0, "s": 1e3, "uA.s": 1.0, "mm": 1.0, "deg": 1.0, "1": 1.0,
 }  # fmt: skip
-"""Units that a dose report may use -> the base of their kind (Gy.m2, Gy, kV, mA, ms, uA.s, mm)."""
+"""Units of the templates (and the one that statements print for areas) -> the base of their kind (Gy.m2, Gy, kV, mA, ms, uA.s)."""
 PLAUSIBLE: Final = {
     "113733": (5.0, 500.0, "kilovolts"),
     "113734": (0.0, 3000.0, "milliampere"),
@@ -64,7 +59,12 @@ def quantity(node: Node | None) -> float | None:
     if node is None or node.number_value is None or node.unit is None:
         return None
     factor = FACTORS.get(node.unit.value)
-    return None if factor is None else node.number_value * factor
+    wanted = {row.unit for row in rows() if row.key == node.key and row.unit}
+    if factor is None or (
+        node.unit.value not in wanted and (node.unit.value, wanted) != ("uGy.m2", {"Gy.m2"})
+    ):
+        return None  # a unit that does not belong here: told by STD-SR-008
+    return node.number_value * factor
 
 
 def grain(node: Node) -> float:
