@@ -142,10 +142,10 @@ def _dataset(case: Case, message: Message, dataset: DataSet, found: _Seen) -> It
         if not judged[terms]:
             continue
         wrong = charset.examine(terms, value, vr)
-        yield from (
-            _Fault(_RULES[each.code], f"{_named(element)}: {each.text}{_under(terms)}", element, terms)
-            for each in wrong
-        )
+        if wrong:  # what follows in the value may be its consequence
+            first = min(wrong, key=lambda each: each.offset)
+            text = f"{_named(element)}: {first.text}{_under(terms)}"
+            yield _Fault(_RULES[first.code], text, element, terms)
         for rule in _occasions(terms, value):
             found.saw(rule, where)
         if not wrong:

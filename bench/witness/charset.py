@@ -270,7 +270,9 @@ class _Machine:
             found = _ESCAPES.get(code)
             if found is None and code not in _ESCAPES_TOO:
                 continue
-            if not plan.extended:
+            if plan.default:
+                self.tell("default", "an escape sequence, which is not of the default repertoire", at)
+            elif not plan.extended:
                 self.tell(
                     "escape", f"an escape sequence (ESC {code.decode('latin-1')}) without code extensions", at
                 )

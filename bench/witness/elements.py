@@ -32,6 +32,7 @@ CODES: Final[dict[str, tuple[bool, str]]] = {
     "implicit-in-explicit": (False, "an element without value representation in Explicit VR"),
     "unreadable": (True, "bytes that are no element"),
     "beyond": (True, "a length reaches beyond the item or sequence around it"),
+    "swallows": (True, "a length that reaches over the next elements"),
     "truncated": (True, "the data set ends inside an element, item or sequence"),
     "leftover": (True, "bytes are left over where an element should begin"),
     "not-an-item": (True, "something else than an item in a sequence"),

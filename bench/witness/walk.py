@@ -27,6 +27,7 @@ from bench.witness.vr import (
     PIXEL_DATA,
     SEQUENCE_END,
     SHORT,
+    TEXT,
     UNDEFINED,
     implicit_vr,
     lookup,
@@ -425,6 +426,13 @@ class Reader:
                 element.value = b""
             return size
         value = bytes(self._buffer[pos + size : pos + size + length])
+        if vr in TEXT and b"\0" in value[:-1]:
+            inside = _swallowed(value, tag, explicit, frame.big)
+            if inside is not None:
+                text = f"{element.tag_text} has the length {length}, in which {text_of(inside)} begins"
+                self._problem("swallows", text, at, tag)
+                element.truncated = True
+                return size + length
         self._kept += length
         if self._kept <= self._limits.kept:
             element.value = value
@@ -551,6 +559,8 @@ class Reader:
         if frame.kind == _ROOT and not any(self._buffer[pos : pos + 8]):
             return self._stop("leftover", "zero bytes behind the last element", at)
         what = f"what stands here is no element (read as {text_of(tag)})"
+        if before is not None and before.tag == PIXEL_DATA and frame.kind == _ROOT:
+            return self._stop("leftover", "bytes that are no element behind Pixel Data", at)
         if before is not None:
             length = "an undefined length" if before.undefined else f"the length {before.length}"
             what += f"; {before.tag_text} before it has {length}"
@@ -725,7 +735,7 @@ def read(data: bytes, transfer_syntax: str = EXPLICIT_LITTLE, *, limits: Limits 
     return reader.finish()
 
 
-def _tag(buffer: bytearray, pos: int, big: bool) -> int:
+def _tag(buffer: bytes | bytearray, pos: int, big: bool) -> int:
     if big:
         return buffer[pos] << 24 | buffer[pos + 1] << 16 | buffer[pos + 2] << 8 | buffer[pos + 3]
     return buffer[pos + 1] << 24 | buffer[pos] << 16 | buffer[pos + 3] << 8 | buffer[pos + 2]
@@ -757,6 +767,35 @@ def _plausible(buffer: bytes | bytearray, pos: int, explicit: bool, big: bool) -
         return False
     length = int(_U32[big].unpack_from(buffer, pos + 4)[0])
     return length < 1 << 20 or length == UNDEFINED
+
+
+def _swallowed(value: bytes, tag: int, explicit: bool, big: bool) -> int | None:
+    """Return the tag of an element that begins in a value, with another one behind it: the value's length lies."""
+    end = len(value)
+    for at in range(1, end - 7):
+        found, begin = tag, at
+        first: int | None = None
+        for _ in range(2):
+            if begin + 8 > end:
+                break
+            inner = _tag(value, begin, big)
+            entry = lookup(inner)
+            if entry is None or inner <= found:
+                break
+            if explicit:
+                code = value[begin + 4 : begin + 6]
+                if code not in _SHORT or code.decode() not in entry.vrs:
+                    break
+                length = _U16[big].unpack_from(value, begin + 6)[0]
+            else:
+                length = _U32[big].unpack_from(value, begin + 4)[0]
+            if first is not None:
+                return first
+            first, found = inner, inner
+            begin += 8 + length
+            if begin == end:
+                return first
+    return None
 
 
 def _explicit(data: bytes) -> bool:

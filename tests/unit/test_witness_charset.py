@@ -90,7 +90,7 @@ def test_the_yen_sign_is_a_delimiter_in_values_and_a_yen_sign_in_texts() -> None
         (("ISO_IR 100",), b"a\x1b$B;3\x1b(B", "escape"),
         (("ISO_IR 192",), b"a\x1b$B;3\x1b(B", "escape"),
         (("GB18030",), b"a\x1b(B", "escape"),
-        ((), b"a\x1b$B;3\x1b(B", "escape"),
+        ((), b"a\x1b$B;3\x1b(B", "default"),
         (("", "ISO 2022 IR 87"), b"\x1b$)C\xfb\xf3", "undeclared"),
         (("", "ISO 2022 IR 87"), b"\x1b(Ja", "undeclared"),
         (("", "ISO 2022 IR 87"), b"\x1b(Xa", "escape"),
