@@ -4,6 +4,8 @@ Rules of this file:
 
 * ``--who`` decides; else the configuration's address; else the host that requests most SCU associations of the
   statement's services.  Nobody, or a tie: the candidates are listed and nothing is judged.
+* Only hosts that announce the Implementation Class UID which the statement prints are counted, when there are any:
+  so a product that is only called by others is found, too.
 * A host that speaks first is not yet an SCU: an archive that reports a commitment opens the association too, and
   one that hands on what it received is no modality.  Echoes decide only between hosts that do nothing else.
 * Where both ends have one address (loopback), or one address has several modalities behind it, AE titles decide.
@@ -22,9 +24,11 @@ from bench.checks.case import Sut, SutConfig, accomplished, pending
 from bench.scenario.problems import did_you_mean
 from bench.statements.model import Statement
 from bench.witness.model import Association, Capture, Side, other_side
+from simulators.wire.pdu import ImplementationClassUID
 
 VERIFICATION: Final = "1.2.840.10008.1.1"
 _SIDES: Final[tuple[Side, Side]] = ("requestor", "acceptor")
+_UID: Final = re.compile(r"\b\d+(?:\.\d+){3,}\b")
 _MAC: Final = re.compile(r"([0-9a-f]{2}[:-]){5}[0-9a-f]{2}")
 
 
@@ -52,6 +56,7 @@ class Candidate:
     echoes: int = 0
     others: int = 0
     served: int = 0
+    announces: str = ""
     apart: str = ""
 
     @property
@@ -76,6 +81,8 @@ class Candidate:
             said += f", {self.others} of other services"
         if self.served:
             said += f"; served such requests in {_plural(self.served, 'association')}"
+        if self.announces:
+            said += f"; announces the Implementation Class UID {self.announces} of the statement"
         return f"{said}; {self.apart}" if self.apart else said
 
 
@@ -94,6 +101,15 @@ def _scp_services(statement: Statement) -> frozenset[str]:
     return frozenset(
         clause.sop.uid for clause in statement.clauses if clause.sop is not None and "SCP" in clause.sop.roles
     )
+
+
+def class_uids(statement: Statement) -> frozenset[str]:
+    """Return the Implementation Class UIDs that the statement promises to announce (PS3.7 D.3.3.2)."""
+    found = set()
+    for clause in statement.clauses:
+        if clause.kind in ("association", "behaviour") and "implementation class uid" in clause.title.lower():
+            found |= set(_UID.findall(clause.text))
+    return frozenset(found)
 
 
 def choose(
@@ -203,7 +219,8 @@ def _by_title(capture: Capture, statement: Statement, title: str) -> Sut:
 
 
 def candidates(capture: Capture, statement: Statement) -> list[Candidate]:
-    """Return every host that requests associations, likeliest first."""
+    """Return every host that requests associations or announces the product's UID, likeliest first."""
+    uids = class_uids(statement)
     scu, scp = scu_services(statement), _scp_services(statement)
     shared = _shared(capture, scu - scp - {VERIFICATION})
     found: dict[tuple[str, str | None], Candidate] = {}
@@ -224,6 +241,9 @@ def candidates(capture: Capture, statement: Statement) -> list[Candidate]:
     for association in capture.associations:
         for side in _SIDES:
             key = _key(association, side, shared)
+            uid = _class_uid(association, side)
+            if uid in uids:
+                _announcing(found, key, association, side).announces = uid
             if key in found and _served(association, side, scu - scp - {VERIFICATION}):
                 found[key].served += 1
         for message in association.messages:
@@ -244,6 +264,29 @@ def candidates(capture: Capture, statement: Statement) -> list[Candidate]:
     return sorted(
         found.values(), key=lambda c: (_tier(c), -c.services, -c.echoes, c.address, c.by_title or "")
     )
+
+
+def _class_uid(association: Association, side: Side) -> str:
+    pdu = association.request if side == "requestor" else association.answer
+    items = getattr(pdu.pdu, "user_items", ()) if pdu is not None and pdu.pdu is not None else ()
+    return next((item.uid for item in items if isinstance(item, ImplementationClassUID)), "")
+
+
+def _announcing(
+    found: dict[tuple[str, str | None], Candidate],
+    key: tuple[str, str | None],
+    association: Association,
+    side: Side,
+) -> Candidate:
+    """Return the candidate of a side, also of one that requests nothing."""
+    if key not in found:
+        found[key] = Candidate(key[0], key[1])
+    mine = found[key]
+    if side == "acceptor":
+        mine.titles[association.called] += 0
+        if association.acceptor_mac:
+            mine.macs.add(association.acceptor_mac.lower())
+    return mine
 
 
 def _tier(candidate: Candidate) -> int:
@@ -310,32 +353,40 @@ def _served(association: Association, side: Side, services: frozenset[str]) -> b
 
 
 def _most(capture: Capture, found: list[Candidate], config: SutConfig) -> Sut:
-    able = [c for c in found if c.services or c.echoes]
+    own = [c for c in found if c.announces]
+    able = own or [c for c in found if c.services or c.echoes]
     if not able:
         raise NoSut("nobody in this capture requests a service of the statement", found)
     titles = frozenset(config.get("ae_titles", ()))
-    if titles and (own := [c for c in able if titles & set(c.titles)]):
-        able = own
+    if titles and (named := [c for c in able if titles & set(c.titles)]):
+        able = named
     best = able[0]
     ties = [c for c in able if _tier(c) == _tier(best) and c.rank == best.rank]
     if len(ties) > 1:
         raise NoSut(f"{len(ties)} hosts request equally many associations of the statement's services", found)
+    why = _why(best, [c for c in found if c is not best], own)
+    if best.by_title is not None:
+        return Sut(frozenset(), frozenset(best.titles), f"{why}; both ends have one address")
+    return Sut(_one_host(capture, best), frozenset(t for t in best.titles if t) | titles, why)
+
+
+def _why(best: Candidate, rest: list[Candidate], own: list[Candidate]) -> str:
     number, what = (
         (best.services, "of the statement's services")
         if best.services
         else (best.echoes, "with Verification")
     )
     why = f"it requests the most associations {what}: {number}"
-    rest = [c for c in found if c is not best]
+    if best.announces and (len(own) == 1 and any(c.rank >= best.rank for c in rest)):
+        why = f"it alone announces the Implementation Class UID of the statement, {best.announces}"
+        why += f"; it requests {_plural(number, 'association')} {what}"
     if rest:
         why += "; next: " + "; ".join(
             f"{c.name} {c.services or c.echoes}" + (f" ({c.apart})" if c.apart else "") for c in rest[:2]
         )
     if len(best.titles) > 1:
-        why += f"; it calls itself {', '.join(sorted(best.titles))}"
-    if best.by_title is not None:
-        return Sut(frozenset(), frozenset(best.titles), f"{why}; both ends have one address")
-    return Sut(_one_host(capture, best), frozenset(t for t in best.titles if t) | titles, why)
+        why += f"; its AE titles are {', '.join(sorted(best.titles))}"
+    return why
 
 
 def _one_host(capture: Capture, best: Candidate) -> frozenset[str]:

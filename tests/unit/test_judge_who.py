@@ -8,7 +8,7 @@ import pytest
 
 from bench import witness
 from bench.checks.case import SutConfig
-from bench.judge.who import NoSut, candidates, choose
+from bench.judge.who import NoSut, candidates, choose, class_uids
 from bench.statements import load
 from bench.witness.model import Capture
 from tests.lab.conversation import Lab
@@ -122,6 +122,7 @@ def test_nobody_lists_the_candidates(tmp_path: Path) -> None:
         calling="CT",
         called="PACS",
         contexts=[("1.2.840.10008.5.1.4.1.1.2", [LE])],
+        implementation_class="1.2.3.4",
     )
     a.accept()
     a.release()
@@ -164,6 +165,29 @@ def test_tools_on_one_host_are_one_modality(tmp_path: Path) -> None:
     store(lab, here, here, "1.2.3.4", "PACS", "ARCHIVE")
     sut = choose(read(lab, tmp_path), VXVUE)
     assert (sut.addresses, sut.ae_titles) == (frozenset(), {"ECHOSCU", "STORESCU", "STORESCU2"})
+
+
+def test_a_product_that_is_only_called_is_known_by_its_uid(tmp_path: Path) -> None:
+    """Whoever announces the Implementation Class UID of the statement is the product."""
+    assert class_uids(VXVUE) == {"1.3.6.1.4.1.19719"}
+    assert class_uids(load("mx1")) == {"1.2.392.200036.9107.804"}
+    lab = Lab()
+    for _ in range(3):
+        a = lab.associate(
+            client=PACS,
+            server=MODALITY,
+            calling="PACS",
+            called="VXVUE",
+            contexts=[(ECHO, [LE])],
+            implementation_class="1.2.276.0.7230010.3.0.3.6.8",
+        )
+        a.accept(implementation_class="1.3.6.1.4.1.19719")
+        a.request("C-ECHO-RQ")
+        a.respond()
+        a.release()
+    sut = choose(read(lab, tmp_path), VXVUE)
+    assert sut.addresses == {MODALITY}
+    assert "alone announces the Implementation Class UID" in sut.why
 
 
 def test_named_by_what_is_not_there(tmp_path: Path) -> None:
