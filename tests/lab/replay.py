@@ -168,10 +168,11 @@ def replay(tape: Tape, lab: Lab, *, change: Callable[[Said], Said | None] | None
         calls.append((talk.begin, number, talk, None))
         calls += [(one.time, number, talk, one) for one in talk.said]
     calls.sort(key=lambda call: (call[0], call[1]))
-    shift = lab.time - calls[0][0] if calls else 0.0
+    if calls:  # the hour stays what it was: dates in data sets are compared with it
+        lab.time = calls[0][0]
     open_: dict[int, Conversation] = {}
     for time, number, talk, said in calls:
-        lab.time = max(lab.time, time + shift)
+        lab.time = max(lab.time, time)
         if said is not None and change is not None and not said.command:
             said = change(said)
             if said is None:
