@@ -182,7 +182,7 @@ def load_config_text(text: str, file: str = "<text>", statement: Statement | Non
         problems.add(root.line, f"a configuration is a mapping of settings, not {describe(root)}")
     if problems.found or values is INVALID:
         raise ConfigErrors(problems.found)
-    return SutConfig(_completed(values), file)
+    return SutConfig(completed(values), file)
 
 
 def _variants(root: MappingNode, values: Any, statement: Statement | None, problems: Problems) -> None:
@@ -198,10 +198,10 @@ def _variants(root: MappingNode, values: Any, statement: Statement | None, probl
             problems.add(node.line, f"configuration: unknown variant '{shorten(name)}'", hint)
 
 
-def _completed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Say the same thing under each key that a check may ask for."""
+def completed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Say the same thing under each key that a check may ask for: one AE title is the list of all, and so on."""
     out = dict(values)
-    if "charset" in out:
+    if isinstance(out.get("charset"), str):
         out["charset"] = tuple(out["charset"].split("\\"))
     if "species" in out and "variants" not in out:
         out["variants"] = ("veterinary",) if out["species"] == "veterinary" else ()
@@ -266,7 +266,7 @@ def from_modality(settings: Mapping[str, Any]) -> dict[str, Any]:
             out[name] = settings[name]
     if isinstance(settings.get("timeouts"), Mapping):
         out["timeouts"] = dict(settings["timeouts"])
-    return _completed({**out, "charset": "\\".join(out["charset"])})
+    return completed({**out, "charset": "\\".join(out["charset"])})
 
 
 def _terms(value: Any) -> tuple[str, ...]:
@@ -297,6 +297,7 @@ def config_schema() -> dict[str, Any]:
 __all__ = [
     "CONFIG",
     "ConfigErrors",
+    "completed",
     "config_schema",
     "from_modality",
     "load_config",
