@@ -589,6 +589,15 @@ def test_what_describes_the_pixels_fails_alone(values: dict[str, Any], failing: 
     assert {id[-3:] for id in rows if any(f.verdict is Verdict.FAIL for f in found.get(id, []))} == failing
 
 
+@pytest.mark.parametrize("number", [b"1e400 ", b"nan ", b"1e15", b"-3"])
+def test_numbers_that_are_none_break_nothing(number: bytes) -> None:
+    sent = full()
+    assert isinstance(sent.dataset, DataSet)
+    for keyword in ("BitsStored", "HighBit", "Rows", "BitsAllocated", "LargestImagePixelValue"):
+        sent.dataset.put(keyword, number, vr="DS")
+    assert not [f for fs in findings(sent).values() for f in fs if f.verdict is Verdict.ERROR]
+
+
 def test_a_missing_study_date_is_named_by_the_images_row() -> None:
     sent = image()
     assert isinstance(sent.dataset, DataSet)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Final, TypeAlias
 
 from bench.checks.attributes.where import MPPS, Occasion, Owner, tag_number
@@ -104,6 +105,12 @@ def animal(case: Case, dataset: DataSet) -> bool | None:
     if codes & HUMAN or re.search(r"\b(human|homo sapiens)\b", named, re.IGNORECASE):
         return False
     return True if codes or named else None
+
+
+def integer(dataset: DataSet, keyword: str) -> int | None:
+    """Return a value as a whole number; None when it is absent, or no such number."""
+    number = dataset.number(keyword)
+    return int(number) if number is not None and isfinite(number) and number == int(number) else None
 
 
 def extended_text(dataset: DataSet) -> bool:

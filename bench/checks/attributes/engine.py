@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from bench.checks.attributes import values, words
-from bench.checks.attributes.conditions import Row, applies, condition, holds
+from bench.checks.attributes.conditions import Row, applies, condition, holds, integer
 from bench.checks.attributes.readings import Reading, readings
 from bench.checks.attributes.where import WORKLIST, Occasion, owners, tag_number
 from bench.checks.case import Case
@@ -272,10 +272,10 @@ def _bounds(row: Row, element: Element, listed: tuple[str, ...]) -> values.Fit:
     if not numbers:
         return values.Fit(None, "cannot be read")
     which = "smallest" if row.rule.keyword.startswith("Smallest") else "largest"
-    pixels, bits = row.item.pixels, row.item.number("BitsStored")
+    pixels, bits = row.item.pixels, integer(row.item, "BitsStored")
     extreme = None if pixels is None else pixels.smallest if which == "smallest" else pixels.largest
     padded = row.item.has("PixelPaddingValue") or not words.pixels_known(row)
-    return values.bounds(numbers[0], listed, None if bits is None else int(bits), extreme, padded, which)
+    return values.bounds(numbers[0], listed, bits, extreme, padded, which)
 
 
 def _malformed(row: Row, element: Element, texts: tuple[str, ...]) -> str:

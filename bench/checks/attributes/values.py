@@ -98,7 +98,9 @@ def bounds(
     doubt: padding may have been left out of it, or what describes the pixels is wrong.
     """
     limits = [int(one) for one in listed]
-    fitting = [limit for limit in limits if bits and limit == (1 << bits) - 1] or limits
+    fitting = [
+        limit for limit in limits if bits is not None and 0 < bits <= 32 and limit == (1 << bits) - 1
+    ] or limits
     if number in fitting or number == extreme:
         return FITS
     bound = " or ".join(map(str, fitting))

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
-from bench.checks.attributes.conditions import LOSSY, Row, steps_by_study, steps_created
+from bench.checks.attributes.conditions import LOSSY, Row, integer, steps_by_study, steps_created
 from bench.checks.attributes.where import FILM_BOX, FILM_SESSION, MPPS, tag_number
 from bench.checks.case import Case
 from bench.witness.dataset import DataSet, Element
@@ -81,19 +81,19 @@ def pixels_known(row: Row) -> bool:
     if (
         pixels is None
         or pixels.above_bits_stored
-        or item.number("HighBit") != (item.number("BitsStored") or 0) - 1
+        or integer(item, "HighBit") != (integer(item, "BitsStored") or 0) - 1
     ):
         return False
     if not all(
         trusted(row, k) for k in ("BitsAllocated", "BitsStored", "PixelRepresentation", "Rows", "Columns")
     ):
         return False
-    size = int(item.number("Rows") or 0) * int(item.number("Columns") or 0)
-    return pixels.length == size * (int(item.number("BitsAllocated") or 0) // 8)
+    size = (integer(item, "Rows") or 0) * (integer(item, "Columns") or 0)
+    return pixels.length == size * ((integer(item, "BitsAllocated") or 0) // 8)
 
 
 def _high_bit(row: Row, element: Element, found: re.Match[str]) -> str | None:
-    bits, high = row.item.number("BitsStored"), row.item.numbers_of(element)
+    bits, high = integer(row.item, "BitsStored"), row.item.numbers_of(element)
     if bits is None or not high or high[0] == bits - 1 or not trusted(row, "BitsStored"):
         return None
     return f"{row.name} is {high[0]}, and Bits Stored is {bits}: it should be {bits - 1}"
@@ -136,8 +136,8 @@ def _native_pixels(row: Row, element: Element, found: re.Match[str]) -> str | No
 
 
 def _above(row: Row, item: DataSet) -> str | None:
-    pixels, bits = item.pixels, item.number("BitsStored")
-    if pixels is None or not pixels.above_bits_stored or item.number("HighBit") != (bits or 0) - 1:
+    pixels, bits = item.pixels, integer(item, "BitsStored")
+    if pixels is None or not pixels.above_bits_stored or integer(item, "HighBit") != (bits or 0) - 1:
         return None
     if not all(trusted(row, k) for k in ("BitsAllocated", "BitsStored", "PixelRepresentation")):
         return None
@@ -148,10 +148,10 @@ def _above(row: Row, item: DataSet) -> str | None:
 
 
 def _size(row: Row, element: Element, found: re.Match[str]) -> str | None:
-    rows, columns = row.item.number("Rows"), row.item.number("Columns")
+    rows, columns = integer(row.item, "Rows"), integer(row.item, "Columns")
     if element.undefined or not rows or not columns or not (trusted(row, "Rows") and trusted(row, "Columns")):
         return None
-    wanted = int(rows) * int(columns) * 2
+    wanted = rows * columns * 2
     if element.length == wanted:
         return None
     return f"{row.name} has {element.length} bytes; {rows} rows of {columns} pixels of 2 bytes are {wanted} bytes"
@@ -210,7 +210,7 @@ def _when_lossy(row: Row, element: Element, found: re.Match[str]) -> str | None:
 
 
 def _from_one(row: Row, element: Element, found: re.Match[str]) -> str | None:
-    values, frames = row.item.numbers_of(element), row.item.number("NumberOfFrames")
+    values, frames = row.item.numbers_of(element), integer(row.item, "NumberOfFrames")
     if values and values[0] < 1:
         return f"{row.name} is {values[0]}; frames count from 1"
     if values and frames is not None and values[0] > frames:
