@@ -19,6 +19,7 @@ from bench.checks import registry, verdicts
 from bench.checks.case import Case, Sut, SutConfig
 from bench.checks.standard import rules
 from bench.journal import Event
+from bench.judge.config import completed
 from bench.judge.deviations import Deviation, declare
 from bench.judge.excerpt import excerpt
 from bench.resultmodel import ClauseResult, Evidence, WireFacts
@@ -84,6 +85,7 @@ def judge_capture(
         names: of the scenario and the cell, for deviations of some scenarios only.
     """
     config = config or SutConfig()
+    config = SutConfig(completed(config.values), config.source)
     case = Case(
         statement=statement,
         capture=capture,
