@@ -34,6 +34,11 @@ def keeps(case: Case, id: str, kept: bool, yes: str, no: str, *at: Evidence) -> 
     return failed(id, no, *at) if case.reference else remark(id, no, *at)
 
 
+def suits(case: Case, id: str, kept: bool, yes: str, no: str, *at: Evidence) -> Finding:
+    """Give the finding on a default that the operator or a setting may overrule unseen: never FAIL."""
+    return passed(id, yes, *at) if kept else remark(id, no, *at)
+
+
 def proposal(association: Association) -> AssociateRequest | None:
     """Return the A-ASSOCIATE-RQ as far as it could be read."""
     pdu = association.request.pdu if association.request is not None else None

@@ -14,6 +14,7 @@ from bench.checks.defaults.common import (
     UNCOMPRESSED,
     has,
     keeps,
+    suits,
 )
 from bench.checks.finding import Finding, Unseen, check
 from bench.checks.services import claims
@@ -388,4 +389,4 @@ def _pixels(case: Case, stored: Stored, data: DataSet) -> Iterator[Finding]:
         best = EXPLICIT_LE if EXPLICIT_LE in accepted else IMPLICIT_LE
     if best in accepted and len(accepted) > 1:
         text = f"sent in {syntax}; {best} was accepted"
-        yield keeps(case, "MX-D-02", syntax == best, text, text, case.at(message))
+        yield suits(case, "MX-D-02", syntax == best, text, text, case.at(message))

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from bench.checks.case import Case
-from bench.checks.defaults.common import has, keeps
+from bench.checks.defaults.common import has, keeps, suits
 from bench.checks.finding import Finding, check
+from bench.checks.services import claims
 from bench.checks.services.commitment import reports, requests
 from bench.checks.services.common import FILM_BOX, FILM_SESSION, PRINTER, asked, status_text
 from bench.checks.services.printing import Job, jobs
@@ -102,6 +103,9 @@ def _values(case: Case, job: Job) -> Iterator[Finding]:
     layout = case.config.get("image_display_format")
     if layout:
         wanted["ImageDisplayFormat"] = str(layout)
+    printed = claims.operator(case, "print")
+    chosen = not printed or any(event.data.get("args") for _, event in printed)
+    judge = suits if chosen else keeps
     for exchange in (*job.sessions, *(f.created for f in job.films)):
         data = exchange.request.dataset
         if data is None:
@@ -110,9 +114,9 @@ def _values(case: Case, job: Job) -> Iterator[Finding]:
             seen = data.text(keyword)
             if seen and seen != value:
                 no = f"{keyword} is {seen}; {value} is the default"
-                yield keeps(case, "VX-D-25", False, "", no, case.at(exchange.request, data.get(keyword)))
+                yield judge(case, "VX-D-25", False, "", no, case.at(exchange.request, data.get(keyword)))
             elif seen:
-                yield keeps(case, "VX-D-25", True, f"{keyword} {seen}", "", case.at(exchange.request))
+                yield judge(case, "VX-D-25", True, f"{keyword} {seen}", "", case.at(exchange.request))
 
 
 def _failures(case: Case, job: Job) -> Iterator[Finding]:

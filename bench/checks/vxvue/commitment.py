@@ -11,7 +11,7 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from bench.checks.case import Case, Stored
@@ -125,7 +125,8 @@ def _accepted(case: Case, association: Association) -> Finding:
     ]
     if association.accepted and any(c.accepted for c in contexts):
         return passed(id, f"the association of {association.calling} is accepted", at)
-    names = {a.calling for a in case.outgoing} | set(case.sut.ae_titles)
+    names = {a.calling for a in case.outgoing if a.request is not None} | set(case.sut.ae_titles)
+    names |= {str(title) for title in case.config.get("ae_titles") or ()}
     if case.config.get("receiver") is False:
         return not_applicable(id, "the receiver is off", at)
     if not usable:
@@ -187,14 +188,30 @@ def _closed(case: Case, association: Association) -> Finding:
 
 def archive(case: Case, request: Request) -> tuple[Stored, ...] | None:
     """Return what the SUT sent to the archive that a request concerns; None when it cannot be told."""
-    host = case.association(request.message).acceptor.address
+    association = case.association(request.message)
+    host = association.acceptor.address
     sent = [(s, case.association(s.message).acceptor.address) for s in case.objects]
     hosts = {address for _, address in sent}
-    if host not in hosts:
+    configured = {
+        str(entry.get("address"))
+        for entry in case.config.get("storage") or ()
+        if _commits(entry.get("commitment"), association)
+    }
+    if host not in hosts and len(configured & hosts) == 1:
+        (host,) = configured & hosts
+    elif host not in hosts:
         if len(hosts) != 1:
             return None
         (host,) = hosts
     return tuple(stored for stored, address in sent if address == host)
+
+
+def _commits(entry: object, association: Association) -> bool:
+    """Whether a configured commitment peer is the one of an association."""
+    if not isinstance(entry, Mapping):
+        return False
+    title, address = entry.get("ae_title"), entry.get("address")
+    return title in (None, association.called) and address in (None, association.acceptor.address)
 
 
 @check("VX-SC-008")

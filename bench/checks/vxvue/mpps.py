@@ -63,8 +63,7 @@ def creation(case: Case) -> Iterator[Finding]:
         else:
             yield failed("VX-MPPS-002", f"N-CREATE with status '{status or ''}'; IN PROGRESS is wanted", at)
         yield configured_peer(case, "VX-MPPS-003", message, ("mpps",), "MPPS SCP")
-    for number in dict.fromkeys(m.association for m in created):
-        association = next(a for a in case.outgoing if a.number == number)
+    for association in {m.association: case.association(m) for m in created}.values():
         yield release_finding(case, "VX-MPPS-004", association)
     yield from _still_open(case)
     for association in idle_associations(case, (MPPS,)):
@@ -139,9 +138,9 @@ def completion(case: Case) -> Iterator[Finding]:
             yield inconclusive("VX-MPPS-006", foreign.reason, at)
         else:
             yield passed("VX-MPPS-006", f"N-SET of the step that was created, {status}", at)
-    for number in dict.fromkeys(m.association for m in changes(case)):
-        association = next(a for a in case.outgoing if a.number == number)
-        if not any(n == number for n, _ in creating):
+    created_on = {number for number, _ in creating}
+    for association in {m.association: case.association(m) for m in changes(case)}.values():
+        if association.number not in created_on:
             yield release_finding(case, "VX-MPPS-008", association)
     yield from _appended(case, list(view.steps.values()))
 

@@ -128,6 +128,8 @@ def one_association_per_set(case: Case) -> Iterator[Finding]:
 
 def _split(case: Case, one: Transfer, two: Transfer, earlier: list[Transfer]) -> str:
     """Tell why two associations carry one set; empty if they need not."""
+    if case.config.get("auto_send") == "accept":
+        return ""  # configured to send each image as soon as it is accepted
     sent = {i.sop_instance for t in earlier for i in t.images}
     new = [i for i in two.images if i.sop_instance not in sent]
     if not new or not all(i.accepted for i in one.images) or one.association.end != "released":
