@@ -38,9 +38,14 @@ IMPLICIT_LITTLE: Final = "1.2.840.10008.1.2"
 EXPLICIT_LITTLE: Final = "1.2.840.10008.1.2.1"
 EXPLICIT_BIG: Final = "1.2.840.10008.1.2.2"
 DEFLATED: Final = "1.2.840.10008.1.2.1.99"
+#: Also JPIP Referenced Deflate (PS3.5 A.7, A.9).
+_DEFLATES: Final = frozenset((DEFLATED, "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"))
+#: Transfer syntaxes of the standard begin so; how a private one is encoded is found out.
+_STANDARD: Final = "1.2.840.10008.1.2"
 
 _SHORT: Final = {vr.encode(): vr for vr in SHORT}
 _LONG: Final = {vr.encode(): vr for vr in LONG}
+_HEAD: Final = struct.Struct("<HH2sH")
 _U16: Final = (struct.Struct("<H"), struct.Struct(">H"))
 _U32: Final = (struct.Struct("<I"), struct.Struct(">I"))
 _PIECE: Final = 1 << 16
@@ -50,6 +55,8 @@ _ROOT, _SEQUENCE, _ITEM, _FRAGMENTS = range(4)
 _WORDS: Final = ("data set", "sequence", "item", "encapsulated pixel data")
 #: A length in Implicit VR above which an element of no known tag is taken for garbage.
 _FAR: Final = 1 << 24
+#: Where in a value with a lying length the next element is looked for.
+_FARTHEST: Final = 2048
 _FRAMES: Final = 0x00280008
 _LAYOUT: Final = frozenset(
     (0x00280002, _FRAMES, 0x00280010, 0x00280011, 0x00280100, 0x00280101, 0x00280102, 0x00280103)
@@ -146,7 +153,7 @@ class Reader:
         self._limits = limits
         self._syntax = transfer_syntax
         self._read_as = ""
-        self._inflate = zlib.decompressobj(-15) if transfer_syntax == DEFLATED else None
+        self._inflate = zlib.decompressobj(-15) if transfer_syntax in _DEFLATES else None
         self._inflated = 0
         self._begin = bytearray()
         self._buffer = bytearray()
@@ -371,22 +378,34 @@ class Reader:
 
     def _step(self, frame: _Frame, at: int, pos: int) -> int:
         """Read what stands at *at* (byte *pos* of the buffer); return the bytes taken, -1 for more needed."""
-        tag = _tag(self._buffer, pos, frame.big)
+        buffer = self._buffer
+        kind = frame.kind
+        big = frame.big
+        tag: int
+        length: int
+        if big:
+            tag = _tag(buffer, pos, big)
+        else:
+            group, number, code, length = _HEAD.unpack_from(buffer, pos)
+            tag = group << 16 | number
         if tag >= 0xFFFE0000 and tag >> 16 == 0xFFFE:
             return self._delimiter(frame, at, pos, tag)
-        if frame.kind == _SEQUENCE or frame.kind == _FRAGMENTS:
+        if kind in (_SEQUENCE, _FRAGMENTS):
             return self._no_item(frame, at, tag)
         if at == 0:
             again = self._sniff(frame, pos)
             if again is not None:
                 return again
-        head = self._head(frame, at, pos, tag)
-        if not isinstance(head, _Head):
-            return head
-        vr, length, size, explicit, problem = head
-        left = len(self._buffer) - pos
+        if not big and frame.explicit and code in _SHORT:  # by far the most
+            vr, size, explicit, problem = _SHORT[code], 8, True, None
+        else:
+            head = self._head(frame, at, pos, tag)
+            if not isinstance(head, _Head):
+                return head
+            vr, length, size, explicit, problem = head
+        left = len(buffer) - pos
         begin = at + size
-        root = frame.kind == _ROOT
+        root = kind == _ROOT
         limit = frame.limit
         beyond = limit is not None and length != UNDEFINED and begin + length > limit
         opens = length == UNDEFINED or vr == "SQ"
@@ -400,7 +419,7 @@ class Reader:
         if tag <= frame.last:
             self._disorder(frame, at, tag)
         frame.last = tag
-        element = Element(tag, vr, explicit, length, at, size, big_endian=frame.big, charset=frame.charset)
+        element = Element(tag, vr, explicit, length, at, size, None, (), (), big, False, frame.charset)
         if frame.seen is not None:
             frame.seen.add(tag)
         self._keep(frame, element)
@@ -425,9 +444,9 @@ class Reader:
             if tag == PIXEL_DATA and not length:
                 element.value = b""
             return size
-        value = bytes(self._buffer[pos + size : pos + size + length])
-        if vr in TEXT and b"\0" in value[:-1]:
-            inside = _swallowed(value, tag, explicit, frame.big)
+        value = bytes(buffer[pos + size : pos + size + length])
+        if vr in TEXT and value.find(0, 0, -1) >= 0:
+            inside = _swallowed(value, tag, explicit, big)
             if inside is not None:
                 text = f"{element.tag_text} has the length {length}, in which {text_of(inside)} begins"
                 self._problem("swallows", text, at, tag)
@@ -581,7 +600,8 @@ class Reader:
             return None
         for explicit, big, syntax, name in _OTHERS:
             if (explicit, big) != (frame.explicit, frame.big) and _plausible(buffer, pos, explicit, big):
-                self._problem("wrong-syntax", f"the data set is in {name}, which was not negotiated", 0)
+                if self._syntax.startswith(_STANDARD):
+                    self._problem("wrong-syntax", f"the data set is in {name}, which was not negotiated", 0)
                 frame.explicit, frame.big, self._read_as = explicit, big, syntax
                 return 0
         return None
@@ -772,7 +792,7 @@ def _plausible(buffer: bytes | bytearray, pos: int, explicit: bool, big: bool) -
 def _swallowed(value: bytes, tag: int, explicit: bool, big: bool) -> int | None:
     """Return the tag of an element that begins in a value, with another one behind it: the value's length lies."""
     end = len(value)
-    for at in range(1, end - 7):
+    for at in range(1, min(end - 7, _FARTHEST)):
         found, begin = tag, at
         first: int | None = None
         for _ in range(2):
