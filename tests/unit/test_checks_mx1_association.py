@@ -213,3 +213,25 @@ def test_a_port_that_is_closed_is_not_judged() -> None:
     stream = lab.connect("10.0.0.21", "10.0.0.5", 104)
     stream.add(lab.time, 1, "rst")
     assert failing(lab, "mx1") == set()
+
+
+@pytest.mark.parametrize(
+    ("software", "wanted"),
+    [("1.10", "PASS"), ("V1.10.3", "PASS"), ("2.1.10", "N/A"), ("1.100", "N/A"), ("", "NOT-EXERCISED")],
+)
+def test_the_version_is_read_from_the_images(software: str, wanted: str) -> None:
+    lab = Lab()
+    a = _associate(lab, STILLS)
+    a.accept(prefer=[EXPLICIT], max_length=0)
+    image = DataSet(SOPClassUID=US, SOPInstanceUID="2.25.1", SoftwareVersions=software)
+    a.request("C-STORE-RQ", image, sop_class=US, sop_instance="2.25.1", Priority=0)
+    a.respond()
+    a.release()
+    assert verdicts(lab, "mx1")["MX-STO-004"] == wanted
+
+
+def test_twenty_kilobytes_announced_by_an_unknown_version() -> None:
+    lab = Lab()
+    _stored(lab, 65536, 20480)
+    assert verdicts(lab, "mx1")["MX-STO-002"] == "INCONCLUSIVE"
+    assert verdicts(lab, "mx1", config={"variants": ()})["MX-STO-002"] == "FAIL"

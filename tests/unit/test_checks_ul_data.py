@@ -371,3 +371,60 @@ def test_every_code_of_the_witness_has_a_rule() -> None:
     for text in RULES_OF_CODES.values():
         for id in re.findall(r"STD-[A-Z]+-[0-9]{3}", text):
             assert id in known
+
+
+@pytest.mark.parametrize("by", ["acceptor", "requestor"])
+def test_a_data_set_whose_last_fragment_is_not_marked(by: str) -> None:
+    lab = Lab()
+    a = _storage(lab)
+    _say(a, (1, 3, STORE))
+    _say(a, (1, 0, DATA))
+    lab.wait(30)
+    a.abort(by)  # type: ignore[arg-type]
+    assert failing(lab) == {"STD-UL-047"}
+
+
+def test_going_on_long_after_the_peer_s_abort() -> None:
+    lab = Lab()
+    a = _storage(lab)
+    a.pdu("acceptor", Abort(2, 0))
+    lab.wait(5)
+    _say(a, (1, 3, STORE))
+    _say(a, (1, 2, DATA))
+    a.close("acceptor")
+    assert "STD-UL-058" in failing(lab)
+
+
+def test_data_that_cross_the_peer_s_abort_are_no_fault() -> None:
+    lab = Lab()
+    a = _storage(lab)
+    a.pdu("acceptor", Abort(2, 0))
+    _say(a, (1, 3, STORE))
+    _say(a, (1, 2, DATA))
+    a.close("acceptor")
+    assert failing(lab) == set()
+
+
+def test_a_second_association_on_the_same_connection() -> None:
+    lab = Lab()
+    a = _verify(lab)
+    a.request("C-ECHO-RQ")
+    a.respond()
+    a.pdu("requestor", ReleaseRequest())
+    a.pdu("acceptor", ReleaseResponse())
+    a.pdu("requestor", a.proposal)
+    a.accept()
+    echo(a)
+    assert failing(lab) == {"STD-UL-055"}
+
+
+@pytest.mark.parametrize("claimed", [2, 40])
+def test_a_presentation_data_value_that_does_not_fit_its_pdu(claimed: int) -> None:
+    lab = Lab()
+    a = _verify(lab)
+    body = (len(ECHO) + claimed).to_bytes(4, "big") + b"\1\3" + ECHO
+    length = len(body) - (4 if claimed == 2 else 0)
+    a.say("requestor", b"\4\0" + length.to_bytes(4, "big") + body)
+    lab.wait(1)
+    a.abort("acceptor", 2, 6)
+    assert failing(lab) == {"STD-UL-041"}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from bench.checks.case import Case
@@ -29,9 +29,10 @@ def form(case: Case) -> Iterator[Finding]:
     """Encoding, order, group length and command field."""
     for association in case.associations:
         for problem in association.problems:
-            if problem.side == case.side(association) and problem.code in _UNREADABLE:
+            known = problem.side == case.side(association) and problem.code in _UNREADABLE
+            if known and not {problem.pdu, (problem.pdu or 0) + 1} & _torn(case)[association.number]:
                 yield failed("STD-DIMSE-001", problem.text, case.at(problem, association=association))
-    for message in case.sent():
+    for message in commands(case):
         at = case.at(message)
         fault = _encoding(message)
         if fault:
@@ -48,6 +49,25 @@ def form(case: Case) -> Iterator[Finding]:
         else:
             reason = f"Command Field is {field:04X}H, which is no message of PS3.7"
             yield failed("STD-DIMSE-005", reason, _tag(case, message, 0x0100))
+
+
+def commands(case: Case) -> Iterator[Message]:
+    """Messages that the SUT sent, without those whose presentation data values are torn (STD-UL-041)."""
+    torn = _torn(case)
+    for message in case.sent():
+        if not any(message.first_pdu <= pdu <= message.last_pdu + 1 for pdu in torn[message.association]):
+            yield message
+
+
+def _torn(case: Case) -> Mapping[int, frozenset[int]]:
+    return case.once(_find_torn)
+
+
+def _find_torn(case: Case) -> Mapping[int, frozenset[int]]:
+    return {
+        a.number: frozenset(p.pdu for p in a.problems if p.code == "pdv-length" and p.pdu is not None)
+        for a in case.associations
+    }
 
 
 def readable(message: Message) -> bool:
@@ -97,7 +117,7 @@ def _group_length(message: Message, at: Evidence) -> Finding:
 @check("STD-DIMSE-006", "STD-DIMSE-007", "STD-DIMSE-010")
 def elements(case: Case) -> Iterator[Finding]:
     """Required, foreign, and exchanged elements."""
-    for message in case.sent():
+    for message in commands(case):
         if not readable(message):
             continue
         at = case.at(message)
@@ -146,7 +166,7 @@ def _swapped(name: str, there: set[int]) -> list[tuple[int, int]]:
 @check("STD-DIMSE-008", "STD-DIMSE-009", "STD-DIMSE-011")
 def values(case: Case) -> Iterator[Finding]:
     """Lengths and forms of values, UIDs, priority."""
-    for message in case.sent():
+    for message in commands(case):
         if not readable(message):
             continue
         at = case.at(message)

@@ -11,6 +11,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -25,6 +26,7 @@ from bench.checks.finding import (
     check,
     erratum,
     failed,
+    inconclusive,
     not_applicable,
     passed,
 )
@@ -34,6 +36,7 @@ from bench.witness.model import Message
 CLASS_UID: Final = "1.2.392.200036.9107.804"
 VERSION: Final = "KM_SMGMX1_1.00"
 RECEIVE, SEND, SEND_V110 = 65536, 131072, 20480
+_V110: Final = re.compile(r"(?<![0-9.])1\.10(?![0-9])")
 SERVICES: Final = {"VER": "verification", "STO": "storage", "MWL": "worklist"}
 _SPEC: Final = {
     "VER": {"async": 6, "uid": 7, "name": 8},
@@ -193,13 +196,16 @@ class _Reading:
 
 def _reading(case: Case, v110: bool) -> _Reading:
     send = SEND_V110 if v110 else SEND
+    return _Reading(True, send, RECEIVE) if _swapped(case, send) else _Reading(False, RECEIVE, send)
+
+
+def _swapped(case: Case, send: int) -> bool:
+    """Whether the product announces its 'send' size everywhere and keeps to its 'receive' size when it sends."""
     announced = [d.ours.max_length for d in deals(case).values() if d.side == "requestor" and d.ours]
     longest = max(
         (m.largest_pdu for a in case.outgoing for m in a.messages if m.sender == "requestor"), default=0
     )
-    if announced and all(n == send for n in announced) and longest <= RECEIVE:
-        return _Reading(True, send, RECEIVE)
-    return _Reading(False, RECEIVE, send)
+    return bool(announced) and all(n == send for n in announced) and longest <= RECEIVE
 
 
 def version_1_10(case: Case) -> bool | None:
@@ -214,7 +220,7 @@ def version_1_10(case: Case) -> bool | None:
             texts += stored.dataset.texts("SoftwareVersions")
     if not any(texts):
         return None
-    return any("1.10" in text for text in texts)
+    return any(_V110.search(text) for text in texts)
 
 
 @check(*(f"MX-{short}-{n:03d}" for short in SERVICES for n in (2, 3, 4)))
@@ -232,6 +238,9 @@ def pdu_sizes(case: Case) -> Iterator[Finding]:
             if not said:
                 if not deal.request.faults:
                     yield failed(id, f"no maximum length is announced; {RECEIVE} is promised", at)
+            elif version is None and said == {SEND_V110} and _swapped(case, SEND_V110):
+                reason = f"a maximum length of {SEND_V110} is announced: right for V1.10 in the other reading"
+                yield inconclusive(id, f"{reason}, and the version is not known (--config)", at)
             elif said != {reading.receive}:
                 shown = ", ".join(str(n) for n in sorted(said - {reading.receive}))
                 yield failed(id, f"a maximum length of {shown} is announced, not {reading.receive}", at)

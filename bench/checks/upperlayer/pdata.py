@@ -31,6 +31,8 @@ RULES: Final = {
     "dataset-unannounced": "STD-UL-045",
 }
 """Code of the witness -> rule, for what stands in presentation data."""
+SILENCE: Final = 1.0
+"""Seconds of waiting that tell a message without an end from one that is still being sent."""
 WORDS: Final = {
     "STD-UL-041": "presentation data values fill their PDUs",
     "STD-UL-042": "message control headers are legal",
@@ -181,10 +183,31 @@ def whole_messages(case: Case) -> Iterator[Finding]:
                     f"the {message.name} ends without its last fragment, then the association is released"
                 )
                 yield failed("STD-UL-047", reason, case.at(message))
+            elif association.whole and _all_but_the_last_flag(deal, message):
+                reason = f"the {message.name} has all of its data set, and no fragment is marked as the last"
+                yield failed("STD-UL-047", reason, case.at(message))
         for problem in _problems(deal, "command-cut"):
             if association.whole and released:
                 at = case.at(problem, association=association)
                 yield failed("STD-UL-047", f"{problem.text}, then the association is released", at)
+
+
+def _all_but_the_last_flag(deal: Deal, message: Message) -> bool:
+    """Whether the SUT waits behind a data set that is whole, without having marked its last fragment."""
+    association, dataset = deal.association, message.dataset
+    if dataset is None or dataset.broken_at is not None or not dataset.elements:
+        return False
+    later = [m for m in _sent(deal) if m.first_pdu > message.last_pdu]
+    return not later and association.last_time - _last_byte(message) >= SILENCE
+
+
+def _last_byte(message: Message) -> float:
+    """When the last byte of a data set was on the wire."""
+    places = message.places
+    if places is None or not places.offsets or not places.trail.times:
+        return message.last_time
+    position = places.positions[-1] + max(message.dataset_length - places.offsets[-1] - 1, 0)
+    return places.trail.times[places.trail.index_at(position)]
 
 
 def _sent(deal: Deal) -> Iterator[Message]:

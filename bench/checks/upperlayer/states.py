@@ -112,6 +112,16 @@ def nothing_after_the_end(case: Case) -> Iterator[Finding]:
                 yield failed("STD-UL-058", f"{what} after the SUT's own {end.kind}", at)
             else:
                 yield passed("STD-UL-058", f"nothing after the {end.kind}", at)
+        theirs = next(
+            (p for p in association.pdus if p.side == deal.peer and p.kind in ("A-ABORT", "A-ASSOCIATE-RJ")),
+            None,
+        )
+        late = _later(deal, theirs, ()) if theirs is not None and end is None else None
+        if late is not None and theirs is not None and _since(late) - theirs.time >= CERTAIN:
+            what = late.name if isinstance(late, Message) else late.kind
+            if not (isinstance(late, Message) and theirs.kind == "A-ASSOCIATE-RJ"):  # that is STD-UL-052
+                reason = f"{what} long after the peer's {theirs.kind}"
+                yield failed("STD-UL-058", reason, case.at(theirs, association=association))
         asked = next((p for p in ours if p.kind == "A-RELEASE-RQ"), None)
         answered = next((p for p in ours if p.kind == "A-RELEASE-RP"), None)
         allowed = ("A-RELEASE-RP", "A-ABORT")
@@ -129,6 +139,10 @@ def nothing_after_the_end(case: Case) -> Iterator[Finding]:
         elif mark is not None:
             at = case.at(mark, association=association)
             yield passed("STD-UL-053", f"nothing but the end of the release after the {mark.kind}", at)
+
+
+def _since(thing: Pdu | Message) -> float:
+    return thing.first_time if isinstance(thing, Message) else thing.time
 
 
 def _later(deal: Deal, pdu: Pdu, allowed: tuple[str, ...]) -> Pdu | Message | None:
@@ -149,6 +163,10 @@ def pdus_of_the_state(case: Case) -> Iterator[Finding]:
         if association.tcp.mid_stream or association.tcp.one_direction:
             continue
         faults = list(_out_of_state(deal))
+        request = association.request
+        for problem in _problems(deal, "pdu-unexpected"):
+            if request is not None and problem.frame == request.frame and deal.side == "requestor":
+                faults.append((request, "a second A-ASSOCIATE-RQ on the same connection"))
         for pdu, reason in faults:
             yield failed("STD-UL-055", reason, case.at(pdu, association=association))
         first = next((p for p in association.pdus if p.side == deal.side), None)

@@ -165,16 +165,20 @@ def parallel_destinations(case: Case) -> Iterator[Finding]:
 
 def _deepest(associations: list[Association]) -> list[Association]:
     """The most associations that were open at one moment."""
-    known = [a for a in associations if a.request is not None and policies.finished(a) is not None]
+    moments: list[tuple[float, int, Association]] = []
+    for association in associations:
+        end = policies.finished(association)
+        if association.request is not None and end is not None:
+            moments += [(association.request.time, 1, association), (end, 0, association)]
+    open_: dict[int, Association] = {}
     best: list[Association] = []
-    for association in known:
-        start = association.request.time if association.request else 0.0
-        now = [
-            a
-            for a in known
-            if a.request is not None and a.request.time <= start < (policies.finished(a) or 0.0)
-        ]
-        best = max(best, now, key=len)
+    for _, begins, association in sorted(moments, key=lambda m: m[:2]):
+        if begins:
+            open_[association.number] = association
+            if len(open_) > len(best):
+                best = list(open_.values())
+        else:
+            open_.pop(association.number, None)
     return best
 
 
