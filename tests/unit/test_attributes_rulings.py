@@ -606,6 +606,12 @@ def test_a_missing_study_date_is_named_by_the_images_row() -> None:
     assert mapping("005", asked(item()), sent) == set()
 
 
+def test_a_malformed_time_is_named_by_the_images_row() -> None:
+    sent = image(StudyTime="09:30:00")
+    assert verdict("VX-STO-DX-021", asked(item()), sent) == "FAIL"
+    assert mapping("006", asked(item()), sent) == set()
+
+
 def test_laterality_agrees_with_image_laterality() -> None:
     assert verdict("VX-STO-DX-049", dx(Laterality="L", ImageLaterality="L")) == "PASS"  # E5
     assert verdict("VX-STO-DX-049", dx(Laterality="L", ImageLaterality="R")) == "FAIL"

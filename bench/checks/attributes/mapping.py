@@ -22,7 +22,8 @@ from bench.checks.attributes.where import WORKLIST, tag_number
 from bench.checks.case import Case, Stored, pending
 from bench.checks.finding import Finding, failed, passed
 from bench.statements.model import AttributeRule, Clause
-from bench.witness.dataset import DataSet
+from bench.witness.dataset import DataSet, Element
+from bench.witness.values import fault
 
 _TARGET: Final = re.compile(r"\([0-9A-Fa-f]{4},[0-9A-Fa-f]{4}\)")
 _STUDY: Final = 0x0020000D
@@ -68,9 +69,11 @@ def _image(
         return None
     element, taken = image.get(target), _value(image, target)
     at = case.at(stored.message, element if element is not None else _TARGET.findall(rule.maps_to)[0])
-    if any("\ufffd" in text for text in (*given, taken)):
-        return None
     kind = rule.vrs[0]
+    if any("\ufffd" in text for text in (*given, taken)) or _malformed(element, kind):
+        return None
+    if any(fault(kind, text) is not None for text in given):
+        return None  # what the worklist gave cannot be taken over
     name = rule.maps_to.split(" (")[0]
     if any(_plain(text, kind) == _plain(taken, kind) for text in given):
         return passed(clause.id, f"{name} of the image is {taken!r}, as the worklist gave it", at)
@@ -79,6 +82,14 @@ def _image(
     return failed(
         clause.id, f"{name} of the image is {state}; the worklist gave {wanted} in {rule.dotted}", at
     )
+
+
+def _malformed(element: Element | None, kind: str) -> bool:
+    """Whether what the image holds is no value of its kind at all: then that is its fault, and not the way it went."""
+    if element is None or element.empty:
+        return False
+    text = (element.value or b"").decode("latin-1").strip(" \0")
+    return (element.explicit and element.vr not in (kind, "UN")) or fault(kind, text) is not None
 
 
 def _own_row_fails(case: Case, stored: Stored, image: DataSet, target: int) -> bool:
