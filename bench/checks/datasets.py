@@ -245,6 +245,8 @@ def _faults(message: Message, dataset: DataSet, declared: _Known, book: _Book) -
                     yield _Fault(
                         rule, text, element, path=path, declared=declared.excuses(rule, element, owner)
                     )
+            if tag == PIXEL_DATA:
+                yield from _pixel_data(owner, element, book)
             if tag & 0x00010000 and tag >> 16 not in _FOREIGN and tag & 0xFFFF:
                 book.saw("STD-DS-012")
                 for text in _private(owner, element):
@@ -253,9 +255,6 @@ def _faults(message: Message, dataset: DataSet, declared: _Known, book: _Book) -
                 book.saw("STD-DS-011")
                 for text in _group_length(owner, element):
                     yield _Fault("STD-DS-011", text, element, path=_path(dataset, element))
-    pixels = dataset.get(PIXEL_DATA)
-    if pixels is not None and pixels.offset < end and not pixels.truncated:
-        yield from _pixel_data(dataset, pixels, book)
 
 
 def _path(dataset: DataSet, element: Element) -> tuple[str | int, ...]:

@@ -163,6 +163,7 @@ class DataSet:
 
     ``problems`` of the whole tree stand in the root only.  ``charset`` are the values of Specific Character Set in
     force, () for none.  ``offset`` is where the elements begin in the data set of the message; ``end`` where they end.
+    ``pixels`` are those of this data set or item.
     ``transfer_syntax`` is the negotiated one; ``read_as`` says how it was read where this differs.
     """
 

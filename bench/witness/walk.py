@@ -58,8 +58,9 @@ _FAR: Final = 1 << 24
 #: Where in a value with a lying length the next element is looked for.
 _FARTHEST: Final = 2048
 _FRAMES: Final = 0x00280008
+_SIGNED: Final = 0x00280103
 _LAYOUT: Final = frozenset(
-    (0x00280002, _FRAMES, 0x00280010, 0x00280011, 0x00280100, 0x00280101, 0x00280102, 0x00280103)
+    (0x00280002, _FRAMES, 0x00280010, 0x00280011, 0x00280100, 0x00280101, 0x00280102, _SIGNED)
 )
 _OTHERS: Final = (
     (True, False, EXPLICIT_LITTLE, "Explicit VR Little Endian"),
@@ -102,12 +103,14 @@ class _Frame:
         "items",
         "kind",
         "last",
+        "layout",
         "limit",
         "number",
+        "pixels",
         "seen",
         "sink",
         "start",
-    )  # fmt: skip
+    )
 
     def __init__(
         self,
@@ -133,6 +136,8 @@ class _Frame:
         self.last = -1
         self.seen: set[int] | None = None
         self.sink: Fragments | None = None
+        self.layout: dict[int, int] = {}
+        self.pixels: Native | Fragments | None = None
 
 
 class _Head(NamedTuple):
@@ -170,8 +175,6 @@ class Reader:
         self._count = 0
         self._kept = 0
         self._problems: list[DataSetProblem] = []
-        self._pixels: Native | Fragments | None = None
-        self._layout: dict[int, int] = {}
         self._done: DataSet | None = None
 
     # Bytes
@@ -263,7 +266,6 @@ class Reader:
             self._close(self._stack[-1], self._base)
         self._done = self._made(self._stack[0], self._total)
         self._done.problems = tuple(self._problems)
-        self._done.pixels = self._pixels.finish() if self._pixels is not None else None
         self._done.read_as = self._read_as
         return self._done
 
@@ -405,11 +407,10 @@ class Reader:
             vr, length, size, explicit, problem = head
         left = len(buffer) - pos
         begin = at + size
-        root = kind == _ROOT
         limit = frame.limit
         beyond = limit is not None and length != UNDEFINED and begin + length > limit
         opens = length == UNDEFINED or vr == "SQ"
-        passes = opens or beyond or length > self._limits.keep or (root and tag == PIXEL_DATA)
+        passes = opens or beyond or length > self._limits.keep or tag == PIXEL_DATA
         if not passes and left < size + length:
             self._need = size + length
             return -1
@@ -435,8 +436,8 @@ class Reader:
             return size
         if passes:
             self._pass, self._passing = length, element
-            if root and tag == PIXEL_DATA and self._pixels is None:
-                self._pixels = self._sink = Native(self._laid_out(frame.big), digest=self._limits.digest)
+            if tag == PIXEL_DATA and frame.pixels is None:
+                frame.pixels = self._sink = Native(_laid_out(frame), digest=self._limits.digest)
                 if not length:
                     self._sink = None
             elif not length:
@@ -457,8 +458,8 @@ class Reader:
             element.value = value
         if tag == CHARACTER_SET:
             self._charset(frame, element, value)
-        elif root and tag in _LAYOUT:
-            self._lay_out(tag, value, frame.big)
+        elif tag in _LAYOUT:
+            _lay_out(frame, tag, value)
         return size + length
 
     def _keep(self, frame: _Frame, element: Element) -> None:
@@ -485,24 +486,6 @@ class Reader:
             for earlier in frame.elements:
                 _inherit(earlier, frame.charset)
         element.charset = frame.charset
-
-    def _lay_out(self, tag: int, value: bytes, big: bool) -> None:
-        if tag == _FRAMES:
-            text = value.strip(b" \0")
-            if text.isdigit() and len(text) < 12:
-                self._layout[tag] = int(text)
-        elif len(value) == 2:
-            self._layout[tag] = _U16[big].unpack(value)[0]
-
-    def _laid_out(self, big: bool) -> Layout:
-        known = self._layout.get
-        pixels = None
-        rows, columns = known(0x00280010), known(0x00280011)
-        if rows is not None and columns is not None:
-            pixels = rows * columns * known(0x00280002, 1) * known(_FRAMES, 1)
-        return Layout(
-            known(0x00280100), known(0x00280101), known(0x00280102), known(0x00280103) == 1, pixels, big
-        )
 
     # Headers
 
@@ -543,11 +526,16 @@ class Reader:
         vr = implicit_vr(tag)
         if vr == "UN" and not tag & 0x00010000 and (tag < frame.last or length > _FAR):
             return self._garbage(frame, at, pos, tag)
-        if vr == "US" and self._layout.get(0x00280103) == 1:
+        if vr == "US" and self._signed(frame):
             entry = lookup(tag)
             if entry is not None and "SS" in entry.vrs:
                 vr = "SS"
         return _Head(vr, length, 8, False)
+
+    def _signed(self, frame: _Frame) -> bool:
+        """Whether Pixel Representation of the item, or else of the data set, says signed (PS3.5 A.1)."""
+        layout = frame.layout if _SIGNED in frame.layout else self._stack[0].layout
+        return layout.get(_SIGNED) == 1
 
     def _strange(self, frame: _Frame, at: int, pos: int, tag: int, code: bytes) -> _Head | int:
         """No VR of the standard where one should be."""
@@ -638,8 +626,8 @@ class Reader:
         inner.charset = frame.charset
         if fragments:
             inner.sink = Fragments(digest=self._limits.digest)
-            if frame.kind == _ROOT and tag == PIXEL_DATA and self._pixels is None:
-                self._pixels = inner.sink
+            if tag == PIXEL_DATA and frame.pixels is None:
+                frame.pixels = inner.sink
         self._stack.append(inner)
         return element.header
 
@@ -744,6 +732,7 @@ class Reader:
             transfer_syntax=self._syntax,
             charset=frame.charset,
             length=at - frame.start,
+            pixels=frame.pixels.finish() if frame.pixels is not None else None,
             offset=frame.start,
         )
 
@@ -759,6 +748,27 @@ def _tag(buffer: bytes | bytearray, pos: int, big: bool) -> int:
     if big:
         return buffer[pos] << 24 | buffer[pos + 1] << 16 | buffer[pos + 2] << 8 | buffer[pos + 3]
     return buffer[pos + 1] << 24 | buffer[pos] << 16 | buffer[pos + 3] << 8 | buffer[pos + 2]
+
+
+def _lay_out(frame: _Frame, tag: int, value: bytes) -> None:
+    """Keep what says how pixels lie in memory."""
+    if tag == _FRAMES:
+        text = value.strip(b" \0")
+        if text.isdigit() and len(text) < 12:
+            frame.layout[tag] = int(text)
+    elif len(value) == 2:
+        frame.layout[tag] = _U16[frame.big].unpack(value)[0]
+
+
+def _laid_out(frame: _Frame) -> Layout:
+    known = frame.layout.get
+    pixels = None
+    rows, columns = known(0x00280010), known(0x00280011)
+    if rows is not None and columns is not None:
+        pixels = rows * columns * known(0x00280002, 1) * known(_FRAMES, 1)
+    return Layout(
+        known(0x00280100), known(0x00280101), known(0x00280102), known(_SIGNED) == 1, pixels, frame.big
+    )
 
 
 def _inherit(element: Element, charset: tuple[str, ...]) -> None:

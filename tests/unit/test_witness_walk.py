@@ -296,3 +296,13 @@ def test_a_late_character_set_still_counts() -> None:
     found = read(data.encode())
     assert [p.code for p in found.problems] == ["order"]
     assert found.first("ProcedureCodeSequence").text("CodeMeaning") == "Müller"  # type: ignore[union-attr]
+
+
+def test_pixels_of_an_item() -> None:
+    inner = DataSet(Rows=1, Columns=2, BitsAllocated=16, BitsStored=12, HighBit=11, PixelRepresentation=0)
+    inner.put("PixelData", b"\5\0\0\x20", vr="OW")
+    found = read(DataSet(Rows=9, BasicGrayscaleImageSequence=[inner]).encode())
+    assert found.pixels is None
+    pixels = found.items("BasicGrayscaleImageSequence")[0].pixels
+    assert pixels is not None
+    assert (pixels.smallest, pixels.largest, pixels.above_bits_stored) == (5, 0x2000, 1)
