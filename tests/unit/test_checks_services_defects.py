@@ -402,6 +402,37 @@ def one_association_for_both(lab: Lab) -> None:
     a.release()
 
 
+@defect("STD-SVC-102", "VX-MPPS-002")
+def step_never_created(lab: Lab) -> None:
+    on(lab, "N-CREATE-RQ", lambda out: setattr(out, "skip", True))
+    vx, today = VXvue(lab), exam()
+    today.start = lab.time
+    vx.worklist(RIS, [today])
+    lab.wait(90)
+    vx.store(PACS, today)
+    vx.end(RIS, today)
+
+
+@defect("VX-MPPS-006")
+def step_never_ended(lab: Lab) -> None:
+    vx, today = VXvue(lab), exam()
+    today.start = lab.time
+    vx.worklist(RIS, [today])
+    vx.begin(RIS, today)
+    lab.wait(90)
+    vx.store(PACS, today)
+    vx.commit(PACS, today, dose=False)
+    lab.wait(30)
+    vx.verify(PACS)
+
+
+@defect("VX-SC-005", config={"receiver": True})
+def receiver_does_not_listen(lab: Lab) -> None:
+    VXvue(lab).exam(exam(), dose=False, report=None)
+    stream = lab.connect(PACS.address, "10.0.0.5", 104)
+    stream.add(lab.time + 0.001, 1, "rst")
+
+
 # -- queries ---------------------------------------------------------------------------------------------------
 
 

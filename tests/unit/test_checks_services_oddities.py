@@ -188,6 +188,39 @@ def begins_in_mid_exam(lab: Lab) -> None:
     vx.commit(PACS, before, dose=False)
 
 
+@odd(STD_SVC_102="INCONCLUSIVE", VX_MPPS_006="INCONCLUSIVE")
+def list_refreshes_itself_in_mid_exam(lab: Lab) -> None:
+    vx, today = VXvue(lab), _started(lab)
+    for _ in range(2):
+        vx.worklist(RIS, [today])
+        lab.wait(60)
+    vx.store(PACS, today)
+    vx.end(RIS, today)
+
+
+@odd(STD_SVC_102="INCONCLUSIVE")
+def scheduler_was_away_at_the_begin(lab: Lab) -> None:
+    vx, today = VXvue(lab), _started(lab)
+    vx.worklist(RIS, [today])
+    stream = lab.connect("10.0.0.5", RIS.address, 104)
+    stream.add(lab.time + 0.001, 1, "rst")
+    lab.wait(60)
+    vx.store(PACS, today)
+    vx.end(RIS, today, status=0x0112)
+
+
+@odd()
+def scheduler_is_away_at_the_end(lab: Lab) -> None:
+    vx, today = VXvue(lab), _started(lab)
+    vx.begin(RIS, today)
+    lab.wait(60)
+    vx.propose(RIS, MPPS).reject(2, 3, 2)
+    vx.store(PACS, today)
+    vx.commit(PACS, today, dose=False)
+    lab.wait(60)
+    vx.verify(PACS)
+
+
 @odd(STD_SVC_112="PASS")
 def discontinued_without_images(lab: Lab) -> None:
     vx, today = VXvue(lab), _started(lab, shots=())

@@ -141,8 +141,8 @@ class Ending:
     pdu: Pdu | None = None
 
 
-def ending(case: Case, association: Association) -> Ending:
-    """Judge how the SUT ended an association that it requested."""
+def ending(case: Case, association: Association, *, waits: bool = False) -> Ending:
+    """Judge how the SUT ended an association that it requested; *waits*: it may stay open for what is to come."""
     ours = case.side(association)
     if not association.accepted and association.answer is None and association.request is not None:
         return Ending("excused", "the association was never answered")
@@ -181,7 +181,7 @@ def ending(case: Case, association: Association) -> Ending:
     last = max((m.last_time for m in association.messages), default=association.last_time)
     later = next((a for a in case.outgoing if a.first_time >= last + IDLE), None)
     unanswered = any(e.final is None for e in asked(case, association))
-    if later is not None and not unanswered:
+    if later is not None and not unanswered and not waits:
         return Ending("wrong", f"the association is still open {IDLE:g} s after its last message")
     return Ending("unknown", "the capture ends while the association is open")
 
@@ -190,9 +190,9 @@ def _first(association: Association, kind: str, side: str | None) -> Pdu | None:
     return next((p for p in association.pdus if p.kind == kind and p.side == side), None)
 
 
-def release_finding(case: Case, id: str, association: Association) -> Finding:
+def release_finding(case: Case, id: str, association: Association, *, waits: bool = False) -> Finding:
     """Turn the ending of an association into a finding on the clause that promises its release."""
-    end = ending(case, association)
+    end = ending(case, association, waits=waits)
     at = case.at(end.pdu, association=association) if end.pdu else case.at(association)
     match end.how:
         case "released":
@@ -236,6 +236,23 @@ def idle_associations(case: Case, abstract: tuple[str, ...]) -> Iterator[Associa
             and ending(case, association).how == "released"
         ):
             yield association
+
+
+def failed_attempt(case: Case, abstract: str, address: str, since: float, before: float) -> bool:
+    """Tell whether the SUT tried in vain to reach a host for a service in a span of time (ruling B3)."""
+    for association in case.outgoing:
+        if association.acceptor.address == address and since <= association.first_time <= before:
+            answered = any(e.final is not None for e in asked(case, association))
+            if proposes(association, abstract) and not answered:
+                return True
+            if not whole(association) and (not association.contexts or proposes(association, abstract)):
+                return True
+    return any(
+        stream.other.address == address
+        and stream.opener.address.lower() in case.sut.addresses
+        and since <= stream.first_time <= before
+        for stream in case.capture.streams
+    )
 
 
 def configured_peer(case: Case, id: str, message: Message, services: tuple[str, ...], name: str) -> Finding:

@@ -23,6 +23,7 @@ from bench.checks.services.common import (
     MPPS,
     WORKLIST,
     declares,
+    failed_attempt,
     readable,
     status_text,
     tag,
@@ -149,6 +150,8 @@ class Stray:
     exchange: Exchange
     verdict: Literal["wrong", "unknown"]
     reason: str
+    skipped: bool = False
+    """The N-CREATE was left out, rather than another instance set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,12 +231,38 @@ def _stray(case: Case, exchange: Exchange, found: dict[tuple[str, str], Step]) -
             continue  # its series belong to another study: a step from before the capture
         wanted = f"the step created in frame {created.request.first_frame} is {step.uid} and is never set"
         return Stray(exchange, "wrong", f"N-SET of {request.sop_instance}, which was not created; {wanted}")
+    begun = _scheduled_in_the_capture(case, request, mine)
+    if begun is not None:
+        text = f"N-SET of {request.sop_instance}, which was never created; the study was scheduled in frame {begun}"
+        return Stray(exchange, "wrong", text, skipped=True)
     if exchange.status == NO_SUCH_INSTANCE and any(s.creates for s in found.values()):
         text = (
             f"N-SET of {request.sop_instance}, which was not created; the SCP does not know it either (0112H)"
         )
         return Stray(exchange, "wrong", text)
     return Stray(exchange, "unknown", f"the N-CREATE of {request.sop_instance} is not in the capture")
+
+
+def _scheduled_in_the_capture(case: Case, request: Message, studies: set[str]) -> int | None:
+    """Return the frame in which the worklist first offered the study of an N-SET, when the step must have begun after.
+
+    The capture then has everything from the query on, and the SUT did not even try to create the step.
+    """
+    answers = (m for m in case.messages if m.name == "C-FIND-RSP" and m.sop_class == WORKLIST)
+    offered = next((m for m in answers if uid(m.dataset, "StudyInstanceUID") in studies), None)
+    first = min(
+        (s.message.first_time for s in case.objects if uid(s.dataset, "StudyInstanceUID") in studies),
+        default=request.first_time,
+    )
+    if offered is None or offered.first_time > min(first, request.first_time):
+        return None
+    queries = [m for m in case.requests("C-FIND-RQ", WORKLIST) if m.first_time < request.first_time]
+    if len(queries) > 1:
+        return None  # a list that is refreshed by itself: the step may be older than the capture
+    address = case.association(request).acceptor.address
+    if failed_attempt(case, MPPS, address, offered.first_time, request.first_time - 0.001):
+        return None
+    return offered.first_frame
 
 
 def _studies_of_series(case: Case) -> dict[str, str]:

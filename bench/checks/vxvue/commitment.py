@@ -32,6 +32,7 @@ from bench.checks.services.common import (
     whole,
 )
 from bench.checks.services.mpps import changes
+from bench.resultmodel import Evidence
 from bench.witness.model import Association
 
 EXPLICIT_LE: Final = "1.2.840.10008.1.2.1"
@@ -44,6 +45,7 @@ UNSEEN: Final = {
 def steps(case: Case) -> Iterator[Finding]:
     """Association, N-ACTION, release."""
     asked = requests(case)
+    reported = {r.message.association for r in reports(case)}
     yield from opening(case, "VX-SC-001", "Storage Commitment", (COMMITMENT,), (r.message for r in asked))
     for request in asked:
         command = request.message.command
@@ -65,7 +67,7 @@ def steps(case: Case) -> Iterator[Finding]:
         yield failed("VX-SC-002", text, case.at(association))
     for association in case.outgoing:
         if proposes(association, COMMITMENT):
-            yield release_finding(case, "VX-SC-004", association)
+            yield release_finding(case, "VX-SC-004", association, waits=association.number not in reported)
 
 
 # -- the report ---------------------------------------------------------------------------------------------
@@ -112,6 +114,21 @@ def separate_association(case: Case) -> Iterator[Finding]:
         yield _accepted(case, association)
         if association.accepted and any(is_commitment(m) for m in association.messages):
             yield _closed(case, association)
+
+
+@check("VX-SC-005")
+def receiver_listens(case: Case) -> Iterator[Finding]:
+    """The receiver, when it is known to be on, takes the connection of the commitment peer."""
+    if case.config.get("receiver") is not True:
+        return
+    hosts = {case.association(r.message).acceptor.address for r in requests(case) if r.exchange.succeeded}
+    for stream in case.capture.streams:
+        knocks = stream.what == "refused" and stream.opener.address in hosts
+        here = stream.other.address.lower() in case.sut.addresses
+        port = stream.other.port
+        if knocks and here and case.config.get("receiver_port", port) == port:
+            text = f"the connection of the commitment peer {stream.opener} is refused at port {port}"
+            yield failed("VX-SC-005", text, Evidence(frame=stream.first_frame))
 
 
 def _accepted(case: Case, association: Association) -> Finding:

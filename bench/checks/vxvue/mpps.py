@@ -11,18 +11,21 @@ from typing import Final
 from bench.checks.case import Case
 from bench.checks.finding import Finding, Unseen, check, failed, inconclusive, passed
 from bench.checks.services import claims
+from bench.checks.services.commitment import requests
 from bench.checks.services.common import (
     FINAL_STATES,
     IN_PROGRESS,
     MPPS,
     asked,
     configured_peer,
+    failed_attempt,
     idle_associations,
     opening,
     peer,
     readable,
     release_finding,
     tag,
+    uid,
 )
 from bench.checks.services.mpps import (
     Late,
@@ -103,7 +106,7 @@ def _still_open(case: Case) -> Iterator[Finding]:
             yield failed("VX-MPPS-004", text, case.at(first), case.at(second))
 
 
-@check("VX-MPPS-005", "VX-MPPS-006", "VX-MPPS-007", "VX-MPPS-008", "VX-MPPS-013")
+@check("VX-MPPS-002", "VX-MPPS-005", "VX-MPPS-006", "VX-MPPS-007", "VX-MPPS-008", "VX-MPPS-013")
 def completion(case: Case) -> Iterator[Finding]:
     """Steps 5 to 8: a second association for the N-SET of the same instance, released; nothing after the end."""
     view = steps(case)
@@ -127,6 +130,8 @@ def completion(case: Case) -> Iterator[Finding]:
             text = f"N-SET after the step became {after.state} in frame {after.final.request.first_frame}"
             yield failed("VX-MPPS-006", text, at, case.at(after.final.request))
             yield failed("VX-MPPS-013", text, at, case.at(after.final.request))
+        elif foreign is not None and foreign.skipped:
+            yield failed("VX-MPPS-002", foreign.reason, at)
         elif foreign is not None and foreign.verdict == "wrong":
             yield failed("VX-MPPS-006", foreign.reason, at)
         elif status is None and not readable(message):
@@ -143,6 +148,27 @@ def completion(case: Case) -> Iterator[Finding]:
         if association.number not in created_on:
             yield release_finding(case, "VX-MPPS-008", association)
     yield from _appended(case, list(view.steps.values()))
+    yield from _never_ended(case, list(view.steps.values()))
+
+
+def _never_ended(case: Case, all_steps: list[Step]) -> Iterator[Finding]:
+    """A step whose study went to commitment is over; its N-SET must have been tried (VX-SC-008)."""
+    last = case.capture.last_time or 0.0
+    for step in all_steps:
+        created = step.created
+        if created is None or not created.succeeded or step.sets or not step.study:
+            continue
+        mine = {s.sop_instance for s in case.objects if uid(s.dataset, "StudyInstanceUID") == step.study}
+        asked_for = next((r for r in requests(case) if mine & {i for _, i in r.names}), None)
+        address = case.association(created.request).acceptor.address
+        if asked_for is None or last - asked_for.message.last_time < 5.0:
+            continue
+        others = [s for s in all_steps if s is not step and s.study == step.study]
+        if others or failed_attempt(case, MPPS, address, created.request.last_time, last):
+            continue
+        text = f"no N-SET of step {step.uid}, although commitment was asked for its study"
+        at = (case.at(created.request), case.at(asked_for.message))
+        yield failed("VX-MPPS-006", text, *at)
 
 
 def _appended(case: Case, all_steps: list[Step]) -> Iterator[Finding]:
