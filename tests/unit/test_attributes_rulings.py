@@ -184,7 +184,9 @@ def test_veterinary_rows_need_an_animal() -> None:
     assert verdict("VX-STO-DX-038", image, config={"species": "human"}) == "N/A"
     assert verdict("VX-STO-DX-038", dx(PatientSpeciesDescription="Homo sapiens")) == "N/A"
     assert verdict("VX-STO-DX-011", image) == "N/A"  # the description is there
-    assert verdict("VX-STO-DX-010", dx(PatientID="7"), config={"species": "cat"}) == "FAIL"
+    assert verdict("VX-STO-DX-010", dx(PatientID="7"), config={"species": "veterinary"}) == "FAIL"
+    assert verdict("VX-STO-DX-017", image) == "FAIL"
+    assert verdict("VX-STO-DX-018", image) == "N/A"  # nobody is named
 
 
 # Procedure steps

@@ -68,8 +68,10 @@ _TAG: Final = r"(\([0-9A-Fa-f]{4},[0-9A-Fa-f]{4}\))"
 def condition(row: Row) -> bool | None:
     """Tell whether the condition of a row's attribute holds."""
     words = row.rule.condition
-    if row.rule.keyword == "SpecificCharacterSet" and not _only_tags(words):
+    if row.rule.keyword == "SpecificCharacterSet":
         return extended_text(row.root)
+    if not words and row.clause.only_for:
+        return applies(row)  # conditional, with no other condition than the variant of the product
     return holds(row, words)
 
 
@@ -180,10 +182,6 @@ def _steps_and_studies_stored(case: Case) -> set[str]:
         study = stored.dataset.text("StudyInstanceUID")
         found |= steps or ({study} if study else set())
     return found
-
-
-def _only_tags(words: str) -> bool:
-    return bool(re.search(_TAG, words))
 
 
 def _has_value(row: Row, found: re.Match[str]) -> bool | None:
