@@ -114,7 +114,7 @@ class Scene:
                 )
             )
         if answered:
-            final = {0x0100: FIELDS[name] | 0x8000, 0x0120: 1, 0x0800: 0x0101, 0x0900: status}
+            final: dict[int, Any] = {0x0100: FIELDS[name] | 0x8000, 0x0120: 1, 0x0800: 0x0101, 0x0900: status}
             if name == "N-CREATE" and sop_instance is not None:
                 final[0x1000] = sop_instance
             messages.append(

@@ -78,7 +78,7 @@ DX_DEFECTS: dict[str, tuple[str, Defect]] = {
     "type 1 empty": ("STD-IOD-001", lambda ds: setattr(ds, "StudyInstanceUID", "")),
     "code without meaning": ("STD-IOD-001", step_missing_meaning),
     "rescale type HU": ("STD-IOD-025", lambda ds: setattr(ds, "RescaleType", "HU")),
-    "detector type misspelt": ("STD-IOD-009", lambda ds: setattr(ds, "DetectorType", "SCINTILATER")),
+    "detector type misspelt": ("STD-IOD-009", lambda ds: setattr(ds, "DetectorType", "SCINTILATOR")),
     "image type of one value": ("STD-IOD-021", lambda ds: setattr(ds, "ImageType", "DERIVED")),
     "window width 0": ("STD-IOD-023", lambda ds: setattr(ds, "WindowWidth", "0")),
     "pixel data too short": ("STD-IOD-010", lambda ds: setattr(ds, "PixelData", ds.PixelData[:-100])),

@@ -177,11 +177,11 @@ def _numbers(case: Case, pair: Pair) -> Iterator[Finding]:
     ):
         node = pair.event.child(concept)
         said = quantity(node)
-        keyword, own, own_grain = _own(dataset, attributes)
-        if node is None or said is None or keyword is None or own is None:
+        name, own, own_grain = _own(dataset, attributes)
+        if node is None or said is None or name is None or own is None:
             continue
         slack = grain(node) + own_grain + 0.01 * abs(own) + (floor if rule == "STD-X-046" else 0.0)
-        yield _compared(case, rule, pair, node, keyword, own, said, slack)
+        yield _compared(case, rule, pair, node, name, own, said, slack)
 
 
 def _own(
@@ -227,11 +227,7 @@ def _compared(
 def _step(case: Case, tale: Story, report: Made) -> Iterator[Finding]:
     """The report's own reference to the step is judged with those of images (STD-X-033); here whether it has one."""
     study = report.dataset.text("StudyInstanceUID") or ""
-    mine = [
-        s
-        for s in tale.steps.values()
-        if s.accepted and study in s.studies and s.began < report.message.first_time
-    ]
+    mine = [s for s in tale.steps_of.get(study, ()) if s.accepted and s.began < report.message.first_time]
     if not mine:
         return
     keyword = "ReferencedPerformedProcedureStepSequence"

@@ -189,8 +189,8 @@ def _names_step(case: Case, tale: Story, made: Made) -> Iterator[Finding]:
     study = dataset.text("StudyInstanceUID") or ""
     mine = [
         step
-        for step in tale.steps.values()
-        if step.accepted and study in step.studies and step.began < made.message.first_time
+        for step in tale.steps_of.get(study, ())
+        if step.accepted and step.began < made.message.first_time
     ]
     where = (case.at(made.message, dataset.get(STEP_REFERENCE) or tag_text(STEP_REFERENCE)),)
     table = iod(made.sop_class)
@@ -287,7 +287,7 @@ def _performed_series(case: Case, tale: Story, step: Step, final: Message, lost:
                     series.text("SeriesInstanceUID") or "",
                 )
     where = case.at(final, dataset.get(SERIES) or tag_text(SERIES))
-    mine = [made for made in tale.images() if made.step is step]
+    mine = tale.images_of.get(step.uid, [])
     wrong = False
     for made in mine:
         if made.uid in listed:

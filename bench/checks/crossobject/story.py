@@ -159,6 +159,8 @@ class Story:
     objects: list[Made] = field(default_factory=list)
     by_uid: dict[str, Made] = field(default_factory=dict)
     indexed: Indexed = field(default_factory=lambda: ({}, {}, {}))
+    steps_of: dict[str, list[Step]] = field(default_factory=dict)
+    images_of: dict[str, list[Made]] = field(default_factory=dict)
 
     def images(self) -> Iterator[Made]:
         """Objects that are no reports."""
@@ -225,6 +227,7 @@ def _created(case: Case, found: Story, message: Message) -> None:
 def _link(found: Story) -> None:
     found.indexed = index_items(found.items)
     steps_of: dict[str, list[Step]] = defaultdict(list)
+    found.steps_of = steps_of
     by_pps: dict[str, list[Step]] = defaultdict(list)
     for step in found.steps.values():
         for study in dict.fromkeys(step.studies):
@@ -236,6 +239,8 @@ def _link(found: Story) -> None:
     for made in found.objects:
         _step_of(found, made, steps_of, by_pps)
         _item_of(made, found.indexed)
+        if made.step is not None and not made.is_report:
+            found.images_of.setdefault(made.step.uid, []).append(made)
 
 
 def _step_of(

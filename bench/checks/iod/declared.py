@@ -56,10 +56,9 @@ class Declared:
         return None
 
     def lists(self, value: str, *path: str) -> str | None:
-        """Return the clause that lists a value for an attribute, None when none does."""
+        """Return the clause that lists a value for an attribute (in its reading, not in its misprints)."""
         for clause, rule in self.rows(*path):
-            printed = clause.printed.value or ""
-            if value in rule.values or value in printed.replace(",", " ").split():
+            if value in rule.values:
                 return clause.id
         return None
 

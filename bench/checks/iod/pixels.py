@@ -368,16 +368,16 @@ def values(subject: Subject, layout: Layout, pixels: Pixels) -> Iterator[Finding
         said = dataset.number(keyword)
         if said is None:
             continue
-        where = subject.at(keyword)
+        at_value = subject.at(keyword)
         if said == truth:
-            yield passed(EXTREMES, f"{keyword} {said} is that of the pixels", *where)
+            yield passed(EXTREMES, f"{keyword} {said} is that of the pixels", *at_value)
             continue
         reason = f"{label(keyword)} is {said}; the pixels' own is {truth}"
         declared = _printed_bounds(subject, keyword) if said == bounds[keyword] else None
         if declared:
-            yield deviates(EXTREMES, f"{reason}; the bound is declared by {declared}", *where)
+            yield deviates(EXTREMES, f"{reason}; the bound is declared by {declared}", *at_value)
         else:
-            yield failed(EXTREMES, reason, *where)
+            yield failed(EXTREMES, reason, *at_value)
 
 
 def _printed_bounds(subject: Subject, keyword: str) -> str | None:

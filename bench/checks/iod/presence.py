@@ -79,8 +79,9 @@ def judge(subject: Subject) -> Iterator[Finding]:
     seen: set[str] = set()
     dataset = subject.dataset
     demanded: list[Mapping[str, Attribute]] = [iod.mandatory]
+    present = {element.keyword for element in dataset.elements}
     for name, attributes in iod.optional.items():
-        if name not in OVERLAYS and any(dataset.has(keyword) for keyword in iod.marks[name]):
+        if name not in OVERLAYS and not present.isdisjoint(iod.marks[name]):
             demanded.append({k: a for k, a in attributes.items() if k not in iod.mandatory})
     for attributes in demanded:
         faults.extend(_level(subject, dataset, attributes, (), seen))
@@ -97,9 +98,14 @@ def _level(
     path: tuple[str, ...],
     seen: set[str],
 ) -> Iterator[Finding]:
+    present = {element.keyword for element in dataset.elements}
     for keyword, attribute in attributes.items():
+        if attribute.type == "3" and keyword not in present:
+            continue
         here = (*path, keyword)
         yield from _one(subject, dataset, attribute, here, seen)
+        if keyword not in present:
+            continue
         items = dataset.items(keyword) if attribute.items or attribute.code or keyword in SINGLE else ()
         if keyword in SINGLE and items:
             seen.add(ITEMS)

@@ -66,7 +66,7 @@ def deviation_fits(ei: float, target: float, di: float, decimals: int) -> bool:
         + 10 / math.log(10) * 0.5 / max(ei, 1.0)
         + 10 / math.log(10) * 0.5 / max(target, 1.0)
     )
-    return abs(wanted - di) <= max(slack, 0.06)
+    return bool(abs(wanted - di) <= max(slack, 0.06))
 
 
 def deviation_index(subject: Subject) -> Iterator[Finding]:

@@ -164,9 +164,8 @@ class _Reading:
 
     def _not_available(self, template: str) -> bool:
         """Whether the report's flag says that this part of an event is not available."""
-        wanted = {
-            _content(c).concept.value for c in self.plan.by_template.get(template, ()) if _content(c).concept
-        }  # type: ignore[union-attr]
+        concepts = [_content(clause).concept for clause in self.plan.by_template.get(template, ())]
+        wanted = {concept.value for concept in concepts if concept is not None}
         for part in template_data()["parts"].values():
             if wanted & set(part["rows"]):
                 flag = self.report.root.child(part["flag"])
