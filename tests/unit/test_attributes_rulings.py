@@ -643,3 +643,18 @@ def test_retrieve_ae_title_is_a_storage_destination() -> None:
     sent = Sent("N-SET-RQ", MPPS, DataSet(PerformedSeriesSequence=[DataSet(RetrieveAETitle="PACS2")]))
     assert verdict("VX-MPPS-NS-022", sent) == "PASS"
     assert verdict("VX-MPPS-NS-022", sent, config={"storage": [{"ae_title": "PACS"}]}) == "FAIL"
+
+
+# The bench's own faults
+
+
+def test_a_check_that_breaks_is_an_error_on_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*given: Any) -> Any:
+        raise KeyError("broken")
+
+    monkeypatch.setattr("bench.checks.attributes.values.prefix", broken)
+    found = findings(dx(ManufacturerModelName="VIVIX", PatientID="7"))
+    assert [str(f.verdict) for f in found["VX-STO-DX-067"]] == ["ERROR"]
+    assert [str(f.verdict) for f in found["VX-STO-DX-002"]] == ["PASS"]
+    monkeypatch.setattr("bench.checks.attributes.occasions", broken)
+    assert verdict("VX-STO-DX-002", dx(PatientID="7")) == "ERROR"

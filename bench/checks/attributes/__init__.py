@@ -31,19 +31,25 @@ def attributes(case: Case) -> Iterator[Finding]:
         if section.dataset not in SOURCES:
             continue
         rows = [clause for clause in section.clauses if clause.kind in KINDS]
-        seen = occasions(case, section) if rows else ()
+        if not rows:
+            continue
+        try:
+            seen = occasions(case, section)
+        except Exception as error:
+            yield from (_error(clause, error) for clause in rows)
+            continue
         for clause in rows:
-            yield from _guarded(case, section, clause, seen)
+            try:
+                yield from judge(case, section, clause, seen)
+            except Exception as error:
+                yield _error(clause, error)
 
 
-def _guarded(case: Case, section: Section, clause: Clause, seen: tuple[Occasion, ...]) -> Iterator[Finding]:
-    try:
-        yield from judge(case, section, clause, seen)
-    except Exception as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        file = where.filename.replace("\\", "/").rsplit("/", 1)[-1]
-        reason = f"the check of this row failed at {file}:{where.lineno}: {type(error).__name__}: {error}"
-        yield Finding(clause.id, Verdict.ERROR, reason)
+def _error(clause: Clause, error: Exception) -> Finding:
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    file = where.filename.replace("\\", "/").rsplit("/", 1)[-1]
+    reason = f"the check of this row failed at {file}:{where.lineno}: {type(error).__name__}: {error}"
+    return Finding(clause.id, Verdict.ERROR, reason)
 
 
 def judge(case: Case, section: Section, clause: Clause, seen: tuple[Occasion, ...]) -> Iterator[Finding]:
