@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.witness.elements import CODES, DataSet, DataSetProblem, Element, Key, State
 from bench.witness.pixels import Jpeg, Pixels
-from bench.witness.walk import Limits, Reader, read
+from bench.witness.walk import Limits, Reader, guess, read
 
 __all__ = [
     "CODES",
@@ -17,5 +17,6 @@ __all__ = [
     "Pixels",
     "Reader",
     "State",
+    "guess",
     "read",
 ]

@@ -15,20 +15,20 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
 from typing import Final
 
-_TM: Final = re.compile(r"([01]\d|2[0-3])(?:([0-5]\d)(?:([0-5]\d|60)(?:\.(\d{1,6}))?)?)?")
+_TM: Final = re.compile(r"([01]\d|2[0-3])(?:([0-5]\d)(?:([0-5]\d|60)(?:\.(\d{1,6}))?)?)?", re.ASCII)
 _DT: Final = re.compile(
     r"(\d{4})(?:(\d\d)(?:(\d\d)(?:([01]\d|2[0-3])(?:([0-5]\d)(?:([0-5]\d|60)(?:\.(\d{1,6}))?)?)?)?)?)?"
     r"([+-](?:0\d|1[0-4])[0-5]\d)?"
 )
-_DS: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
-_IS: Final = re.compile(r"[+-]?\d+")
-_CS: Final = re.compile(r"[A-Z0-9 _]*")
-_CS_QUERY: Final = re.compile(r"[A-Z0-9 _*?]*")
-_UI: Final = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))*")
-_AS: Final = re.compile(r"\d{3}[DWMY]")
-_LINE: Final = re.compile(r"[\x00-\x1a\x1c-\x1f\x7f]")
-_TEXT: Final = re.compile(r"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
-_ESCAPES: Final = re.compile(r"\x1b(\$[()]?.|[()\-]?.)?")
+_DS: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_IS: Final = re.compile(r"[+-]?\d+", re.ASCII)
+_CS: Final = re.compile(r"[A-Z0-9 _]*", re.ASCII)
+_CS_QUERY: Final = re.compile(r"[A-Z0-9 _*?]*", re.ASCII)
+_UI: Final = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))*", re.ASCII)
+_AS: Final = re.compile(r"\d{3}[DWMY]", re.ASCII)
+_LINE: Final = re.compile(r"[\x00-\x1a\x1c-\x1f\x7f]", re.ASCII)
+_TEXT: Final = re.compile(r"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]", re.ASCII)
+_ESCAPES: Final = re.compile(r"\x1b(\$[()]?.|[()\-]?.)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

@@ -584,10 +584,10 @@ class Reader:
                 self._problem("file-meta", "a data set of a message begins with the preamble of a file", 0)
                 frame.explicit, frame.big = True, False
                 return 132
-        if _plausible(buffer, pos, frame.explicit, frame.big):
+        if _sensible(buffer, pos, frame.explicit, frame.big):
             return None
         for explicit, big, syntax, name in _OTHERS:
-            if (explicit, big) != (frame.explicit, frame.big) and _plausible(buffer, pos, explicit, big):
+            if (explicit, big) != (frame.explicit, frame.big) and _sensible(buffer, pos, explicit, big):
                 if self._syntax.startswith(_STANDARD):
                     self._problem("wrong-syntax", f"the data set is in {name}, which was not negotiated", 0)
                 frame.explicit, frame.big, self._read_as = explicit, big, syntax
@@ -826,6 +826,33 @@ def _swallowed(value: bytes, tag: int, explicit: bool, big: bool) -> int | None:
             if begin == end:
                 return first
     return None
+
+
+def _sensible(buffer: bytes | bytearray, pos: int, explicit: bool, big: bool) -> bool:
+    """Tell whether this encoding is plausible and the other byte order not far better.
+
+    (2000,0010), Number of Copies, turned round is (0020,1000), Series in Study.
+    """
+    if not _plausible(buffer, pos, explicit, big):
+        return False
+    if not _plausible(buffer, pos, explicit, not big):
+        return True
+    mine, other = (_first_length(buffer, pos, explicit, order) for order in (big, not big))
+    return mine <= 255 or other > 64
+
+
+def _first_length(buffer: bytes | bytearray, pos: int, explicit: bool, big: bool) -> int:
+    at, unit = (pos + 6, _U16) if explicit else (pos + 4, _U32)
+    return int(unit[big].unpack_from(buffer, at)[0])
+
+
+def guess(head: bytes) -> str:
+    """Return the transfer syntax that the first 8 bytes of a data set look like; Implicit VR LE for none."""
+    if len(head) >= 8:
+        for explicit, big, syntax, _ in _OTHERS[:3]:
+            if _sensible(head, 0, explicit, big):
+                return syntax
+    return IMPLICIT_LITTLE
 
 
 def _explicit(data: bytes) -> bool:

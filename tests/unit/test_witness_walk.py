@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bench.witness.dataset import DataSet as Read
-from bench.witness.dataset import Limits, Reader, read
+from bench.witness.dataset import Limits, Reader, guess, read
 from tests.lab.elements import EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE, DataSet, Element, Fragments
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
@@ -306,3 +306,16 @@ def test_pixels_of_an_item() -> None:
     pixels = found.items("BasicGrayscaleImageSequence")[0].pixels
     assert pixels is not None
     assert (pixels.smallest, pixels.largest, pixels.above_bits_stored) == (5, 0x2000, 1)
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+@pytest.mark.parametrize(
+    "first", ["NumberOfCopies", "ImageDisplayFormat", "Modality", "PatientName", "PerformedSeriesSequence"]
+)
+def test_the_syntax_of_a_data_set_can_be_guessed(syntax: str, first: str) -> None:
+    data = DataSet(**{first: [] if first.endswith("Sequence") else "1"}).encode(syntax)
+    assert guess(data) == syntax
+    for other in SYNTAXES:
+        found = read(data, other)
+        assert [p.code for p in found.problems] == ([] if other == syntax else ["wrong-syntax"])
+        assert found.elements[0].keyword == first
