@@ -245,6 +245,11 @@ def _run(options: argparse.Namespace) -> int:
     worst = next((c for c in result.cells if c.verdict is result.verdict and not c.verdict.green), None)
     if worst is not None:
         console.print(f"worst: {worst.id}: {worst.reason}")
+    if result.clauses:
+        from bench.judge.output import counts as by_verdict
+
+        told = by_verdict(result.clauses)
+        console.print("clauses: " + ", ".join(f"{n} {verdict}" for verdict, n in told.items()))
     if any(not link.tested for link in result.links):
         console.print("no link was tested: this machine offers loopback only (see modbench doctor)")
     console.print(f"report: {run_dir / 'index.html'}")

@@ -6,7 +6,8 @@ Rules of this file:
   dataclasses made of these; anything else is a mistake of the programmer (TypeError).
 * Reading checks types and required fields and says where (``cells[3].steps[0].verdict``); unknown keys are
   ignored, so that a file of a later version with more in it stays readable.
-* Writing leaves out nothing: every field is there, ``null`` when unknown.
+* Writing leaves out nothing: every field is there, ``null`` when unknown.  Only of what stands in a result thousands of
+  times (``SPARSE``) fields are left out that have their default.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import math
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 
 class ModelError(ValueError):
@@ -36,8 +37,16 @@ def _fields(cls: Any) -> tuple[tuple[str, Any, bool], ...]:
     )
 
 
+@functools.cache
+def _defaults(cls: Any) -> dict[str, Any]:
+    """Return the defaults of a dataclass's fields, of those that have one."""
+    return {f.name: f.default for f in dataclasses.fields(cls) if f.default is not dataclasses.MISSING}
+
+
 class Model:
     """Base of a frozen dataclass that is written to and read from JSON."""
+
+    SPARSE: ClassVar[bool] = False
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON types only; tuples become lists, enums their values, a float that is no number null."""
@@ -55,7 +64,12 @@ class Model:
 
 def _dump(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {name: _dump(getattr(value, name)) for name, _, _ in _fields(type(value))}
+        left_out = _defaults(type(value)) if getattr(value, "SPARSE", False) else {}
+        return {
+            name: _dump(held)
+            for name, _, _ in _fields(type(value))
+            if (held := getattr(value, name)) != left_out.get(name, dataclasses.MISSING)
+        }
     if isinstance(value, enum.Enum):
         return value.value
     if isinstance(value, float):
@@ -129,7 +143,9 @@ def schema(cls: type[Any], title: str, description: str) -> dict[str, Any]:
                     "description": " ".join((hint.__doc__ or "").partition("\n\n")[0].split()),
                     "type": "object",
                     "properties": {key: of(inner) for key, inner, _ in fields},
-                    "required": [key for key, _, _ in fields],
+                    "required": [
+                        key for key, _, must in fields if must or not getattr(hint, "SPARSE", False)
+                    ],
                     "additionalProperties": False,
                 }
             return {"$ref": f"#/$defs/{name}"}

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from bench.jsonmodel import Model
 from bench.verdict import Verdict
@@ -213,6 +213,8 @@ class ExcerptLine(Model):
     shortened and holds printable characters only, ``marked`` is the one that is meant.
     """
 
+    SPARSE: ClassVar[bool] = True
+
     tag: str
     keyword: str
     vr: str
@@ -231,6 +233,8 @@ class Evidence(Model):
     association, ``offset`` counts bytes from the begin of the data set (or of the PDU, when there is no message).
     ``what`` names the message; ``excerpt`` lists the elements around the one that is meant.
     """
+
+    SPARSE: ClassVar[bool] = True
 
     seq: int | None = None
     frame: int | None = None
@@ -253,6 +257,8 @@ class ClauseResult(Model):
     (errata), ``cite`` the paragraph of the standard, ``occasions`` how often it was judged, ``by`` who must answer
     when the wire cannot: operator, media, configuration, not-testable.
     """
+
+    SPARSE: ClassVar[bool] = True
 
     id: str
     verdict: Verdict
@@ -394,7 +400,10 @@ class CellResult(Model):
     def unexpected(self) -> bool:
         """Tell whether the product's verdict is one that nobody declared: a red night."""
         return _unexpected(self.verdict, self.expected) or any(
-            _unexpected(c.verdict, c.expected) for c in self.clauses if c.expected is not None
+            _unexpected(c.verdict, c.expected)
+            for c in self.clauses
+            # A gap in the evidence is no news about a deviation.
+            if c.expected is not None and c.verdict is not Verdict.INCONCLUSIVE
         )
 
 

@@ -122,9 +122,8 @@ def clause_json(row: Row) -> dict[str, Any]:
 
 
 def evidence_json(evidence: Evidence) -> dict[str, Any]:
-    """Return one evidence without what is not known."""
-    everything = evidence.to_json()
-    return {key: value for key, value in everything.items() if key in ALWAYS or value not in (None, [], ())}
+    """Return one evidence: the keys that it always has, and what else is known."""
+    return {**{key: getattr(evidence, key) for key in ALWAYS}, **evidence.to_json()}
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

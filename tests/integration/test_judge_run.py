@@ -52,7 +52,7 @@ def test_a_run_and_its_judgement_agree(tmp_path: Path) -> None:
     undeclared = [
         clause["id"]
         for clause in cell["clauses"]
-        if clause["verdict"] == "DEV-FROM-STD" and clause["expected"] is None
+        if clause["verdict"] == "DEV-FROM-STD" and "expected" not in clause
     ]
     assert not undeclared, "each departure of the reference modality follows an erratum and is declared"
     assert len(results["clauses"]) > 569, "what nothing touched stands in the table too"

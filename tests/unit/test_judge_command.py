@@ -82,7 +82,7 @@ def test_a_defect_is_named_with_its_place(tmp_path: Path, capsys: pytest.Capture
     evidence = next(e for c in failed.values() for e in c["evidence"] if "excerpt" in e)
     assert evidence["frame"]
     assert evidence["what"].startswith("C-STORE-RQ")
-    marked = [line for line in evidence["excerpt"] if line["marked"]]
+    marked = [line for line in evidence["excerpt"] if line.get("marked")]
     assert [(line["tag"], line["value"]) for line in marked] == [("(0010,0020)", "absent")]
     assert {id for group in found["faults"] for id in group} == set(failed)
     told = capsys.readouterr().out
