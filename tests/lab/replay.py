@@ -59,12 +59,16 @@ class Talk:
 
 
 Tape = tuple[Talk, ...]
+"""Connections in the order in which they began."""
+Change = Callable[[int, Said], Said | None]
+"""What becomes of something said on the connection with a number from 0; None: it is left out."""
 
 
 def record(path: Path | str) -> Tape:
     """Read the DICOM connections of a whole capture."""
     source, decoder = Source.open(path), Decoder()
     lines: dict[bytes, _Line] = {}
+    done: list[_Line] = []
     for number, frame in enumerate(source.frames(), 1):
         segment = decoder.segment(frame[1], frame[2], frame[3], frame[4], number)
         if segment is not None:
@@ -72,10 +76,12 @@ def record(path: Path | str) -> Tape:
             line = lines.get(key) or lines.get(backwards)
             if segment.flags & 0x12 == 0x02:
                 line = lines[key] = _Line(key, frame[0])
+                done.append(line)
                 lines.pop(backwards, None)
             if line is not None:
                 line.take(segment, frame[0], 0 if key == line.key else 1)
-    return tuple(line.talk() for line in lines.values() if line.pdus)
+    talks = [line.talk() for line in done if line.pdus]
+    return tuple(sorted(talks, key=lambda talk: talk.begin))
 
 
 def _turned(key: bytes) -> bytes:
@@ -161,7 +167,7 @@ class _Parts:
         return done
 
 
-def replay(tape: Tape, lab: Lab, *, change: Callable[[Said], Said | None] | None = None) -> None:
+def replay(tape: Tape, lab: Lab, *, change: Change | None = None) -> None:
     """Say a tape again; *change* may replace or leave out anything but messages, which ``lab.edit`` sees."""
     calls: list[tuple[float, int, Talk, Said | None]] = []
     for number, talk in enumerate(tape):
@@ -174,7 +180,7 @@ def replay(tape: Tape, lab: Lab, *, change: Callable[[Said], Said | None] | None
     for time, number, talk, said in calls:
         lab.time = max(lab.time, time)
         if said is not None and change is not None and not said.command:
-            said = change(said)
+            said = change(number, said)
             if said is None:
                 continue
         if said is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from bench.judge.inputs import config_of
@@ -17,13 +18,21 @@ from tests.lab.replay import Talk, Tape, record
 from tests.mutants.model import Base
 
 MODALITY = "10.77.0.10"
+NO_OEM = "Vieworks Co.,Ltd"
+"""The product is sold under its maker's name."""
 TAPES = ("three-images-two-views", "one-exam", "unscheduled")
+CLASSES = {
+    "1.2.840.10008.5.1.4.1.1.88.67": "dose",
+    "1.2.840.10008.1.20.1": "commit",
+}
 SERVICES = {
     "C-FIND-RQ": "worklist",
     "N-CREATE-RQ": "create",
     "N-SET-RQ": "set",
     "C-STORE-RQ": "store",
     "C-ECHO-RQ": "echo",
+    "N-GET-RQ": "print",
+    "N-ACTION-RQ": "commit",
 }
 
 
@@ -34,24 +43,27 @@ def recorded(run: Path) -> list[Base]:
         if (cell / "wire.pcapng").is_file() and cell.name.startswith(TAPES):
             tape = record(cell / "wire.pcapng")
             name = cell.name.partition("=")[0].rsplit("-", 1)[0]
-            values = config_of(cell, info).values
-            found.append(Base.of_tape(name, "vxvue", tape, MODALITY, values, services(tape)))
+            values = {**config_of(cell, info).values, "oem_manufacturer": NO_OEM}
+            found.append(Base.of_tape(name, "vxvue", tape, MODALITY, values, services(tape, MODALITY)))
     if not found:
         raise SystemExit(f"{run.name}: no cell of {', '.join(TAPES)} with a capture")
     return found
 
 
-def services(tape: Tape) -> tuple[str, ...]:
-    """What each association of a tape is for, in order."""
-    return tuple(_service(talk) for talk in sorted(tape, key=lambda talk: talk.begin))
+def services(tape: Tape, who: str) -> tuple[str, ...]:
+    """What each association of a tape is for, in order; empty for those that others requested."""
+    return tuple(_service(talk) if talk.client[0] == who else "" for talk in tape)
 
 
 def _service(talk: Talk) -> str:
     first = next((said for said in talk.said if said.command), None)
-    return SERVICES.get(decode_command(first.command).name, "") if first is not None else ""
+    if first is None:
+        return ""
+    command = decode_command(first.command)
+    return CLASSES.get(command.sop_class or "", SERVICES.get(command.name, ""))
 
 
-def laboratory() -> list[Base]:
+def laboratory(folder: Path) -> list[Base]:
     """A VXvue that does everything its statement says: services that the reference modality does not have yet."""
 
     def full(lab: Lab) -> None:
@@ -59,7 +71,11 @@ def laboratory() -> list[Base]:
         exam = Exam(PERSONS["latin1"], exposures=(Exposure(rows=12, columns=16), second))
         Product(lab).exam(exam, printer=PRINTER, full=True)
 
-    return [Base.of_lab("laboratory-exam", "vxvue", "10.0.0.5", full, CONFIG)]
+    lab, config = Lab(), {**CONFIG, "oem_manufacturer": NO_OEM}
+    full(lab)
+    tape = record(lab.write(folder / "laboratory.pcapng"))
+    made = Base.of_tape("laboratory-exam", "vxvue", tape, "10.0.0.5", config, services(tape, "10.0.0.5"))
+    return [replace(made, reference=False)]
 
 
 def of_recipe(recipe: Recipe) -> Base:

@@ -16,7 +16,7 @@ from bench.statements.model import Statement
 from bench.verdict import Verdict
 from bench.witness import read
 from tests.lab.conversation import Lab
-from tests.lab.replay import Said, Tape, replay, small
+from tests.lab.replay import Change, Tape, replay, small
 
 Edit = Callable[[Lab], None]
 GREEN = (Verdict.PASS, Verdict.PASS_ERRATUM, Verdict.DEV_FROM_STD)
@@ -29,10 +29,11 @@ class Base:
     name: str
     statement: str
     who: str
-    say: Callable[[Lab, Callable[[Said], Said | None] | None], None]
+    say: Callable[[Lab, Change | None], None]
     config: Mapping[str, Any] = field(default_factory=dict)
     reference: bool = False
     services: tuple[str, ...] = ()
+    tape: Tape = ()
     suffix: str = ".pcapng"
     write: Mapping[str, Any] = field(default_factory=dict)
 
@@ -48,11 +49,11 @@ class Base:
     ) -> Base:
         """A recording of the reference modality, its pixels made small."""
 
-        def say(lab: Lab, change: Callable[[Said], Said | None] | None) -> None:
+        def say(lab: Lab, change: Change | None) -> None:
             lab.edits.insert(0, small)
             replay(tape, lab, change=change)
 
-        return cls(name, statement, who, say, config, reference=True, services=services)
+        return cls(name, statement, who, say, config, reference=True, services=services, tape=tape)
 
     @classmethod
     def of_lab(
@@ -88,7 +89,7 @@ class Mutant:
     turns: frozenset[str]
     edit: Edit | None = None
     may: frozenset[str] = frozenset()
-    change: Callable[[Said], Said | None] | None = None
+    change: Change | None = None
 
 
 @dataclass(frozen=True)

@@ -25,27 +25,38 @@ from simulators.wire import (
 from simulators.wire.dimse import Command
 from tests.lab.conversation import Lab, Outgoing
 from tests.lab.elements import DataSet
-from tests.lab.replay import Said
+from tests.lab.replay import Change, Said
 from tests.mutants.model import Base, Mutant
 
-WORKLIST = "1.2.840.10008.5.1.4.31"
-MPPS = "1.2.840.10008.3.1.2.3.3"
-DX = "1.2.840.10008.5.1.4.1.1.1.1"
-ECHO = "1.2.840.10008.1.1"
 ELE = "1.2.840.10008.1.2.1"
-CONTEXT_ROW = {WORKLIST: "VX-PC-002", MPPS: "VX-PC-003", DX: "VX-PC-006", ECHO: "VX-PC-001"}
+CONTEXT_ROW = {
+    # service of an association -> the row of its presentation context
+    "echo": "VX-PC-001",
+    "worklist": "VX-PC-002",
+    "create": "VX-PC-003",
+    "commit": "VX-PC-004",
+    "print": "VX-PC-005",
+    "store": "VX-PC-006",
+    "dose": "VX-PC-008",
+}
 RELEASES = {
     # which release: the association's number in the recording of an exam -> the clause
     "worklist": "VX-MWL-005",
     "create": "VX-MPPS-004",
     "store": "VX-STO-005",
     "set": "VX-MPPS-008",
+    "print": "VX-PRN-009",
+    "commit": "VX-SC-004",
+    "dose": "VX-SR-004",
+    "echo": "VX-VER-004",
 }
 
 
 def mutants(base: Base, services: tuple[str, ...]) -> Iterator[Mutant]:
     """Every move on a recording; *services* are those of its associations, in order."""
     yield from _negotiation(base, services)
+    yield from _titles(base, services)
+    yield from _moved(base, services)
     yield from _contexts(base, services)
     yield from _releases(base, services)
     yield from _messages(base, services)
@@ -70,6 +81,67 @@ def _users(change: Callable[[list[Any]], list[Any]], only: int | None = None) ->
 
 def _swap(kind: type, new: Any) -> Callable[[list[Any]], list[Any]]:
     return lambda items: [new if isinstance(item, kind) else item for item in items]
+
+
+def _titles(base: Base, services: tuple[str, ...]) -> Iterator[Mutant]:
+    """Another calling title; a called title of nobody on each association."""
+    first = next((number for number, service in enumerate(services, 1) if service), 0)
+    if base.config.get("ae_title") and first:
+        turns = frozenset({"VX-ASC-011", "VX-ASC-012", "VX-CFG-001", *_default(base, "VX-D-07")})
+        edit = _request(first, lambda request: replace(request, calling="SOMEBODY"))
+        yield Mutant("VX-ASC-012 another calling title", base, "VX-ASC-012", turns, edit)
+    for number, service in enumerate(services, 1):
+        rows = CALLED.get(service)
+        if rows is not None and service not in services[: number - 1]:
+            edit = _request(number, lambda request: replace(request, called="NOBODY"))
+            # what was stored at nobody was not stored at the archive that commitment is asked of
+            asked = {"STD-X-050"} if service == "store" and "commit" in services else set()
+            yield Mutant(f"{rows[0]} called {service}", base, rows[0], frozenset(rows) | asked, edit)
+
+
+def _moved(base: Base, services: tuple[str, ...]) -> Iterator[Mutant]:
+    """A peer's address, a peer's port: not the configured ones."""
+    for number, service in enumerate(services):
+        for what, rows in PLACES.get(service, {}).items():
+            if service in services[:number]:
+                continue
+            talk = base.tape[number]
+            server = ("10.99.0.9", talk.server[1]) if what == "address" else (talk.server[0], 10104)
+            tape = (*base.tape[:number], replace(talk, server=server), *base.tape[number + 1 :])
+            other = Base.of_tape(base.name, base.statement, tape, base.who, base.config, services)
+            other = replace(other, reference=base.reference)
+            yield Mutant(f"{rows[0]} other {what} for {service}", other, rows[0], frozenset(rows))
+
+
+PLACES = {
+    "worklist": {"address": ("VX-CFG-003", "VX-MWL-003", "VX-SEC-003"), "port": ("VX-CFG-004", "VX-MWL-003")},
+    "create": {"address": ("VX-CFG-006", "VX-MPPS-003", "VX-SEC-003"), "port": ("VX-CFG-007", "VX-MPPS-003")},
+    "commit": {"address": ("VX-CFG-009", "VX-SEC-003"), "port": ("VX-CFG-010",)},
+    "print": {"address": ("VX-CFG-012", "VX-SEC-003"), "port": ("VX-CFG-013",)},
+}
+CALLED = {
+    "worklist": ("VX-CFG-002", "VX-MWL-003"),
+    "create": ("VX-CFG-005", "VX-MPPS-003"),
+    "set": ("VX-CFG-005", "VX-MPPS-007"),
+    "commit": ("VX-CFG-008",),
+    "print": ("VX-CFG-011",),
+    "store": ("VX-CFG-020",),
+}
+
+
+def _default(base: Base, *ids: str) -> tuple[str, ...]:
+    """Defaults are binding for the reference product only (ruling A3)."""
+    return ids if base.reference else ()
+
+
+def _request(number: int, change: Callable[[AssociateRequest], AssociateRequest]) -> Callable[[Lab], None]:
+    seen = [0]
+
+    def edit(request: AssociateRequest) -> AssociateRequest:
+        seen[0] += 1
+        return change(request) if seen[0] == number else request
+
+    return lambda lab: lab.edit_request(edit)
 
 
 def _negotiation(base: Base, services: tuple[str, ...]) -> Iterator[Mutant]:
@@ -101,7 +173,7 @@ def _negotiation(base: Base, services: tuple[str, ...]) -> Iterator[Mutant]:
         (
             "user identity",
             "VX-SEC-001",
-            {"VX-SEC-001"},
+            {"VX-SEC-001", *_default(base, "VX-D-40")},
             _users(lambda items: [*items, UserIdentityRQ(1, 0, b"nurse", b"")]),
         ),
     ]
@@ -118,36 +190,34 @@ def _negotiation(base: Base, services: tuple[str, ...]) -> Iterator[Mutant]:
         yield Mutant(f"{aims} {name}", base, aims, frozenset(turns), edit)
 
 
-def _more(context: PresentationContextRQ) -> Callable[[Lab], None]:
-    """One more context in the first request; the peer's recorded answer does not know it."""
-    seen = [0]
+def _more(context: PresentationContextRQ, number: int) -> Callable[[Lab], None]:
+    """One more context in a request; the peer's recorded answer does not know it."""
 
     def edit(request: AssociateRequest) -> AssociateRequest:
-        seen[0] += 1
-        if seen[0] > 1:
-            return request
         at = next(i for i, item in enumerate(request.items) if isinstance(item, PresentationContextRQ))
         items = list(request.items)
         items.insert(at + 1, context)
         return replace(request, items=tuple(items))
 
-    return lambda lab: lab.edit_request(edit)
+    return _request(number, edit)
 
 
 def _contexts(base: Base, services: tuple[str, ...]) -> Iterator[Mutant]:
+    if "store" not in services:
+        return
+    store = services.index("store") + 1
     cr = PresentationContextRQ(201, "1.2.840.10008.5.1.4.1.1.1", (ELE,))
-    yield Mutant("VX-GEN-009 CR storage", base, "VX-GEN-009", frozenset({"VX-GEN-009"}), _more(cr))
+    yield Mutant("VX-GEN-009 CR storage", base, "VX-GEN-009", frozenset({"VX-GEN-009"}), _more(cr, store))
     move = PresentationContextRQ(201, "1.2.840.10008.5.1.4.1.2.2.2", (ELE,))
     turns = frozenset({"VX-GEN-011", "VX-GEN-009"})
-    yield Mutant("VX-GEN-011 C-MOVE", base, "VX-GEN-011", turns, _more(move))
+    yield Mutant("VX-GEN-011 C-MOVE", base, "VX-GEN-011", turns, _more(move, store))
     for number, service in enumerate(services, 1):
-        uid = {"worklist": WORKLIST, "create": MPPS, "store": DX, "echo": ECHO}.get(service)
-        if uid is None:
+        row = CONTEXT_ROW.get(service)
+        if row is None or service in services[: number - 1]:
             continue
-        row = CONTEXT_ROW[uid]
         extra = ("1.2.840.10008.1.2",)
         yield Mutant(f"{row} Implicit VR too", base, row, frozenset({row}), _syntax(number, extra))
-        if service in ("worklist", "echo"):
+        if service == "worklist":
             private = ("1.2.276.0.7230010.9.9",)
             turns = frozenset({"VX-GEN-010", row})
             yield Mutant("VX-GEN-010 private syntax", base, "VX-GEN-010", turns, _syntax(number, private))
@@ -175,24 +245,17 @@ def _syntax(number: int, extra: tuple[str, ...]) -> Callable[[Lab], None]:
 def _releases(base: Base, services: tuple[str, ...]) -> Iterator[Mutant]:
     for number, service in enumerate(services, 1):
         clause = RELEASES.get(service)
-        if clause is not None:
+        if clause is not None and service not in services[: number - 1]:
             yield Mutant(f"{clause} aborted", base, clause, frozenset({clause}), change=_aborted(number))
 
 
-def _aborted(number: int) -> Callable[[Said], Said | None]:
-    """A-ABORT instead of A-RELEASE-RQ on the association with a number; its answer is gone."""
-    seen = {"release": 0, "answer": 0}
+def _aborted(number: int) -> Change:
+    """A-ABORT instead of A-RELEASE-RQ on the association with a number from 1; its answer is gone."""
 
-    def change(said: Said) -> Said | None:
-        if said.data[:1] == b"\5":
-            seen["release"] += 1
-            if seen["release"] == number:
-                return replace(said, data=encode(Abort(0, 0)))
-        if said.data[:1] == b"\6":
-            seen["answer"] += 1
-            if seen["answer"] == number:
-                return None
-        return said
+    def change(at: int, said: Said) -> Said | None:
+        if at == number - 1 and said.data[:1] == b"\5":
+            return replace(said, data=encode(Abort(0, 0)))
+        return None if at == number - 1 and said.data[:1] == b"\6" else said
 
     return change
 
@@ -235,16 +298,16 @@ def _messages(base: Base, services: tuple[str, ...]) -> Iterator[Mutant]:
 
         def level(out: Outgoing) -> None:
             if isinstance(out.dataset, DataSet):
-                out.dataset.put("PatientName", "Müller*".encode("latin-1"))
+                out.dataset.put("PatientName", "Müller* ".encode("latin-1")[:8])
 
         yield Mutant(
             "VX-CS-001 text beyond the default repertoire",
             base,
             "VX-CS-001",
-            frozenset({"VX-CS-001", "STD-CS-003"}),
+            frozenset({"VX-CS-001", "STD-CS-003", *_default(base, "VX-D-15")}),
             _on("C-FIND-RQ", level),
         )
     if "set" in services:
         other = _command(RequestedSOPInstanceUID="1.2.3.4.5")
-        turns = frozenset({"VX-MPPS-006", "STD-SVC-102"})
+        turns = frozenset({"VX-MPPS-006", "STD-SVC-102", "STD-X-034"})
         yield Mutant("VX-MPPS-006 another step", base, "VX-MPPS-006", turns, _on("N-SET-RQ", other))

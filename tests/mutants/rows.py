@@ -91,7 +91,7 @@ def defect(
     same = twins(base, section, rule, found)
     tag = tag_number(rule.tag)
     if rule.keyword == "SpecificCharacterSet":
-        turns = frozenset(id for id, _ in same) | {"STD-CS-003"}
+        turns = frozenset(id for id, _ in same) | {"STD-CS-003", "VX-CS-001", "VX-CS-003"}
         return "left out", turns, leave_out
     is_key = section.dataset in KEYS
     if rule.values and not is_key and rule.match not in ("form",):
@@ -111,7 +111,8 @@ def defect(
         )
     absent = frozenset(id for id, other in same if kept_to(other) in ("1", "2"))
     if clause.id in absent and rule.keyword not in ("SpecificCharacterSet", "PixelData"):
-        return "absent", absent | standard_absent(section, rule), lambda made: made.drop(tag)
+        absent |= standard_absent(section, rule) | _defaults(base, section, rule)
+        return "absent", absent, lambda made: made.drop(tag)
     return (
         "other VR",
         frozenset(id for id, _ in same) | {"STD-DS-008", *_other(section, rule)},
@@ -123,7 +124,8 @@ def leave_out(made: DataSet) -> None:
     """Text beyond the default repertoire without Specific Character Set: its bytes stay as they are."""
     for owner, element in list(made.walk()):
         if isinstance(element.value, str) and not element.value.isascii():
-            owner.change(element.tag, value=element.value.encode("latin-1"))
+            value = element.value.encode("latin-1")
+            owner.change(element.tag, value=value + b" " * (len(value) % 2))
     made.put("PatientName", "Müller^Jürgen ".encode("latin-1"))
     made.drop("SpecificCharacterSet")
 
@@ -137,7 +139,7 @@ def standard_absent(section: Section, rule: AttributeRule) -> frozenset[str]:
             "STD-IOD-001" if rule.keyword in REPORT_TYPE_1 and REPORT in section.sop_classes else by_type
         )
         by_type = "STD-IOD-003" if rule.keyword in CONDITION_HOLDS else by_type
-        return frozenset({by_type} if by_type else ())
+        return frozenset({by_type} if by_type else ()) | _root(section, rule)
     if section.dataset == "mpps-create":
         inside = rule.path_keywords[:1] == ("ScheduledStepAttributesSequence",)
         if rule.keyword in ("ScheduledStepAttributesSequence", "StudyInstanceUID"):
@@ -175,6 +177,15 @@ ABSENT: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("commitment-request", "ReferencedSOPClassUID"): ("STD-SVC-406",),
     # an instance without its UID is one that commitment is not asked for
     ("commitment-request", "ReferencedSOPInstanceUID"): ("STD-SVC-406", "VX-SC-009", "STD-X-051"),
+}
+ROOT: Final = {
+    # elements of the report's root (PS3.16 TID 10001 row 1): the tree's rules speak of them too
+    "ValueType": ("STD-SR-001", "STD-SR-010"),
+    "ConceptNameCodeSequence": ("STD-SR-010",),
+    "CodeValue": ("STD-SR-001",),
+    "CodingSchemeDesignator": ("STD-SR-001",),
+    "ContentTemplateSequence": ("STD-SR-001",),
+    "TemplateIdentifier": ("STD-SR-001",),
 }
 REPORT: Final = "1.2.840.10008.5.1.4.1.1.88.67"
 REPORT_TYPE_1: Final = (
@@ -282,16 +293,41 @@ OTHER_VALUE: Final[dict[str, tuple[str, ...]]] = {
 }
 
 
+DEFAULTS: Final = {
+    # choices of the reference product that the same defect breaks (ruling A3)
+    ("object", "PhotometricInterpretation"): "VX-D-29",
+    ("object", "BitsStored"): "VX-D-29",
+    ("object", "PixelIntensityRelationship"): "VX-D-30",
+    ("object", "PixelIntensityRelationshipSign"): "VX-D-30",
+    ("object", "ImageLaterality"): "VX-D-31",
+    ("object", "DetectorType"): "VX-D-31",
+    ("worklist-query", "ScheduledProcedureStepStartDate"): "VX-D-13",
+    ("worklist-query", "Modality"): "VX-D-13",
+}
+
+
+def _defaults(base: Base, section: Section, rule: AttributeRule) -> frozenset[str]:
+    default = DEFAULTS.get((section.dataset, rule.keyword)) if base.reference else None
+    return frozenset({default} if default else ())
+
+
+def _root(section: Section, rule: AttributeRule) -> frozenset[str]:
+    of_root = rule.path_keywords in ((), ("ConceptNameCodeSequence",), ("ContentTemplateSequence",))
+    return frozenset(ROOT.get(rule.keyword, ()) if REPORT in section.sop_classes and of_root else ())
+
+
 def _other(section: Section, rule: AttributeRule) -> tuple[str, ...]:
     if section.dataset == "image-box" and rule.keyword == "PixelData":
         return ("STD-SVC-508",)
+    if REPORT in section.sop_classes:  # agreement of series is about images
+        return ()
     return OTHER_VALUE.get(rule.keyword, ())
 
 
 def standard_value(section: Section, rule: AttributeRule) -> frozenset[str]:
     """The rules of the standard for a value that is none of the terms; rows of a service that speak of it too."""
     if section.dataset == "object":
-        return frozenset(WRONG_VALUE.get(rule.keyword, ()))
+        return frozenset(WRONG_VALUE.get(rule.keyword, ())) | _root(section, rule)
     if rule.keyword == "PerformedProcedureStepStatus":
         if section.dataset == "mpps-create":
             return frozenset({"STD-SVC-101", "VX-MPPS-002"})

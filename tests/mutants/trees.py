@@ -14,7 +14,7 @@ from bench.statements import load
 from bench.statements.model import Clause, ContentRule
 from tests.lab.conversation import Lab
 from tests.lab.elements import DataSet
-from tests.lab.recipes.defects import content, dataset
+from tests.lab.recipes.defects import dataset
 from tests.mutants.model import GREEN, Base, Mutant
 
 REPORT: Final = "1.2.840.10008.5.1.4.1.1.88.67"
@@ -22,10 +22,23 @@ LEVEL_2: Final = {"VX-SR-T-002": ("STD-SR-006",), "VX-SR-T-005": ()}
 """Rows below a concept: INFERRED FROM a code is a relationship of the IOD; the standard has no row of T-005 there."""
 CONTAINER: Final = {"10002": "113702", "10004": "113702", "10007": "113702"}
 """Where the rows of a template stand; the others of 10003 in 113706, the rest at the root."""
-WITHOUT: Final[dict[str, tuple[tuple[str, ...], frozenset[str]]]] = {
-    # INCLUDE row: the concepts that go, and what turns
-    "VX-SR-T-009": (("113702",), frozenset({"VX-SR-T-009", "VX-SR-T-012", "STD-SR-002"})),
-    "VX-SR-T-010": (("113706",), frozenset({"VX-SR-T-010", "VX-SR-T-016", "STD-SR-002"})),
+GONE: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...], frozenset[str]]]] = {
+    # INCLUDE row: the container, the concepts that go, and what turns
+    "VX-SR-T-003": (
+        (),
+        ("121005", "121012", "121013", "121014", "121015", "121016"),
+        frozenset({"VX-SR-T-003", "STD-SR-003"}),
+    ),
+    "VX-SR-T-009": ((), ("113702",), frozenset({"VX-SR-T-009", "VX-SR-T-012", "STD-SR-002"})),
+    "VX-SR-T-010": ((), ("113706",), frozenset({"VX-SR-T-010", "VX-SR-T-016", "STD-SR-002"})),
+    "VX-SR-T-014": (("113702",), ("113727", "113729", "113855"), frozenset({"VX-SR-T-014"})),
+    "VX-SR-T-015": (("113702",), ("113722", "113725", "113780"), frozenset({"VX-SR-T-015"})),
+    "VX-SR-T-024": (("113706",), ("113845", "113846", "113847", "113795"), frozenset({"VX-SR-T-024"})),
+    "VX-SR-T-025": (
+        ("113706",),
+        ("113738", "113780", "113733", "113734", "113824", "113736", "111635"),
+        frozenset({"VX-SR-T-025"}),
+    ),
 }
 
 
@@ -40,10 +53,10 @@ def mutants(base: Base, found: dict[str, ClauseResult], done: set[str]) -> Itera
             parent = row.concept.value
         if clause.id in done or found[clause.id].verdict not in GREEN:
             continue
-        if clause.id in WITHOUT:
+        if clause.id in GONE:
             done.add(clause.id)
-            codes, turns = WITHOUT[clause.id]
-            edit = _edit(lambda root, codes=codes: _drop(root, codes))  # type: ignore[misc]
+            place, codes, turns = GONE[clause.id]
+            edit = _edit(lambda root, place=place, codes=codes: _drop(content(root, *place), codes))  # type: ignore[misc]
             yield Mutant(f"{clause.id} left out", base, clause.id, turns, edit)
         elif row.concept is not None:
             done.add(clause.id)
@@ -74,10 +87,23 @@ def _wrong(clause: Clause, row: ContentRule, parent: str) -> Callable[[DataSet],
     return lambda root: content(root, *path).put("RelationshipType", "INFERRED FROM")
 
 
+def _code(item: DataSet) -> str:
+    """The code value of a content item's concept name; values of a recording are bytes."""
+    if not item.get("ConceptNameCodeSequence"):
+        return ""
+    value = item.item("ConceptNameCodeSequence").get("CodeValue")
+    return value.decode("ascii").strip() if isinstance(value, bytes) else str(value)
+
+
+def content(root: DataSet, *codes: str) -> DataSet:
+    """The content item with these concepts, from the root down; ``KeyError`` when there is none."""
+    for code in codes:
+        root = next((item for item in root.get("ContentSequence") or () if _code(item) == code), DataSet())
+        if not root.elements:
+            raise KeyError(code)
+    return root
+
+
 def _drop(root: DataSet, codes: tuple[str, ...]) -> None:
-    kept = [
-        item
-        for item in root.get("ContentSequence")
-        if item.item("ConceptNameCodeSequence").get("CodeValue") not in codes
-    ]
+    kept = [item for item in root.get("ContentSequence") if _code(item) not in codes]
     root.put("ContentSequence", kept)
