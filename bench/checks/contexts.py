@@ -17,6 +17,7 @@ from typing import Final
 from bench.checks.case import Case
 from bench.checks.dimse.tables import META
 from bench.checks.finding import Finding, check, failed, not_applicable, passed
+from bench.checks.merge import merged
 from bench.checks.upperlayer.deal import Deal, deals
 from bench.checks.upperlayer.items import uid_of
 from bench.scenario.dictionary import uid_names
@@ -66,6 +67,7 @@ def uid_text(uid: str) -> str:
 
 
 @check(*IDS)
+@merged
 def services(case: Case) -> Iterator[Finding]:
     """A SOP class that the product supports as SCU is used: a request on it was sent over an accepted context."""
     rows = list(service_rows(case.statement))
@@ -95,6 +97,7 @@ def _refused(deal: Deal, abstract: str) -> bool:
 
 
 @check(*IDS)
+@merged
 def contexts(case: Case) -> Iterator[Finding]:
     """Transfer syntaxes and roles that the product proposes for the SOP classes of its table."""
     table = context_rows(case.statement)

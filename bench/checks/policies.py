@@ -60,13 +60,22 @@ def proposing(name: str) -> Which:
     return lambda deal: any(service(abstract) == name for abstract in deal.proposed)
 
 
-def spoken(case: Case, which: Which = every, *, both: bool = True) -> Iterator[tuple[Deal, Pdu, Negotiation]]:
-    """What the SUT said about itself: its requests, and with ``both`` its accepts."""
+def spoken(
+    case: Case, which: Which = every, *, both: bool = True, again: bool = False
+) -> Iterator[tuple[Deal, Pdu, Negotiation]]:
+    """What the SUT said about itself: its requests, and with ``both`` its accepts.
+
+    What is the same to the byte is given once, unless ``again``.
+    """
+    seen: set[bytes] = set()
     for deal in deals(case).values():
         if deal.side == "acceptor" and not both:
             continue
         pdu = deal.association.request if deal.side == "requestor" else deal.association.answer
-        if pdu is not None and deal.ours is not None and which(deal):
+        if pdu is None or deal.ours is None or (pdu.raw in seen and not again):
+            continue
+        if which(deal):
+            seen.add(pdu.raw)
             yield deal, pdu, deal.ours
 
 
@@ -155,7 +164,7 @@ def same_class_uid(case: Case, id: str) -> Iterator[Finding]:
     said: dict[str, Evidence] = {}
     last = None
     count = 0
-    for deal, pdu, text in spoken(case):
+    for deal, pdu, text in spoken(case, again=True):
         for item in text.of(0x52)[:1]:
             count += 1
             last = case.at(pdu, association=deal.association)

@@ -14,6 +14,7 @@ from typing import Final
 from bench.checks.case import Case
 from bench.checks.dimse.tables import FORMS, KEYWORDS, SINGLE, USES_REQUESTED, VRS
 from bench.checks.finding import Finding, check, failed, passed
+from bench.checks.merge import merged
 from bench.checks.upperlayer.proposal import valid_uid
 from bench.resultmodel import Evidence
 from bench.witness.dataset import Element
@@ -25,6 +26,7 @@ _PAIRS: Final = ((0x0002, 0x0003), (0x1000, 0x1001))
 
 
 @check("STD-DIMSE-001", "STD-DIMSE-002", "STD-DIMSE-003", "STD-DIMSE-004", "STD-DIMSE-005")
+@merged
 def form(case: Case) -> Iterator[Finding]:
     """Encoding, order, group length and command field."""
     for association in case.associations:
@@ -115,6 +117,7 @@ def _group_length(message: Message, at: Evidence) -> Finding:
 
 
 @check("STD-DIMSE-006", "STD-DIMSE-007", "STD-DIMSE-010")
+@merged
 def elements(case: Case) -> Iterator[Finding]:
     """Required, foreign, and exchanged elements."""
     for message in commands(case):
@@ -164,6 +167,7 @@ def _swapped(name: str, there: set[int]) -> list[tuple[int, int]]:
 
 
 @check("STD-DIMSE-008", "STD-DIMSE-009", "STD-DIMSE-011")
+@merged
 def values(case: Case) -> Iterator[Finding]:
     """Lengths and forms of values, UIDs, priority."""
     for message in commands(case):

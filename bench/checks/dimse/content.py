@@ -12,6 +12,7 @@ from bench.checks.case import Case
 from bench.checks.dimse.commandset import readable
 from bench.checks.dimse.tables import ACTIONS, EVENTS, FORMS, META, NOTIFICATIONS, WELL_KNOWN, services
 from bench.checks.finding import Finding, check, failed, passed
+from bench.checks.merge import merged
 from bench.checks.upperlayer.deal import Deal, deals
 from bench.checks.upperlayer.pdata import said_none
 from bench.resultmodel import Evidence
@@ -19,6 +20,7 @@ from bench.witness.model import Message
 
 
 @check("STD-DIMSE-020", "STD-DIMSE-021")
+@merged
 def data_set_announced(case: Case) -> Iterator[Finding]:
     """Command Data Set Type says the truth, and the message's table allows it."""
     for deal in deals(case).values():
@@ -72,6 +74,7 @@ def _went_on(deal: Deal, message: Message) -> bool:
 
 
 @check("STD-DIMSE-022", "STD-DIMSE-023")
+@merged
 def stored_objects(case: Case) -> Iterator[Finding]:
     """Affected SOP UIDs of a C-STORE are those of its data set."""
     for message in case.requests("C-STORE-RQ"):
@@ -95,6 +98,7 @@ def stored_objects(case: Case) -> Iterator[Finding]:
 
 
 @check("STD-DIMSE-030", "STD-DIMSE-031", "STD-DIMSE-032", "STD-DIMSE-033", "STD-DIMSE-049")
+@merged
 def service_of_the_context(case: Case) -> Iterator[Finding]:
     """A request fits its context, its SOP class, its role, its well-known instance and its action or event."""
     for deal in deals(case).values():

@@ -17,6 +17,7 @@ from bench.checks.case import Case, pending
 from bench.checks.dimse.commandset import readable
 from bench.checks.dimse.tables import PENDING_FOLLOWS, legal_status
 from bench.checks.finding import Finding, check, failed, passed, remark
+from bench.checks.merge import merged
 from bench.checks.upperlayer.deal import Deal, deals
 from bench.checks.upperlayer.states import CERTAIN
 from bench.witness.model import Message, Pdu
@@ -95,6 +96,7 @@ def _window(deal: Deal) -> int | None:
 
 
 @check("STD-DIMSE-040", "STD-DIMSE-041")
+@merged
 def outstanding(case: Case) -> Iterator[Finding]:
     """Message ids of outstanding operations, and how many there are."""
     for turn in turns(case):
@@ -150,6 +152,7 @@ def _answers(deal: Deal) -> _Answers:
 
 
 @check("STD-DIMSE-042", "STD-DIMSE-043", "STD-DIMSE-044", "STD-DIMSE-045", "STD-DIMSE-046")
+@merged
 def responses(case: Case) -> Iterator[Finding]:
     """What the SUT answers, and that it answers."""
     for deal in deals(case).values():
@@ -243,6 +246,7 @@ def ignored(deal: Deal, request: Message) -> bool:
 
 
 @check("STD-DIMSE-047")
+@merged
 def cancels(case: Case) -> Iterator[Finding]:
     """C-CANCEL names an operation that can be cancelled and is outstanding."""
     for deal in deals(case).values():
@@ -281,6 +285,7 @@ def _cancel_fault(case: Case, request: Message | None, cancel: Message) -> str:
 
 
 @check("STD-DIMSE-048")
+@merged
 def releases(case: Case) -> Iterator[Finding]:
     """The SUT waits for its answers before it releases."""
     for deal in deals(case).values():

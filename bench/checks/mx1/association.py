@@ -30,6 +30,7 @@ from bench.checks.finding import (
     not_applicable,
     passed,
 )
+from bench.checks.merge import merged
 from bench.checks.upperlayer.deal import Deal, deals
 from bench.witness.model import Message
 
@@ -58,6 +59,7 @@ UNSEEN: Final = {
 
 
 @check("MX-GEN-001", "MX-GEN-002", "MX-GEN-003", "MX-STO-010", "MX-MWL-009")
+@merged
 def services(case: Case) -> Iterator[Finding]:
     """The three services are used over accepted associations."""
     for message in case.requests():
@@ -108,6 +110,7 @@ def _idle(case: Case) -> Iterator[Finding]:
 
 
 @check("MX-GEN-006")
+@merged
 def services_not_claimed(case: Case) -> Iterator[Finding]:
     """No other abstract syntax, no extended negotiation, no role selection, no association accepted (ruling C10)."""
     known = listed(case.statement)
@@ -138,6 +141,7 @@ def services_not_claimed(case: Case) -> Iterator[Finding]:
 
 
 @check("MX-VER-0*", "MX-STO-00*", "MX-MWL-00*")
+@merged
 def policies_of_each_service(case: Case) -> Iterator[Finding]:
     """Application context, window, identity and one operation at a time, service by service."""
     for short, name in SERVICES.items():
@@ -158,6 +162,7 @@ def _outgoing(which: policies.Which) -> policies.Which:
 
 
 @check("MX-VER-005", "MX-STO-005", "MX-MWL-005")
+@merged
 def one_association_per_ae(case: Case) -> Iterator[Finding]:
     """A second association to an AE begins after the first has ended."""
     for (address, port, called), associations in policies.by_peer(case).items():
@@ -224,6 +229,7 @@ def version_1_10(case: Case) -> bool | None:
 
 
 @check(*(f"MX-{short}-{n:03d}" for short in SERVICES for n in (2, 3, 4)))
+@merged
 def pdu_sizes(case: Case) -> Iterator[Finding]:
     """What is announced, and the longest P-DATA-TF that is sent where the peer allows more."""
     version = version_1_10(case)

@@ -8,6 +8,7 @@ from typing import Final
 from bench.checks import configured, policies
 from bench.checks.case import Case
 from bench.checks.finding import Finding, Unseen, check, failed, passed
+from bench.checks.merge import merged
 from bench.checks.upperlayer.deal import deals
 
 _SPEEDS: Final = {"1000BASE-T": "MX-COM-003", "100BASE-T": "MX-COM-004", "10BASE-T": "MX-COM-005"}
@@ -24,7 +25,8 @@ UNSEEN: Final = {
 }
 
 
-@check("MX-COM-*")
+@check("MX-COM-001", "MX-COM-006", *_SPEEDS.values())
+@merged
 def network(case: Case) -> Iterator[Finding]:
     """DICOM over TCP/IP version 4, at the speeds of the run."""
     for association in case.outgoing:
@@ -44,6 +46,7 @@ def network(case: Case) -> Iterator[Finding]:
 
 
 @check("MX-CFG-*")
+@merged
 def settings(case: Case) -> Iterator[Finding]:
     """Addresses, ports and AE titles are those that are configured."""
     own = [t for t in case.config.get("ae_titles", ()) or () if t]

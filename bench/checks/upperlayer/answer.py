@@ -8,6 +8,7 @@ from typing import Final
 
 from bench.checks.case import Case
 from bench.checks.finding import Finding, check, failed, passed, remark
+from bench.checks.merge import merged
 from bench.checks.upperlayer.deal import Deal, deals
 from bench.checks.upperlayer.items import Negotiation, uid_of
 from bench.checks.upperlayer.proposal import named
@@ -31,6 +32,7 @@ def accepts(case: Case) -> Iterator[tuple[Deal, Pdu, Negotiation, Negotiation]]:
 
 
 @check("STD-UL-030", "STD-UL-031", "STD-UL-032", "STD-UL-033", "STD-UL-034")
+@merged
 def contexts_answered(case: Case) -> Iterator[Finding]:
     """Every proposed context is answered once, with a legal result and a transfer syntax that was proposed."""
     for deal, pdu, request, accept in accepts(case):
@@ -84,6 +86,7 @@ def _list(ids: list[int]) -> str:
 
 
 @check("STD-UL-018", "STD-UL-020", "STD-UL-021", "STD-UL-022")
+@merged
 def negotiation_answered(case: Case) -> Iterator[Finding]:
     """Only what was proposed is answered: window, roles, extended negotiation, identity."""
     for deal, pdu, request, accept in accepts(case):
@@ -121,6 +124,7 @@ def negotiation_answered(case: Case) -> Iterator[Finding]:
 
 
 @check("STD-UL-035")
+@merged
 def rejects(case: Case) -> Iterator[Finding]:
     """Result, source and reason of the SUT's rejects."""
     for deal in deals(case).values():
@@ -137,6 +141,7 @@ def rejects(case: Case) -> Iterator[Finding]:
 
 
 @check("STD-UL-036")
+@merged
 def requests_answered(case: Case) -> Iterator[Finding]:
     """A request of a peer gets an answer, when the capture shows all of it and the peer waited for one."""
     for deal in deals(case).values():

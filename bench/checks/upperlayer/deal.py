@@ -101,13 +101,21 @@ def deal(case: Case, association: Association) -> Deal:
 
 
 def _deals(case: Case) -> Mapping[int, Deal]:
-    return {a.number: _deal(a, case.side(a) or "requestor") for a in case.associations}
+    known: dict[bytes, Negotiation] = {}  # hosts say the same again and again
+    return {a.number: _deal(a, case.side(a) or "requestor", known) for a in case.associations}
 
 
-def _deal(association: Association, side: Side) -> Deal:
-    request = read(association.request.raw) if association.request else None
+def _read(raw: bytes, known: dict[bytes, Negotiation]) -> Negotiation:
+    found = known.get(raw)
+    if found is None:
+        found = known[raw] = read(raw)
+    return found
+
+
+def _deal(association: Association, side: Side, known: dict[bytes, Negotiation]) -> Deal:
+    request = _read(association.request.raw, known) if association.request else None
     answer = association.answer
-    accept = read(answer.raw) if answer is not None and association.accepted else None
+    accept = _read(answer.raw, known) if answer is not None and association.accepted else None
     return Deal(association, side, request, accept, _agreed(request, accept))
 
 

@@ -16,6 +16,7 @@ from typing import Final
 
 from bench.checks.case import Case
 from bench.checks.finding import Finding, check, failed, passed
+from bench.checks.merge import merged
 from bench.checks.upperlayer.deal import Deal, deals
 from bench.witness.model import Message, Problem
 
@@ -43,6 +44,7 @@ WORDS: Final = {
 
 
 @check("STD-UL-040")
+@merged
 def within_the_maximum(case: Case) -> Iterator[Finding]:
     """No P-DATA-TF is longer than the peer announced; 0 is no limit."""
     for deal in deals(case).values():
@@ -65,6 +67,7 @@ def within_the_maximum(case: Case) -> Iterator[Finding]:
 
 
 @check(*sorted(set(RULES.values())))
+@merged
 def fragments(case: Case) -> Iterator[Finding]:
     """Presentation data values and fragments are as PS3.8 9.3.5 and E have them."""
     for deal in deals(case).values():
@@ -137,6 +140,7 @@ def _after_cut_command(deal: Deal, problem: Problem) -> bool:
 
 
 @check("STD-UL-043")
+@merged
 def accepted_contexts(case: Case) -> Iterator[Finding]:
     """Data go into accepted contexts only."""
     for deal in deals(case).values():
@@ -168,6 +172,7 @@ def _why(deal: Deal, id: int) -> str:
 
 
 @check("STD-UL-047")
+@merged
 def whole_messages(case: Case) -> Iterator[Finding]:
     """A message is sent to its end before the association is released."""
     for deal in deals(case).values():

@@ -16,6 +16,7 @@ from typing import Final
 
 from bench.checks.case import Case
 from bench.checks.finding import Finding, check, deviates, failed, passed, remark
+from bench.checks.merge import merged
 from bench.checks.upperlayer.deal import IMPLICIT, Deal, deals
 from bench.checks.upperlayer.items import KNOWN, NAMES, Item, Negotiation, uid_of
 from bench.resultmodel import Evidence
@@ -52,14 +53,17 @@ def valid_uid(uid: str) -> bool:
 
 
 def said(case: Case) -> Iterator[tuple[Deal, Pdu, Negotiation]]:
-    """Every A-ASSOCIATE-RQ and -AC that the SUT sent."""
+    """Every A-ASSOCIATE-RQ and -AC that the SUT sent, each that is the same to the byte once."""
+    seen: set[bytes] = set()
     for deal in deals(case).values():
         pdu = deal.association.request if deal.side == "requestor" else deal.association.answer
-        if pdu is not None and deal.ours is not None:
+        if pdu is not None and deal.ours is not None and pdu.raw not in seen:
+            seen.add(pdu.raw)
             yield deal, pdu, deal.ours
 
 
 @check("STD-UL-001", "STD-UL-002", "STD-UL-010", "STD-UL-016", "STD-UL-017", "STD-UL-023")
+@merged
 def frame_of_the_pdu(case: Case) -> Iterator[Finding]:
     """Application context, protocol version, items and their lengths, reserved fields."""
     for deal, pdu, text in said(case):
@@ -139,6 +143,7 @@ def _reserved(case: Case, deal: Deal, pdu: Pdu, text: Negotiation) -> Iterator[F
 
 
 @check("STD-UL-003")
+@merged
 def ae_titles(case: Case) -> Iterator[Finding]:
     """AE title fields of requests (ruling C3: leading spaces are a remark)."""
     for deal, pdu, text in said(case):
@@ -171,6 +176,7 @@ def ae_fault(field: bytes) -> str:
 
 
 @check("STD-UL-004", "STD-UL-005", "STD-UL-006", "STD-UL-007", "STD-UL-008")
+@merged
 def proposed_contexts(case: Case) -> Iterator[Finding]:
     """Ids, abstract syntax and transfer syntaxes of what the SUT proposes."""
     for deal, pdu, text in said(case):
@@ -198,6 +204,7 @@ def proposed_contexts(case: Case) -> Iterator[Finding]:
 
 
 @check("STD-UL-009")
+@merged
 def default_transfer_syntax(case: Case) -> Iterator[Finding]:
     """Implicit VR Little Endian is offered for each abstract syntax; DEV-FROM-STD where the statement says no."""
     for deal, pdu, text in said(case):
@@ -232,6 +239,7 @@ def declares_no_implicit(statement: Statement, abstract: str) -> bool:
 
 
 @check("STD-UL-011", "STD-UL-012", "STD-UL-013", "STD-UL-018", "STD-UL-019", "STD-UL-021", "STD-UL-022")
+@merged
 def user_information(case: Case) -> Iterator[Finding]:
     """Sub-items of the user information: how often, and what they may hold."""
     for deal, pdu, text in said(case):
@@ -323,6 +331,7 @@ def named(item: Item) -> str:
 
 
 @check("STD-UL-014", "STD-UL-015")
+@merged
 def uids(case: Case) -> Iterator[Finding]:
     """UIDs of items have the right form and no padding."""
     for deal, pdu, text in said(case):

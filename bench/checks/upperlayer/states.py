@@ -14,6 +14,7 @@ from typing import Final
 
 from bench.checks.case import Case
 from bench.checks.finding import Finding, check, failed, passed, remark
+from bench.checks.merge import merged
 from bench.checks.upperlayer.deal import Deal, deals
 from bench.witness.model import Association, Message, Pdu, Problem
 
@@ -26,6 +27,7 @@ ACCIDENTS: Final = ("sut.exited", "link.pulled")
 
 
 @check("STD-UL-050", "STD-UL-051")
+@merged
 def pdu_frames(case: Case) -> Iterator[Finding]:
     """PDU types are known, lengths are right."""
     for deal in deals(case).values():
@@ -57,6 +59,7 @@ def pdu_frames(case: Case) -> Iterator[Finding]:
 
 
 @check("STD-UL-023")
+@merged
 def reserved_bytes(case: Case) -> Iterator[Finding]:
     """Reserved bytes of the small PDUs and of P-DATA-TF headers are zero."""
     for deal in deals(case).values():
@@ -77,6 +80,7 @@ def reserved_bytes(case: Case) -> Iterator[Finding]:
 
 
 @check("STD-UL-052")
+@merged
 def data_in_associations_only(case: Case) -> Iterator[Finding]:
     """P-DATA is sent after the accept only."""
     for deal in deals(case).values():
@@ -97,6 +101,7 @@ def data_in_associations_only(case: Case) -> Iterator[Finding]:
 
 
 @check("STD-UL-053", "STD-UL-058")
+@merged
 def nothing_after_the_end(case: Case) -> Iterator[Finding]:
     """What the SUT sends after its own release, abort or reject."""
     for deal in deals(case).values():
@@ -156,6 +161,7 @@ def _later(deal: Deal, pdu: Pdu, allowed: tuple[str, ...]) -> Pdu | Message | No
 
 
 @check("STD-UL-055")
+@merged
 def pdus_of_the_state(case: Case) -> Iterator[Finding]:
     """The SUT sends only PDUs that its side may send in its state."""
     for deal in deals(case).values():
@@ -210,6 +216,7 @@ def _out_of_state(deal: Deal) -> Iterator[tuple[Pdu, str]]:
 
 
 @check("STD-UL-054")
+@merged
 def releases_answered(case: Case) -> Iterator[Finding]:
     """A release that the peer asks for is answered."""
     for deal in deals(case).values():
@@ -240,6 +247,7 @@ def _peer_broke_off(deal: Deal, asked: Pdu) -> bool:
 
 
 @check("STD-UL-056")
+@merged
 def orderly_ends(case: Case) -> Iterator[Finding]:
     """An established association is released or aborted, not just dropped by the SUT."""
     for deal in deals(case).values():
@@ -287,6 +295,7 @@ def accident(case: Case) -> bool:
 
 
 @check("STD-UL-057")
+@merged
 def aborts(case: Case) -> Iterator[Finding]:
     """Source and reason of the SUT's aborts."""
     for deal in deals(case).values():

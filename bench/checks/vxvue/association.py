@@ -33,6 +33,7 @@ from bench.checks.finding import (
     not_applicable,
     passed,
 )
+from bench.checks.merge import merged
 from bench.checks.services.common import release_finding
 from bench.checks.upperlayer.deal import Deal, deals
 from bench.checks.upperlayer.items import uid_of
@@ -58,6 +59,7 @@ UNSEEN: Final = {
 
 
 @check("VX-GEN-009", "VX-GEN-010", "VX-GEN-011")
+@merged
 def what_is_proposed(case: Case) -> Iterator[Finding]:
     """SOP classes of the list, no private transfer syntax, no retrieve."""
     known = listed(case.statement)
@@ -92,6 +94,7 @@ def what_is_proposed(case: Case) -> Iterator[Finding]:
 
 
 @check("VX-ASC-001", "VX-ASC-005", "VX-ASC-006", "VX-ASC-007", "VX-ASC-008", "VX-ASC-009", "VX-ASC-010")
+@merged
 def values_and_policies(case: Case) -> Iterator[Finding]:
     """What every association announces, and what it is used for."""
     yield from policies.maximum_length(case, "VX-ASC-001", MAXIMUM)
@@ -104,6 +107,7 @@ def values_and_policies(case: Case) -> Iterator[Finding]:
 
 
 @check("VX-ASC-002")
+@merged
 def one_association_for_a_query(case: Case) -> Iterator[Finding]:
     """A worklist query has one association: none beside it, none opened in vain."""
     mine = [d.association for d in deals(case).values() if d.side == "requestor" and WORKLIST in d.proposed]
@@ -142,6 +146,7 @@ def _in_vain(deal: Deal) -> bool:
 
 
 @check("VX-ASC-003", "VX-ASC-004")
+@merged
 def parallel_destinations(case: Case) -> Iterator[Finding]:
     """Associations to several archives at the same time: allowed, shown where it happens (ruling C6)."""
     stores = [
@@ -183,6 +188,7 @@ def _deepest(associations: list[Association]) -> list[Association]:
 
 
 @check("VX-ASC-011", "VX-ASC-012", "VX-CFG-001")
+@merged
 def ae_titles(case: Case) -> Iterator[Finding]:
     """The AE titles are those that are configured; the calling one to the letter (ruling C3)."""
     configured = [t for t in case.config.get("ae_titles", ()) or () if t]
@@ -241,6 +247,7 @@ def _is_scu_service(abstract: str) -> bool:
 
 
 @check("VX-ASC-013")
+@merged
 def no_scp_of_its_services(case: Case) -> Iterator[Finding]:
     """What others propose of the services that VXvue only uses is refused (ruling C5)."""
     for deal in _knocks(case):
@@ -259,6 +266,7 @@ def no_scp_of_its_services(case: Case) -> Iterator[Finding]:
 
 
 @check("VX-ASC-014", "VX-ASC-015")
+@merged
 def receiver_accepts(case: Case) -> Iterator[Finding]:
     """Verification, and commitment by its SCP, are accepted while the receiver is on."""
     for deal in _knocks(case):
@@ -338,6 +346,7 @@ def _excuse(case: Case, deal: Deal, abstract: str) -> str:
 
 
 @check("VX-VER-002", "VX-VER-003", "VX-VER-004")
+@merged
 def verification(case: Case) -> Iterator[Finding]:
     """Open an association that proposes Verification, send one C-ECHO, release."""
     for deal in deals(case).values():
@@ -385,6 +394,7 @@ def _echoes(case: Case, deal: Deal, echoes: list[Message]) -> Iterator[Finding]:
 
 
 @check("VX-VER-006")
+@merged
 def echo_answered(case: Case) -> Iterator[Finding]:
     """A C-ECHO of a peer is answered with success while the receiver is on."""
     for message in case.received("C-ECHO-RQ"):

@@ -9,6 +9,7 @@ from bench.checks import configured, policies
 from bench.checks.case import Case
 from bench.checks.dimse.tables import FILM_BOX
 from bench.checks.finding import Finding, Unseen, check, failed, inconclusive, passed, remark
+from bench.checks.merge import merged
 from bench.witness.model import Association
 
 _SPEEDS: Final = {"10BASE-T": "VX-COM-003", "100BASE-T": "VX-COM-004", "1000BASE-T": "VX-COM-005"}
@@ -35,7 +36,8 @@ UNSEEN: Final = {
 }
 
 
-@check("VX-COM-*")
+@check("VX-COM-001", *_SPEEDS.values())
+@merged
 def network(case: Case) -> Iterator[Finding]:
     """DICOM over TCP/IP, at the speeds of the run."""
     for association in case.associations:
@@ -49,6 +51,7 @@ def _ids(first: int) -> dict[str, str]:
 
 
 @check(*(f"VX-CFG-{n:03d}" for n in range(2, 14)), "VX-CFG-020")
+@merged
 def peers(case: Case) -> Iterator[Finding]:
     """AE titles, addresses and ports of the peers are those that are configured."""
     yield from configured.peer_settings(case, "worklist", _ids(2), "worklist")
@@ -61,6 +64,7 @@ def peers(case: Case) -> Iterator[Finding]:
 
 
 @check("VX-CFG-014")
+@merged
 def trim(case: Case) -> Iterator[Finding]:
     """Trim is in the film box when the option is on, and only then."""
     on = case.config.get("trim")
@@ -85,6 +89,7 @@ def trim(case: Case) -> Iterator[Finding]:
 
 
 @check("VX-CFG-015")
+@merged
 def receiver(case: Case) -> Iterator[Finding]:
     """The receiver answers when it is on, and not when it is off."""
     on = case.config.get("receiver")
@@ -110,6 +115,7 @@ def receiver(case: Case) -> Iterator[Finding]:
 
 
 @check("VX-SEC-001", "VX-SEC-003")
+@merged
 def security(case: Case) -> Iterator[Finding]:
     """No TLS, no user identity; only configured hosts are spoken to."""
     for deal, pdu, text in policies.spoken(case, both=False):
