@@ -212,12 +212,13 @@ class Listed:
     def rows_for(self, terms: Terms) -> tuple[Clause, ...]:
         """Return the rows that a value of Specific Character Set stands in; () when the list does not have it.
 
-        First the very value, then with the default repertoire written out or left out, then (ruling E11) each term
-        alone, where the statement lists sets one by one.
+        First the value itself, with the default repertoire written out or left out and the further sets in any order,
+        then (ruling E11) each term alone, where the statement lists sets one by one.
         """
-        found = self.rows.get(terms) or self.rows.get(_implied(terms))
-        if found:
-            return found
+        wanted = _canonical(terms)
+        for listed, rows_found in self.rows.items():
+            if _canonical(listed) == wanted:
+                return rows_found
         if len(terms) < 2 or any(t in charset.ALONE or t in charset.WHOLE_CODES for t in terms):
             return ()
         rows: list[Clause] = []
@@ -255,12 +256,11 @@ def _number(term: str) -> str:
     return term.rpartition(" ")[2] if term[-1:].isdigit() else ""
 
 
-def _implied(terms: Terms) -> Terms:
-    if len(terms) > 1 and terms[0] == "ISO 2022 IR 6":
-        return ("", *terms[1:])
-    if len(terms) > 1 and terms[0] == "":
-        return ("ISO 2022 IR 6", *terms[1:])
-    return terms
+def _canonical(terms: Terms) -> Terms:
+    """The same value with the default repertoire left out of its first place; the order of the rest says nothing."""
+    if len(terms) < 2:
+        return terms
+    return ("" if terms[0] == "ISO 2022 IR 6" else terms[0], *sorted(terms[1:]))
 
 
 def listed(statement: Statement) -> Listed:

@@ -251,6 +251,21 @@ def test_the_sets_of_mx1_are_listed_whole(tmp_path: Path) -> None:
     assert "MX-CHR-002" not in ids(found, Verdict.PASS)
 
 
+@pytest.mark.parametrize(
+    ("terms", "row"),
+    [
+        ("\\ISO 2022 IR 13\\ISO 2022 IR 87", "MX-CHR-004"),
+        ("ISO 2022 IR 6\\ISO 2022 IR 87", "MX-CHR-002"),
+        ("ISO_IR 192", "MX-CHR-006"),
+    ],
+)
+def test_values_that_mean_the_same_are_the_same_row(tmp_path: Path, terms: str, row: str) -> None:
+    data = dx(SpecificCharacterSet=terms.split("\\"), PatientName="Yamada^Tarou=山田^太郎")
+    found = judged(case_of(tmp_path, stored(data), statement="mx1"))
+    assert ids(found) == set()
+    assert {i for i in ids(found, Verdict.PASS) if i.startswith("MX-CHR")} == {row, "MX-CHR-001"}
+
+
 def test_what_the_worklist_said_is_sent_on(tmp_path: Path) -> None:
     name = "Yamada^Tarou=山田^太郎"
     terms = ["", "ISO 2022 IR 87"]
