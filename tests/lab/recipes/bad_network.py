@@ -395,3 +395,40 @@ def bad_echo_answer(lab: Lab) -> None:
     a.request("C-ECHO-RQ")
     a.respond(0x0122)
     a.release()
+
+
+@bad("vxvue", "STD-DIMSE-020", may="STD-SVC-011 STD-DIMSE-021")
+def bad_dataset_type(lab: Lab) -> None:
+    """Command Data Set Type says that no data set follows; the image follows."""
+    on(lab, "C-STORE-RQ", lambda out: out.command.elements.update({0x0800: 0x0101}))  # type: ignore[union-attr]
+    one_image(lab)
+
+
+@bad("vxvue", "STD-DIMSE-006", may="STD-SVC-011 STD-DIMSE-020 STD-DIMSE-021")
+def bad_no_dataset_type(lab: Lab) -> None:
+    """The command of an image has no Command Data Set Type; the image follows."""
+    on(lab, "C-STORE-RQ", lambda out: out.command.elements.pop(0x0800))  # type: ignore[union-attr]
+    one_image(lab)
+
+
+@bad("vxvue", "STD-DIMSE-006", may="STD-DIMSE-022 STD-DIMSE-030 VX-STO-002")
+def bad_no_class_in_command(lab: Lab) -> None:
+    """The command of an image has no Affected SOP Class UID; the step and the commitment name the image rightly."""
+    from tests.lab.recipes.defects import one_exam
+
+    on(lab, "C-STORE-RQ", lambda out: out.command.elements.pop(0x0002))  # type: ignore[union-attr]
+    one_exam(lab, commitment=True)
+
+
+@bad("vxvue", "STD-DIMSE-030", "VX-PRN-004", may="STD-SVC-501")
+def bad_class_of_film_box(lab: Lab) -> None:
+    """The film box is created under another SOP class; the printer does so, and the film is printed rightly."""
+    from tests.lab.products.vxvue import FILM_BOX
+    from tests.lab.recipes.defects import one_film
+
+    def edit(out: Outgoing) -> None:
+        assert isinstance(out.command, Command)
+        out.command.elements[0x0002] = "1.2.840.10008.5.1.1.27"
+
+    on(lab, "N-CREATE-RQ", edit, of=FILM_BOX)
+    one_film(lab)

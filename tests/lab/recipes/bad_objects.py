@@ -85,6 +85,12 @@ def bad_time(lab: Lab) -> None:
     one_image(lab, lambda ds: ds.put("StudyTime", "14:56:40"))
 
 
+@bad("vxvue", "STD-DS-031", "VX-STO-DX-078")
+def bad_acquisition_time(lab: Lab) -> None:
+    """Acquisition Time is 25:61."""
+    one_image(lab, lambda ds: ds.put("AcquisitionTime", "25:61"))
+
+
 @bad("vxvue", "STD-DS-023", "VX-STO-DX-039")
 def bad_date(lab: Lab) -> None:
     """Series Date is the 99th of a 13th month."""
