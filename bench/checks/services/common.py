@@ -76,6 +76,12 @@ def whole(association: Association) -> bool:
 _OPEN: Final = frozenset({"pdu-open", "message-open", "left-out"})
 
 
+def recorded(case: Case, *abstract: str) -> bool:
+    """Tell whether the SUT's associations for a service were recorded from begin to end, without gaps."""
+    mine = (a for a in case.outgoing if a.request is None or not a.contexts or proposes(a, *abstract))
+    return all(whole(a) and a.end != "open" for a in mine)
+
+
 def readable(message: Message) -> bool:
     """Tell whether the data set of a message was read to its end, so that an absent element is absent."""
     return message.complete and message.dataset is not None and message.dataset.broken_at is None

@@ -25,6 +25,7 @@ from bench.checks.services.common import (
     declares,
     failed_attempt,
     readable,
+    recorded,
     status_text,
     tag,
     uid,
@@ -212,6 +213,8 @@ def _stray(case: Case, exchange: Exchange, found: dict[tuple[str, str], Step]) -
     request = exchange.request
     if not request.sop_instance:
         return Stray(exchange, "unknown", "the N-SET names no instance")
+    if not recorded(case, MPPS):
+        return Stray(exchange, "unknown", "the associations for MPPS are not wholly in the capture")
     studies = _studies_of_series(case)
     data = request.dataset
     series = (

@@ -20,11 +20,15 @@ from bench.checks.services.commitment import Report, Request, answered, is_commi
 from bench.checks.services.common import (
     COMMITMENT,
     COMMITMENT_INSTANCE,
+    DOSE_REPORT,
+    DX_IMAGE,
     complain,
     idle_associations,
     opening,
     peer,
     proposes,
+    readable,
+    recorded,
     release_finding,
     status_text,
     tag,
@@ -294,7 +298,7 @@ def exactly_the_sent(case: Case) -> Iterator[Finding]:
     everything = {i for r in requests(case) for _, i in r.names}
     for request in requests(case):
         named = list(dict.fromkeys(i for _, i in request.names if i))
-        if not named:
+        if not named or not readable(request.message):
             continue
         at = case.at(request.message, tag("ReferencedSOPSequence"))
         sent = archive(case, request)
@@ -313,7 +317,8 @@ def exactly_the_sent(case: Case) -> Iterator[Finding]:
             else:
                 yield inconclusive("VX-SC-009", "the C-STOREs of what is named are not in the capture", at)
             continue
-        gaps = any(not whole(case.association(s.message)) for s in sent)
+        stored_classes = {s.sop_class for s in case.objects} | {DX_IMAGE, DOSE_REPORT}
+        gaps = not recorded(case, COMMITMENT, *stored_classes)
         studies = {uid(before[i].dataset, "StudyInstanceUID") for i in known} - {""}
         missing = [
             s
@@ -322,7 +327,9 @@ def exactly_the_sent(case: Case) -> Iterator[Finding]:
         ]
         sent_at_all = {s.sop_instance: s for s in sent}
         foreign = [i for i in named if i not in before and i not in took]
-        if missing:
+        if missing and gaps:
+            yield inconclusive("VX-SC-009", "what was asked for is not wholly in the capture", at)
+        elif missing:
             text = f"{missing[0].sop_instance} of the study was stored there and is not named"
             if len(missing) > 1:
                 text += f" ({len(missing)} instances)"

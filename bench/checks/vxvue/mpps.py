@@ -23,6 +23,7 @@ from bench.checks.services.common import (
     opening,
     peer,
     readable,
+    recorded,
     release_finding,
     tag,
     uid,
@@ -154,6 +155,8 @@ def completion(case: Case) -> Iterator[Finding]:
 def _never_ended(case: Case, all_steps: list[Step]) -> Iterator[Finding]:
     """A step whose study went to commitment is over; its N-SET must have been tried (VX-SC-008)."""
     last = case.capture.last_time or 0.0
+    if not recorded(case, MPPS):
+        return
     for step in all_steps:
         created = step.created
         if created is None or not created.succeeded or step.sets or not step.study:
