@@ -207,3 +207,20 @@ def test_a_code_sequence_item_in_a_view(  # a modifier below a code is judged as
     image.ViewCodeSequence[0].ViewModifierCodeSequence = Sequence([Dataset()])
     found = failures(judge(image))
     assert set(found) == {"STD-IOD-001"}
+
+
+def test_what_the_worklist_gave_is_not_held_against_the_copy() -> None:
+    item = Dataset()
+    item.PatientSex, item.PatientBirthDate = "X", "20270101"
+    bare = Dataset()
+    bare.CodeValue, bare.CodingSchemeDesignator = "PA1", "99X"
+    item.RequestedProcedureCodeSequence = Sequence([bare])
+    image = dx()
+    image.PatientSex, image.PatientBirthDate = "X", "20270101"
+    image.ProcedureCodeSequence = Sequence([bare])
+    scene = Scene()
+    scene.worklist(item)
+    scene.store(image)
+    case = scene.case()
+    assert failures(finding for each in every_check() for finding in each(case)) == {}
+    assert set(failures(judge(image))) == {"STD-IOD-001", "STD-IOD-006", "STD-IOD-030"}

@@ -14,7 +14,7 @@ from bench.checks.finding import Check, Finding
 from bench.journal import Event
 from bench.verdict import Verdict
 from tests.unit.judged_exam import Exam, asked, ended, order
-from tests.unit.judged_objects import DX, STEP, STUDY, dx
+from tests.unit.judged_objects import DX, STEP, STUDY, dose_report, dx, event
 from tests.unit.judged_scene import Scene, failures
 
 MODULES = (commitment, copies, dose, identity, steps, truth)
@@ -382,3 +382,45 @@ def test_a_second_step_of_a_study_is_told_apart_by_reference() -> None:
     exam.scene.end(uid, ended("2.25.3003"))
     exam.scene.commit(asked((DX, "2.25.3003")))
     assert failures(judge(exam.scene)) == {}
+
+
+def test_a_step_that_could_not_be_created_in_time_is_no_fault() -> None:
+    exam = Exam()
+    exam.order_of_work = ("worklist",)
+    exam.play()
+    exam.scene.begin(STEP, exam.begun, status=0x0110)
+    exam.order_of_work = ("images", "begin", "report", "end", "commit")
+    findings = judge(exam.play())
+    assert failures(findings) == {}
+
+
+def test_what_the_worklist_gave_wrongly_is_not_the_modalitys_fault() -> None:
+    exam = Exam()
+    exam.order.AccessionNumber = "12345678901234567890"
+    for part in (scheduled(exam), *exam.images, exam.report):
+        part.AccessionNumber = "1234567890123456"
+    assert failures(judge(exam.play())) == {}
+
+
+def test_without_a_step_every_earlier_version_of_an_order_counts() -> None:
+    scene = Scene("mx1")
+    scene.worklist(order())
+    newer = order()
+    newer.PatientName = "Roe^Jane"
+    scene.worklist(newer)
+    scene.store(dx())
+    assert failures(judge(scene)) == {}
+
+
+def test_a_study_may_have_two_reports() -> None:
+    exam = Exam()
+    exam.report = dose_report(event("2.25.3001", "2.25.6001"), images=("2.25.3001",))
+    exam.order_of_work = ("worklist", "begin")
+    exam.play()
+    second = dose_report(event("2.25.3002", "2.25.6002"), instance="2.25.4002", images=("2.25.3002",))
+    scene = exam.scene
+    scene.store(exam.images[0])
+    scene.store(exam.report)
+    scene.store(exam.images[1])
+    scene.store(second)
+    assert failures(judge(scene)) == {}

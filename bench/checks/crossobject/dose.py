@@ -57,6 +57,7 @@ class Pair:
 def dose_report(case: Case) -> Iterator[Finding]:
     """Every dose report."""
     tale = story(case)
+    covered = _covered(tale)
     images: dict[str, list[Made]] = defaultdict(list)
     for made in tale.images():
         images[made.dataset.text("StudyInstanceUID") or ""].append(made)
@@ -65,11 +66,21 @@ def dose_report(case: Case) -> Iterator[Finding]:
         events = root.all("113706")
         own = images.get(made.dataset.text("StudyInstanceUID") or "", [])
         pairs = list(_pairs(tale, made, events, own))
-        yield from _references(case, tale, made, events, own, pairs)
+        yield from _references(case, tale, made, events, own, pairs, covered)
         for pair in pairs:
             yield from _event_uid(case, pair)
             yield from _numbers(case, pair)
         yield from _step(case, tale, made)
+
+
+def _covered(tale: Story) -> set[str]:
+    """Images that some report names: a study may have several reports."""
+    return {
+        uid
+        for made in tale.reports()
+        for event in tree(made.dataset).all("113706")
+        for _, uid in _images_of(event)
+    }
 
 
 def _at(case: Case, made: Made, node: Node, keyword: str = "ConceptNameCodeSequence") -> Evidence:
@@ -101,11 +112,21 @@ def _pairs(tale: Story, report: Made, events: list[Node], own: list[Made]) -> It
 
 
 def _references(
-    case: Case, tale: Story, report: Made, events: list[Node], own: list[Made], pairs: list[Pair]
+    case: Case,
+    tale: Story,
+    report: Made,
+    events: list[Node],
+    own: list[Made],
+    pairs: list[Pair],
+    covered: set[str],
 ) -> Iterator[Finding]:
     paired = {id(pair.image) for pair in pairs}
     uncovered = [
-        made for made in own if id(made) not in paired and made.message.first_time < report.message.first_time
+        made
+        for made in own
+        if id(made) not in paired
+        and made.uid not in covered
+        and made.message.first_time < report.message.first_time
     ]
     dangling = 0
     by_uid = {id(pair.event) for pair in pairs}

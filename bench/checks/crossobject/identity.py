@@ -71,7 +71,11 @@ def differences(one: Stored, other: Stored) -> Iterator[str]:
 def _values(dataset: DataSet, recoded: bool) -> Iterator[tuple[str, object]]:
     for path, owner, element in dataset.walk():
         keyword = element.keyword
-        if element.tag & 0xFFFF == 0 or (recoded and keyword in OF_SYNTAX) or keyword == "PixelData":
+        if element.tag & 0xFFFF == 0 or keyword == "PixelData":
+            continue
+        if recoded and (
+            keyword in OF_SYNTAX or not keyword or element.vr in ("OB", "OW", "UN", "OF", "OD", "OL")
+        ):
             continue
         yield "/".join(map(str, (*path, keyword or element.tag_text))), _value(owner, element)
 

@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Final
 from bench.checks.crossobject.copies import PATIENT, ledger
 from bench.checks.crossobject.story import MPPS, Made, Step, Story, story
 from bench.checks.crossobject.text import codes, same, value
-from bench.checks.finding import Finding, check, deviates, failed, inconclusive, passed, remark
+from bench.checks.finding import (
+    Finding,
+    check,
+    deviates,
+    failed,
+    inconclusive,
+    not_applicable,
+    passed,
+    remark,
+)
 from bench.checks.iod.declared import Declared
 from bench.checks.iod.tables import iod, label, tag_text
 from bench.checks.iod.times import moment
@@ -51,7 +60,10 @@ def order_of_work(case: Case) -> Iterator[Finding]:
         if named is None or named.created is None:
             continue
         where = (case.at(named.created), case.at(made.message))
-        if named.began > made.message.first_time:
+        if named.began > made.message.first_time and _unreachable(case, made.message.first_time):
+            reason = "the step could not be created before: its peer refused, failed or did not answer"
+            yield not_applicable("STD-X-002", reason, *where)
+        elif named.began > made.message.first_time:
             yield failed(
                 "STD-X-002", f"image {made.uid} was sent before its step {named.uid} was created", *where
             )
@@ -70,6 +82,23 @@ def order_of_work(case: Case) -> Iterator[Finding]:
                     case.at(made.message),
                     case.at(final),
                 )
+
+
+def _unreachable(case: Case, before: float) -> bool:
+    """Whether an attempt to reach the peer of the steps had failed before a moment (ruling B3)."""
+    for association in case.outgoing:
+        asks = any(context.abstract == MPPS for context in association.contexts.values())
+        if asks and association.first_time < before:
+            taken = any(c.abstract == MPPS and c.accepted for c in association.contexts.values())
+            if not association.accepted or not taken or association.end not in ("released", "open"):
+                return True
+    for request in case.requests("N-CREATE-RQ"):
+        if request.first_time < before and not case.exchange(request).succeeded:
+            return True
+    return any(
+        stream.what in ("refused", "unanswered", "empty") and stream.first_time < before
+        for stream in case.capture.streams
+    )
 
 
 @check("STD-X-030", "STD-X-031", "STD-X-032", "STD-X-036", "STD-X-038")

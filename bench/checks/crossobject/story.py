@@ -7,7 +7,7 @@ Rules of this file:
 * A step belongs to an object by the reference in the object; else by Performed Procedure Step ID; else because it is the only
   step of the study that was begun before.
 * An item may be answered several times: what an exam is compared with is the latest version before it began, and what
-  came until it was sent.
+  came until it was sent; without a step nobody knows when it began, and every version until then counts.
 """
 
 from __future__ import annotations
@@ -273,7 +273,7 @@ def _item_of(made: Made, indexed: Indexed) -> None:
         if (dataset.text("StudyInstanceUID") or "") not in indexed[0]:
             return  # the step says that it was not scheduled
     accession, patient = dataset.text("AccessionNumber") or "", dataset.text("PatientID") or ""
-    began = made.step.began if made.step is not None and made.step.created is not None else sent
+    began = made.step.began if made.step is not None and made.step.created is not None else float("-inf")
     made.versions = versions(
         find_items(dataset.text("StudyInstanceUID") or "", step_id, accession, patient, indexed),
         began,

@@ -12,6 +12,8 @@ from __future__ import annotations
 import unicodedata
 from typing import TYPE_CHECKING, Final
 
+from bench.scenario.dictionary import elements
+
 if TYPE_CHECKING:
     from bench.witness.dataset import DataSet
 
@@ -71,7 +73,19 @@ def same(keyword: str, one: str, other: str) -> bool:
         return same_time(one, other)
     if keyword.endswith("Date"):
         return plain(one).replace(".", "") == plain(other).replace(".", "")
-    return plain(one) == plain(other)
+    one, other = plain(one), plain(other)
+    return one == other or _cut(keyword, one, other)
+
+
+_LONGEST: Final = {"SH": 16, "CS": 16, "LO": 64}
+
+
+def _cut(keyword: str, one: str, other: str) -> bool:
+    """Whether one is the other, cut to what its VR can hold: the longer one was illegal where it came from."""
+    entry = elements().get(keyword)
+    most = _LONGEST.get(entry.vr, 0) if entry is not None else 0
+    short, long = sorted((one, other), key=len)
+    return bool(most) and len(long) > most and short == long[:most].strip()
 
 
 def same_time(one: str, other: str) -> bool:

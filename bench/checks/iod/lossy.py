@@ -67,8 +67,8 @@ def judge(subject: Subject) -> Iterator[Finding]:
     faults = []
     if not ratios:
         faults.append(f"{label('LossyImageCompressionRatio')} is missing")
-    elif any((value or 0) < 1 for value in dataset.numbers("LossyImageCompressionRatio")):
-        faults.append(f"{label('LossyImageCompressionRatio')} is {ratios[0]}; a ratio is above 1")
+    elif any((value or 0) <= 0 for value in dataset.numbers("LossyImageCompressionRatio")):
+        faults.append(f"{label('LossyImageCompressionRatio')} is {ratios[0]}; a ratio is above 0")
     if not methods:
         faults.append(f"{label('LossyImageCompressionMethod')} is missing")
     elif syntax in METHODS and METHODS[syntax] not in methods:

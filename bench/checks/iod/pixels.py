@@ -330,7 +330,7 @@ def _fragments(
         yield failed(FRAMES, f"Number of Frames is {frames}, Pixel Data has only {there} fragment(s)", *where)
     elif table is not None and table != frames:
         yield failed(FRAMES, f"Number of Frames is {frames}, the offset table names {table}", *where)
-    elif jpeg and pixels.eoi and pixels.eoi != frames:
+    elif table is None and jpeg and pixels.eoi and pixels.eoi != frames:
         yield failed(
             FRAMES, f"Number of Frames is {frames}, Pixel Data holds {pixels.eoi} JPEG streams", *where
         )

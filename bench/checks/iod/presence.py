@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from bench.checks.finding import Finding, check, deviates, failed, inconclusive, passed
+from bench.checks.iod.borrowed import borrowed
 from bench.checks.iod.predicates import predicate
 from bench.checks.iod.subjects import Subject, subjects, unreadable
 from bench.checks.iod.tables import Attribute, label, tag_text
@@ -172,6 +173,8 @@ def _lack(
 
 def _code(subject: Subject, item: DataSet, path: tuple[str, ...], seen: set[str]) -> Iterator[Finding]:
     seen.add(TYPE_1)
+    if item.text("CodeValue") and item.text("CodeValue") in borrowed(subject.case).bare_codes:
+        return  # copied as the worklist gave it
     values = ("CodeValue", "LongCodeValue", "URNCodeValue")
     if not any(item.state(keyword) == "value" for keyword in values):
         yield _lack(

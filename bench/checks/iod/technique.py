@@ -24,7 +24,7 @@ UNITS: Final = "STD-IOD-033"
 AGREES: Final = "STD-IOD-034"
 
 PLAUSIBLE: Final = {
-    "KVP": (5.0, 500.0, "kV"),
+    "KVP": (0.0, 500.0, "kV"),
     "XRayTubeCurrent": (0.0, 3000.0, "mA"),
     "XRayTubeCurrentInuA": (0.0, 3_000_000.0, "uA"),
     "XRayTubeCurrentInmA": (0.0, 3000.0, "mA"),

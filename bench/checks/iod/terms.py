@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from bench.checks.finding import Finding, check, deviates, failed, passed
+from bench.checks.iod.borrowed import borrowed
 from bench.checks.iod.predicates import ANIMAL
 from bench.checks.iod.subjects import Subject, subjects
 from bench.checks.iod.tables import defined, enumerated, label
@@ -48,7 +49,7 @@ def terms(case: Case) -> Iterator[Finding]:
         for path, owner, keyword, values in _listed(subject):
             allowed = enumerated(subject.sop_class)[".".join(path)]
             for value in values:
-                if _plain(value) in allowed:
+                if _plain(value) in allowed or borrowed(case).has(keyword, value):
                     continue
                 wrong.add(ENUMERATED)
                 reason = f"{label(*path)} is {value!r}; the standard has only {', '.join(allowed)}"

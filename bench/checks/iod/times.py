@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from bench.checks.finding import Finding, check, failed, passed, remark
+from bench.checks.iod.borrowed import borrowed
 from bench.checks.iod.subjects import Subject, subjects
 from bench.checks.iod.tables import label
 
@@ -97,7 +98,15 @@ def birth(subject: Subject) -> Iterator[Finding]:
     if born is None or study is None:
         return
     where = subject.at("PatientBirthDate", "StudyDate")
-    if born.date > study.date:
+    if borrowed(subject.case).has("PatientBirthDate", dataset.text("PatientBirthDate") or ""):
+        given = " as the worklist gave it"
+    else:
+        given = ""
+    if born.date > study.date and given:
+        yield remark(
+            ORDER, f"{label('PatientBirthDate')} {born.date} is after {label('StudyDate')}{given}", *where
+        )
+    elif born.date > study.date:
         reason = f"{label('PatientBirthDate')} {born.date} is after {label('StudyDate')} {study.date}"
         yield failed(ORDER, reason, *where)
     elif int(study.date[:4]) - int(born.date[:4]) > ELDEST:

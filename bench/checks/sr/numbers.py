@@ -35,7 +35,7 @@ FACTORS: Final = {
 }  # fmt: skip
 """Units of the templates (and the one that statements print for areas) -> the base of their kind (Gy.m2, Gy, kV, mA, ms, uA.s)."""
 PLAUSIBLE: Final = {
-    "113733": (5.0, 500.0, "kilovolts"),
+    "113733": (0.0, 500.0, "kilovolts"),
     "113734": (0.0, 3000.0, "milliampere"),
     "113824": (0.0, 600_000.0, "milliseconds"),
     "113736": (0.0, 1e8, "microampere seconds"),
@@ -199,6 +199,8 @@ def _times(report: Report, events: list[Node]) -> Iterator[Finding]:
     for event in events:
         node = event.child("111526")
         text = (node.dataset.text("DateTime") or "") if node is not None else ""
+        if re.search(r"[+-]\d{4}$", text):
+            continue  # another time zone than the report's, perhaps
         began = moment_of(text[:8], re.split(r"[+-]", text[8:])[0])
         if node is None or began is None:
             continue
