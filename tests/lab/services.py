@@ -18,7 +18,7 @@ from bench.journal import Event
 from bench.statements import load
 from bench.verdict import Verdict, combine
 from bench.witness import read
-from tests.lab.conversation import Lab
+from tests.lab.conversation import START, Lab
 
 SERVICES: Final = tuple(
     f"bench.checks.services.{name}"
@@ -93,3 +93,12 @@ def judged(
 def failures(verdicts: Mapping[str, Verdict]) -> set[str]:
     """The ids that FAIL."""
     return {id for id, verdict in verdicts.items() if verdict is Verdict.FAIL}
+
+
+def journal(*told: tuple[float, str, dict[str, Any]], end: float = 3600.0) -> tuple[Event, ...]:
+    """Events at seconds after the laboratory's start."""
+    rows = [(0.0, "clock.pair", {"mono": 0, "real": int(START * 1e9)}), *told]
+    rows.append((0.0, "modality.state", {"what": "console", "state": "ready"}))
+    rows.sort(key=lambda row: row[0])
+    rows.append((end, "cell.end", {}))
+    return tuple(Event(n, int(t * 1e9), "x", n, kind, data) for n, (t, kind, data) in enumerate(rows, 1))

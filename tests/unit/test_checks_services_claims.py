@@ -9,24 +9,14 @@ from typing import Any, Final
 
 import pytest
 
-from bench.journal import Event
 from bench.verdict import Verdict
-from tests.lab.conversation import START, Lab
+from tests.lab.conversation import Lab
 from tests.lab.products.vxvue import PACS, PRINT, RIS, STUDY_ROOT, WORKLIST, VXvue
 from tests.lab.products.vxvue_objects import DX, SR
 from tests.lab.recipes.defects import OTHER, exam
-from tests.lab.services import judged
+from tests.lab.services import journal, judged
 
 SHOT: Final = replace(OTHER, number=1, view="PA")
-
-
-def journal(*told: tuple[float, str, dict[str, Any]], end: float = 3600.0) -> tuple[Event, ...]:
-    """Events at seconds after the laboratory's start."""
-    rows = [(0.0, "clock.pair", {"mono": 0, "real": int(START * 1e9)}), *told]
-    rows.append((0.0, "modality.state", {"what": "console", "state": "ready"}))
-    rows.sort(key=lambda row: row[0])
-    rows.append((end, "cell.end", {}))
-    return tuple(Event(n, int(t * 1e9), "x", n, kind, data) for n, (t, kind, data) in enumerate(rows, 1))
 
 
 @pytest.mark.parametrize(
