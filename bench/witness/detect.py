@@ -15,6 +15,8 @@ ASSOCIATE_LONGEST: Final = 1 << 20
 """Bytes of an A-ASSOCIATE PDU that is believed."""
 DATA_LONGEST: Final = 1 << 20
 """Bytes of a P-DATA-TF PDU that is recognised after a gap."""
+PDVS: Final = 1000
+"""Presentation data values that are compared with their PDU before it is believed."""
 SHORT: Final = {3: 4, 5: 4, 6: 4, 7: 4}
 """PDU types of fixed length (PS3.8 9.3.4, 9.3.6 to 9.3.8)."""
 _FIRST_ITEMS: Final = frozenset((0x10, 0x20, 0x21, 0x50))
@@ -112,7 +114,9 @@ def _verify(data: bytes, position: int, size: int, *, ended: bool, known: bool) 
         return looks_like_request(data[position : position + 80])
     inner = position + 6
     first = True
-    while inner + 6 <= min(after, size):
+    for _ in range(PDVS):
+        if inner + 6 > min(after, size):
+            break
         (pdv,) = struct.unpack_from(">I", data, inner)
         context, control = data[inner + 4], data[inner + 5]
         if pdv < 2 or inner + 4 + pdv > after or not context & 1 or control > 3:
@@ -121,6 +125,8 @@ def _verify(data: bytes, position: int, size: int, *, ended: bool, known: bool) 
             return True
         first = False
         inner += 4 + pdv
+    else:
+        return known
     if after + 6 > size:
         if ended or size - position > 2 * DATA_LONGEST:
             return bool(known and inner == after == size)

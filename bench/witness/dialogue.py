@@ -40,6 +40,11 @@ if TYPE_CHECKING:
     from bench.witness.tcp import Facts, Flow
 
 KNOWN_PORTS: Final = frozenset((104, 2761, 2762, 11112))
+EXACT: Final = 1 << 16
+"""Fragments of a data set whose places are kept exactly; those behind them only to within ``COARSE`` bytes."""
+COARSE: Final = 4096
+PDUS: Final = 10_000
+"""PDUs (without P-DATA-TF) of one association that are kept; a usual one has four."""
 EXPLICIT_LE: Final = "1.2.840.10008.1.2.1"
 EXPLICIT_BE: Final = "1.2.840.10008.1.2.2"
 _PDV: Final = struct.Struct(">IBB")
@@ -110,6 +115,7 @@ class Building:
         self.request: Pdu | None = None
         self.answer: Pdu | None = None
         self.pdus: list[Pdu] = []
+        self.left_out = 0
         self.contexts: dict[int, Context] = {}
         self.messages: dict[int, Message] = {}
         self.problems: list[Problem] = []
@@ -335,7 +341,10 @@ class Dialogue:
             code = "pdu-after-end" if current.end is not None and kind != 1 else "pdu-unexpected"
             self._problem(code, why, stream, position=position, offset=0, pdu=pdu.index)
         current.count += 1
-        current.pdus.append(pdu)
+        if len(current.pdus) < PDUS:
+            current.pdus.append(pdu)
+        else:
+            current.left_out += 1
         self._advance(current, stream, kind, pdu)
 
     def _blind(self) -> bool:
@@ -527,8 +536,10 @@ class Dialogue:
                 reader = incoming.reader
                 if reader is None:
                     reader = self._reader(stream, incoming, data)
-                incoming.offsets.append(incoming.length)
-                incoming.positions.append(position)
+                offsets, positions = incoming.offsets, incoming.positions
+                if len(offsets) < EXACT or position - positions[-1] - incoming.length + offsets[-1] > COARSE:
+                    offsets.append(incoming.length)
+                    positions.append(position)
                 try:
                     reader.feed(data)
                 except Exception as error:  # the witness's own fault, and it must say so
@@ -826,6 +837,8 @@ class Dialogue:
         for code, count in current.counts.items():
             if count > PER_CODE:
                 problems.append(Problem("left-out", f"{count - PER_CODE} more of {code}", None))
+        if current.left_out:
+            problems.append(Problem("left-out", f"{current.left_out} more PDUs", None))
         if tcp.mid_stream and current.request is None:
             problems.append(
                 Problem("mid-stream", "the association began before the capture", flow.first_frame)
@@ -870,7 +883,8 @@ class Dialogue:
             ended_by=ended_by,
             whole=current.request is not None
             and not tcp.one_direction
-            and not any(s.gap_count for s in self.streams),
+            and not any(stream.gap_count for stream in self.streams)
+            and not any(half.absent for half in flow.halves),
             titles=current.request.raw[10:42] if current.request else current.titles,
             data_pdus={current.sides[0]: current.data_pdus[0], current.sides[1]: current.data_pdus[1]},
         )

@@ -1,8 +1,10 @@
 """Large captures of a VXvue that stores images, for the benchmarks of witness and judge.
 
-One exam (worklist, MPPS, as many 3072 x 3072 images as are wanted, MPPS final) in 16 KB PDUs and segments of 1460 bytes,
-every second segment acknowledged; an association per image.  What is said comes from ``tests.lab``; frames are written
+Exams (worklist, MPPS, one image of 3072 x 3072, MPPS final) in 16 KB PDUs and segments of 1460 bytes, every second
+segment acknowledged.  What is said comes from ``tests.lab``; frames are written
 here without checksums and one connection after the other, so that 800 MB need little memory.
+
+``python tests/benchmarks/storecapture.py FILE MEGABYTES ECHOES``.
 """
 
 from __future__ import annotations
@@ -49,30 +51,26 @@ def write(path: Path, megabytes: int, *, echoes: int = 0) -> int:
                 _flush(lab, file)
             return file.tell()
         images = max(1, round(megabytes * 1e6 / (ROWS * ROWS * 2 * 1.075)))
-        exposures = tuple(Exposure(number=n + 1, rows=1, columns=1, bits=BITS) for n in range(images))
-        exam = Exam(exposures=exposures)
         shown = [pixels(1), pixels(2)]
 
         def enlarge(out: Outgoing) -> None:
             if isinstance(out.dataset, DataSet) and out.name == "C-STORE-RQ":
                 data = shown[len(lab.conversations) % 2]
                 words = np.frombuffer(data, "<u2")
-                out.dataset.put("PixelData", data)
+                out.dataset.put("PixelData", data, vr="OW")
                 out.dataset.put("Rows", ROWS)
                 out.dataset.put("Columns", ROWS)
                 out.dataset.put("SmallestImagePixelValue", int(words.min()))
                 out.dataset.put("LargestImagePixelValue", int(words.max()))
 
         lab.edit(enlarge)
-        product.worklist(peer, [exam])
-        product.begin(peer, exam)
-        _flush(lab, file)
-        for exposure in exposures:
-            one = Exam(exposures=(exposure,), start=exam.start)
-            product.store(peer, one)
+        for number in range(1, images + 1):
+            exam = Exam(number=number, exposures=(Exposure(rows=1, columns=1, bits=BITS),))
+            product.worklist(peer, [exam])
+            product.begin(peer, exam)
+            product.store(peer, exam)
+            product.end(peer, exam)
             _flush(lab, file)
-        product.end(peer, exam)
-        _flush(lab, file)
         return file.tell()
 
 
@@ -106,3 +104,7 @@ def _frame(s: network.Segment, ethernet: bytes, ends: bytes) -> bytes:
             s.data,
         )
     )
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]), int(sys.argv[2]), echoes=int(sys.argv[3]))
