@@ -130,7 +130,7 @@ def choose(
     if who is not None:
         return _named(capture, statement, who.strip())
     addresses = frozenset(str(address).lower() for address in config.get("address", ()))
-    if addresses and any(addresses & _ends(a) for a in capture.associations):
+    if addresses and (not capture.associations or any(addresses & _ends(a) for a in capture.associations)):
         titles = _titles_of(capture, addresses) | frozenset(config.get("ae_titles", ()))
         if not any(a.requestor.address == a.acceptor.address for a in capture.associations):
             return Sut(addresses, titles, f"{config.source} names the address {', '.join(sorted(addresses))}")

@@ -131,6 +131,10 @@ control: somewhere
 def test_every_key_is_documented() -> None:
     """docs/judge.md lists each key with the words of its declaration."""
     page = (ROOT / "docs" / "judge.md").read_text(encoding="utf-8")
+    example = next(part for part in page.split("```") if part.startswith("yaml\nae_title")).removeprefix(
+        "yaml\n"
+    )
+    assert load_config_text(example, "docs", load("vxvue")).get("commitment.ae_title") == "PACS"
     for field in CONFIG.fields:
         assert f"| `{field.name}` | {field.doc} |" in page, field.name
     assert config_schema()["anyOf"][0]["additionalProperties"] is False

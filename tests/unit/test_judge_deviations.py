@@ -124,6 +124,16 @@ def test_the_committed_deviations_can_be_read() -> None:
         assert deviation.expected.verdict is not Verdict.FAIL or deviation.expected.erratum
 
 
+def test_the_example_of_the_docs_can_be_read() -> None:
+    """What a person copies from docs/judge.md works."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "judge.md").read_text(encoding="utf-8")
+    example = next(part for part in page.split("```") if part.startswith("yaml\n- id:")).removeprefix(
+        "yaml\n"
+    )
+    vxvue = load("vxvue")
+    assert len(load_deviations_text(example, "docs", known_ids(vxvue), vxvue.errata)) == 2
+
+
 def test_no_path_comes_of_a_name(tmp_path: Path) -> None:
     """A statement's name is part of a file name only when it is a plain word."""
     assert default_file("../statements/vxvue") is None
