@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-from bench.checks.crossobject.story import COMMITMENT
+from bench.checks.crossobject.story import COMMITMENT, recorded
 from bench.checks.finding import Finding, check, failed, inconclusive, passed
 from bench.checks.iod.tables import label
 
@@ -88,7 +88,7 @@ def _one(
     wrong = False
     for klass, uid in named:
         if uid in taken:
-            if klass and klass != taken[uid].sop_class:
+            if klass and taken[uid].sop_class and klass != taken[uid].sop_class:
                 yield failed(
                     "STD-X-052",
                     f"{uid} is named with SOP Class {klass}; it was stored as {taken[uid].sop_class}",
@@ -100,13 +100,13 @@ def _one(
         wrong = True
         if uid in tried and tried[uid].exchange.final is not None:
             yield failed("STD-X-050", f"commitment is asked for {uid}, which the archive had refused", where)
-        elif uid in elsewhere and uid not in tried:
+        elif uid in elsewhere and uid not in tried and recorded(case):
             yield failed(
                 "STD-X-050",
                 f"commitment is asked for {uid}, which was not stored at this archive before",
                 where,
             )
-        elif known and uid not in tried and _seen_from_the_start(case):
+        elif known and uid not in tried and recorded(case):
             yield failed("STD-X-050", f"commitment is asked for {uid}, which was never stored", where)
         else:
             yield inconclusive(
@@ -135,7 +135,3 @@ def _one(
     if known and not left:
         yield passed("STD-X-051", "commitment is asked for all that was stored", where)
 
-
-def _seen_from_the_start(case: Case) -> bool:
-    """Whether no association of storage was caught in its middle."""
-    return all(a.whole for a in case.outgoing)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from bench.checks.crossobject.copies import PATIENT, ledger
-from bench.checks.crossobject.story import MPPS, Made, Step, Story, story
+from bench.checks.crossobject.story import MPPS, Made, Step, Story, recorded, story
 from bench.checks.crossobject.text import codes, same, value
 from bench.checks.finding import (
     Finding,
@@ -290,6 +290,8 @@ def steps_name_their_images(case: Case) -> Iterator[Finding]:
 
 def _lost(case: Case) -> bool:
     """Whether anything of storage was refused, cut off, or not captured: then an image may still be on its way."""
+    if not recorded(case):
+        return True
     storage = [
         a
         for a in case.outgoing

@@ -132,12 +132,12 @@ class Made:
     @property
     def uid(self) -> str:
         """SOP Instance UID."""
-        return self.stored[0].sop_instance
+        return self.stored[0].sop_instance or self.dataset.text("SOPInstanceUID") or ""
 
     @property
     def sop_class(self) -> str:
         """SOP Class UID."""
-        return self.stored[0].sop_class
+        return self.stored[0].sop_class or self.dataset.text("SOPClassUID") or ""
 
     @property
     def is_report(self) -> bool:
@@ -171,6 +171,11 @@ class Story:
         return (made for made in self.objects if made.is_report)
 
 
+def recorded(case: Case) -> bool:
+    """Whether all that the SUT asked for was captured from beginning to end: only then does an absence prove something."""
+    return all(a.whole and a.end != "open" for a in case.outgoing)
+
+
 def story(case: Case) -> Story:
     """Return the story of a case, made once."""
     return case.once(_story)
@@ -202,12 +207,12 @@ def _story(case: Case) -> Story:
         dataset = stored.dataset
         if dataset is None or not stored.message.complete or dataset.broken_at is not None:
             continue
-        made = found.by_uid.get(stored.sop_instance)
-        if made is not None:
-            made.stored.append(stored)
-            continue
         made = Made([stored], dataset)
-        found.by_uid[stored.sop_instance] = made
+        known = found.by_uid.get(made.uid)
+        if known is not None:
+            known.stored.append(stored)
+            continue
+        found.by_uid[made.uid] = made
         found.objects.append(made)
     _link(found)
     return found

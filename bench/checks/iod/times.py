@@ -65,6 +65,8 @@ def moment_of(date: str, time: str) -> Moment | None:
     if not found or real_date(date) is None:
         return None
     time = time.replace(":", "")
+    if any(part > most for part, most in zip((time[0:2], time[2:4], time[4:6]), ("23", "59", "60"), strict=True)):
+        time = ""
     return Moment("".join(found.groups()), time.replace(".", "") if _TIME.match(time) else "")
 
 
