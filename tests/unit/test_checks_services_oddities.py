@@ -79,6 +79,45 @@ def contexts_refused(lab: Lab) -> None:
         a.release()
 
 
+@odd(VX_STO_005="N/A", VX_MWL_005="N/A")
+def nothing_accepted_and_aborted(lab: Lab) -> None:
+    vx = VXvue(lab)
+    for peer, abstract in ((RIS, WORKLIST), (PACS, DX), (PRINTER, PRINT)):
+        a = vx.propose(peer, abstract)
+        a.accept(refuse={abstract: 3})
+        a.abort("requestor")
+
+
+@odd(VX_SC_003="INCONCLUSIVE", STD_SVC_409="INCONCLUSIVE")
+def report_crosses_the_release(lab: Lab) -> None:
+    from simulators.wire import ReleaseRequest, ReleaseResponse
+    from tests.lab.products.vxvue_objects import commitment_request
+
+    vx, today = VXvue(lab), _started(lab)
+    lab.wait(90)
+    vx.store(PACS, today)
+    a = vx.associate(PACS, COMMITMENT)
+    named = commitment_request("2.25.6", [(DX, today.image(SMALL))])
+    a.request("N-ACTION-RQ", named, sop_instance=COMMITMENT_INSTANCE, ActionTypeID=1)
+    a.respond(0)
+    a.pdu("requestor", ReleaseRequest())
+    a.request("N-EVENT-REPORT-RQ", named, sop_instance=COMMITMENT_INSTANCE, EventTypeID=1, side="acceptor")
+    a.pdu("acceptor", ReleaseResponse())
+    a.close("requestor")
+
+
+@odd(VX_SC_008="PASS", VX_SC_009="PASS")
+def two_archives_on_one_host(lab: Lab) -> None:
+    vx, today = VXvue(lab), _started(lab)
+    lab.wait(90)
+    vx.store(PACS, today)
+    other = vx.associate(replace(PACS, ae="MIRROR"), DX)
+    other.request("C-STORE-RQ", dx_image(today, SMALL), sop_instance=today.image(SMALL))
+    vx.commit(PACS, today, dose=False)
+    other.respond(0)
+    other.release()
+
+
 @odd(VX_STO_005="N/A")
 def archive_falls_silent(lab: Lab) -> None:
     vx, today = VXvue(lab), _started(lab)

@@ -112,6 +112,9 @@ def excused_report(case: Case, report: Report) -> str | None:
         return "the report cannot be read without doubt"
     if any(p.side not in (None, ours) for p in message.problems):
         return "the report breaks the protocol"
+    parting = next((p for p in association.pdus if p.side == ours and p.kind == "A-RELEASE-RQ"), None)
+    if parting is not None and parting.time < message.first_time and report.exchange.final is None:
+        return "the report crossed the product's A-RELEASE-RQ"
     gone = next((p for p in association.pdus if p.side != ours and p.kind == "A-ABORT"), None)
     if gone is not None and report.exchange.final is None:
         return "the peer aborted the association"

@@ -165,6 +165,8 @@ def ending(case: Case, association: Association, *, waits: bool = False) -> Endi
         return Ending("excused", f"the peer ended the association ({other.kind})", other)
     if abort is not None:
         excuse = peer_excuse(case, association, abort.time)
+        if association.contexts and not any(c.accepted for c in association.contexts.values()):
+            excuse = excuse or "the peer accepted no presentation context"
         if excuse:
             return Ending("excused", f"{excuse}; the association was aborted", abort)
         if not whole(association):

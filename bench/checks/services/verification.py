@@ -37,6 +37,8 @@ def echo_answered(case: Case) -> Iterator[Finding]:
             yield inconclusive("STD-SVC-002", "no answer to C-ECHO is in the capture", case.at(request))
         elif final.command.status == 0:
             yield passed("STD-SVC-002", "C-ECHO is answered with 0000H", case.at(final))
-        elif request.complete and request.command.message_id is not None:
+        elif (
+            request.sop_class == VERIFICATION and request.complete and request.command.message_id is not None
+        ):
             text = f"C-ECHO is answered with {status_text(final.command.status)}; 0000H is wanted"
             yield failed("STD-SVC-002", text, case.at(final))

@@ -218,13 +218,21 @@ def archive(case: Case, request: Request) -> tuple[Stored, ...] | None:
         for entry in case.config.get("storage") or ()
         if _commits(entry.get("commitment"), association)
     }
+    same = tuple(s for s, address in sent if address == host and _called(case, s) == association.called)
+    if same:
+        return same
     if host not in hosts and len(configured & hosts) == 1:
         (host,) = configured & hosts
     elif host not in hosts:
         if len(hosts) != 1:
             return None
         (host,) = hosts
-    return tuple(stored for stored, address in sent if address == host)
+    found = tuple(stored for stored, address in sent if address == host)
+    return found if len({_called(case, s) for s in found}) == 1 else None
+
+
+def _called(case: Case, stored: Stored) -> str:
+    return case.association(stored.message).called
 
 
 def _commits(entry: object, association: Association) -> bool:
