@@ -276,3 +276,24 @@ def test_a_capture_that_begins_in_the_middle_is_no_fault() -> None:
     a.respond()
     a.release()
     assert failing(lab) == set()
+
+
+def test_a_peer_s_answer_to_no_request_is_taken_for_what_it_was_meant_to_be() -> None:
+    lab = Lab()
+    a = _storage(lab)
+    for number in (1, 2):
+        a.request("C-STORE-RQ", **_image(number), MessageID=number)
+        a.respond(MessageIDBeingRespondedTo=77)
+    a.release()
+    assert failing(lab) == set()
+
+
+def test_a_peer_s_answer_that_cannot_be_read() -> None:
+    lab = Lab()
+    a = _storage(lab)
+    a.request("C-STORE-RQ", **_image(1))
+    a.request("C-STORE-RSP", side="acceptor", command=b"garbage!")
+    a.request("C-STORE-RQ", **_image(2))
+    a.respond()
+    a.release()
+    assert failing(lab) == set()

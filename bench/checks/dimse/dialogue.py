@@ -4,7 +4,8 @@ Rules of this file:
 
 * An operation is outstanding from its request to its final response.  Between the two sides the order is that of the
   recorder; a doubt speaks for the SUT.
-* A peer that stays silent is at fault itself: after :data:`SILENCE` seconds the SUT may go on.
+* A peer that stays silent is at fault itself: after :data:`SILENCE` seconds the SUT may go on.  So is a peer whose
+  answer names no request, or cannot be read: the SUT may have taken it for what it was meant to be.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def _turns(case: Case) -> tuple[Turn, ...]:
 
 def _turns_of(deal: Deal) -> Iterator[Turn]:
     association = deal.association
-    if association.tcp.one_direction or association.tcp.gaps:
+    if association.tcp.one_direction or association.tcp.gaps or deal.peer_broke:
         return
     final: dict[int, Message] = {}
     opened: dict[int, Message] = {}
@@ -68,6 +69,8 @@ def _turns_of(deal: Deal) -> Iterator[Turn]:
             opened[message.command.message_id or 0] = message
         elif message.sender == deal.peer and not message.command.is_request:
             asked = opened.get(message.command.responded_to or 0)
+            if asked is None or asked.number in final:
+                asked = next((m for m in opened.values() if m.number not in final), None)
             if asked is not None and not pending(message.command.status):
                 final.setdefault(asked.number, message)
     waiting: list[Message] = []
@@ -157,7 +160,7 @@ def responses(case: Case) -> Iterator[Finding]:
     """What the SUT answers, and that it answers."""
     for deal in deals(case).values():
         answers = _answers(deal)
-        for message in answers.strays:
+        for message in answers.strays if not deal.peer_broke else ():
             if readable(message) and message.command.responded_to is not None and deal.association.whole:
                 id = message.command.responded_to
                 reason = f"{message.name} to the Message ID {id}, for which nothing is outstanding"
@@ -217,8 +220,10 @@ def _answered(
         yield passed("STD-DIMSE-044", f"{request.name} is answered", at)
     elif (
         not request.complete
+        or not readable(request)
         or request.context_id not in deal.agreed
         or strays
+        or deal.peer_broke
         or not association.whole
         or association.end == "open"
     ):
@@ -293,7 +298,7 @@ def releases(case: Case) -> Iterator[Finding]:
         release = next(
             (p for p in association.pdus if p.side == deal.side and p.kind == "A-RELEASE-RQ"), None
         )
-        if release is None or association.tcp.one_direction or association.tcp.gaps:
+        if release is None or association.tcp.one_direction or association.tcp.gaps or deal.peer_broke:
             continue
         open_ = _open_at(deal, release)
         at = case.at(release, association=association)
@@ -329,6 +334,7 @@ def _open_at(deal: Deal, release: Pdu) -> _Open | None:
             if message.last_pdu > release.index and message.last_time > release.time:
                 continue
             asked = next((m for m in waiting if m.command.message_id == command.responded_to), None)
+            asked = asked or next(iter(waiting), None)
             if asked is None:
                 continue
             if pending(command.status):

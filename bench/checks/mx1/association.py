@@ -73,13 +73,15 @@ def services(case: Case) -> Iterator[Finding]:
             if association.accepted and answer is not None and message.first_pdu > answer.index:
                 if id != "MX-STO-010" or message.sop_class in _US:
                     yield passed(id, f"{message.name} over an accepted association", at)
+            elif deals(case)[association.number].peer_broke:
+                continue
             elif answer is None or message.first_time < answer.time:
                 yield failed(id, f"{message.name} before the association was accepted", at)
         if message.name == "C-FIND-RQ":
             for id in ("MX-GEN-003", "MX-MWL-009"):
                 if association.accepted:
                     yield passed(id, "the worklist is queried over an accepted association", at)
-                elif answer is None:
+                elif answer is None and not deals(case)[association.number].peer_broke:
                     yield failed(id, "C-FIND-RQ before the association was accepted", at)
     yield from _twice(case)
     yield from _idle(case)

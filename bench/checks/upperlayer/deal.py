@@ -17,8 +17,23 @@ from typing import Final
 from bench.checks.case import Case
 from bench.checks.upperlayer.items import Negotiation, Proposal, read, uid_of
 from bench.witness.model import Association, Side, other_side
+from bench.witness.problems import EVIDENCE
 
 IMPLICIT: Final = "1.2.840.10008.1.2"
+_HARMLESS: Final = frozenset(
+    {
+        "reserved",
+        "item-unknown",
+        "item-order",
+        "uid-padding",
+        "associate-value",
+        "pdv-odd",
+        "pdv-control",
+        "pdu-mixed",
+    }
+)
+"""Problems that leave no doubt about what was said."""
+_TORN: Final = frozenset({"pdu-open", "pdu-stopped", "message-open", "message-stopped"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +78,16 @@ class Deal:
     def peer(self) -> Side:
         """The other side."""
         return other_side(self.side)
+
+    @property
+    def peer_broke(self) -> bool:
+        """Whether the peer sent what cannot be read, so that nobody knows what the SUT made of it."""
+        if self.theirs is not None and self.theirs.faults:
+            return True
+        return any(
+            p.side == self.peer and (p.code in _TORN or (p.code not in EVIDENCE and p.code not in _HARMLESS))
+            for p in self.association.problems
+        )
 
     @property
     def limit(self) -> int | None:

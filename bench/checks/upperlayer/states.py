@@ -90,7 +90,7 @@ def data_in_associations_only(case: Case) -> Iterator[Finding]:
         for message in _sent(deal):
             at = case.at(message)
             if answer is None:
-                if association.whole:
+                if association.whole and not deal.peer_broke:
                     yield failed("STD-UL-052", f"{message.name} on an association that was not answered", at)
             elif not association.accepted:
                 yield failed("STD-UL-052", f"{message.name} on an association that was rejected", at)
@@ -166,7 +166,7 @@ def pdus_of_the_state(case: Case) -> Iterator[Finding]:
     """The SUT sends only PDUs that its side may send in its state."""
     for deal in deals(case).values():
         association = deal.association
-        if association.tcp.mid_stream or association.tcp.one_direction:
+        if association.tcp.mid_stream or association.tcp.one_direction or deal.peer_broke:
             continue
         faults = list(_out_of_state(deal))
         request = association.request

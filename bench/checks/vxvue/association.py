@@ -414,7 +414,9 @@ def echo_answered(case: Case) -> Iterator[Finding]:
             else:
                 shown = "no status" if status is None else f"{status:04X}H"
                 yield failed("VX-VER-006", f"C-ECHO is answered with {shown}", case.at(final))
-        elif deal.association.whole and deal.association.end != "open" and ignored(deal, message):
+        elif deal.association.end == "open" or deal.peer_broke or not message.complete:
+            continue
+        elif deal.association.whole and ignored(deal, message):
             yield failed("VX-VER-006", "C-ECHO is not answered", at)
     if case.config.get("receiver") is False:
         for stream in case.capture.streams:
