@@ -184,12 +184,13 @@ def _told(
     shown: Callable[[Evidence, int], Evidence],
     unseen: Any,
 ) -> ClauseResult:
-    clause = replace(clause, section=section_of(clause.id))
+    section = section_of(clause.id)
     rule = rules().get(clause.id)
     cite = rule.cite if rule is not None else None
     by = unseen[clause.id].by if clause.id in unseen else None
     if clause.verdict not in NEWS:
-        return replace(clause, evidence=clause.evidence[:GREEN_EVIDENCE], cite=cite, by=by)
+        kept = clause.evidence[:GREEN_EVIDENCE]
+        return replace(clause, section=section, evidence=kept, cite=cite, by=by)
     text = rule.text if rule is not None else None
     reading = None
     own = statement.by_id.get(clause.id)
@@ -201,7 +202,7 @@ def _told(
         text = statement.defaults[clause.id].value
     kept = clause.evidence[:GREEN_EVIDENCE] if clause.verdict.green else clause.evidence
     evidence = tuple(shown(one, number) for number, one in enumerate(kept))
-    return replace(clause, evidence=evidence, text=text, reading=reading, cite=cite, by=by)
+    return replace(clause, section=section, evidence=evidence, text=text, reading=reading, cite=cite, by=by)
 
 
 __all__ = ["Judged", "facts", "judge_capture", "known_ids", "tell"]
