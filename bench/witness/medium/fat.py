@@ -1,0 +1,305 @@
+"""FAT12, FAT16 and FAT32, read from raw sectors: entries with their 8.3 bytes, long names, cluster chains.
+
+Rules of this file:
+
+* Read-only and bounded: no chain is followed further than there are clusters, no folder is opened twice, and the number
+  of entries and of clusters that are looked at has an end.
+* Nothing is repaired: a chain that ends too early gives what it has, and a :class:`Trouble`.
+* The kind of FAT follows from the number of clusters alone, as Microsoft's specification says.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from bench.witness.medium.model import Entry, FileSystem, Trouble
+from bench.witness.medium.source import Source
+
+ENTRIES: Final = 200_000
+TROUBLES: Final = 200
+DEPTH: Final = 64
+CLUSTERS: Final = 1 << 28
+WORK: Final = 1 << 25
+"""Steps along cluster chains in all: one 1 TB card of 32 KB clusters."""
+_LABEL, _FOLDER, _LONG = 0x08, 0x10, 0x0F
+_ORDER: Final = ((1, 10), (14, 12), (28, 4))
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """Where things are, in bytes from the start of the file system."""
+
+    kind: str
+    sector: int
+    cluster: int
+    table: int
+    table_size: int
+    root: int
+    root_size: int
+    root_cluster: int
+    data: int
+    clusters: int
+    size: int
+    label: str
+
+
+def geometry(head: bytes) -> Geometry | str:
+    """Read the parameters of a first sector; a sentence when they make no sense."""
+    if len(head) < 512:
+        return "there is no whole first sector"
+    sector, per, reserved, tables, roots, small, _media, short = struct.unpack_from("<HBHBHHBH", head, 11)
+    large, long = struct.unpack_from("<I", head, 32)[0], struct.unpack_from("<I", head, 36)[0]
+    if sector not in (512, 1024, 2048, 4096) or not per or per & (per - 1):
+        return f"{sector} bytes in a sector and {per} sectors in a cluster cannot be"
+    if not reserved or not 1 <= tables <= 2 or head[510:512] != b"\x55\xaa" or head[0] not in (0xEB, 0xE9):
+        return "this is no boot sector of a FAT file system"
+    total, size = small or large, short or long
+    root_size = (roots * 32 + sector - 1) // sector
+    first = reserved + tables * size + root_size
+    if not total or not size or first >= total:
+        return "the areas of the FAT file system do not fit into it"
+    clusters = (total - first) // per
+    kind = "FAT12" if clusters < 4085 else "FAT16" if clusters < 65525 else "FAT32"
+    if kind == "FAT32" and short:
+        kind = "FAT16"
+    if not short and not roots:
+        kind = "FAT32"
+    at = 71 if kind == "FAT32" else 43
+    label = head[at : at + 11].decode("latin-1").rstrip() if head[at - 5] == 0x29 else ""
+    return Geometry(
+        kind,
+        sector,
+        per * sector,
+        reserved * sector,
+        size * sector,
+        (reserved + tables * size) * sector,
+        roots * 32,
+        struct.unpack_from("<I", head, 44)[0] if kind == "FAT32" else 0,
+        first * sector,
+        min(clusters, CLUSTERS),
+        total * sector,
+        "" if label == "NO NAME" else label,
+    )
+
+
+class Fat:
+    """One FAT file system in an image."""
+
+    def __init__(self, source: Source, start: int, form: Geometry) -> None:
+        self._source, self._start, self.form = source, start, form
+        self.troubles: list[Trouble] = []
+        self.entries: list[Entry] = []
+        self.label = form.label
+        self._taken = bytearray((form.clusters + 2 + 7) // 8)
+        self._work = 0
+        self._width = {"FAT12": 12, "FAT16": 16, "FAT32": 32}[form.kind]
+        self._end = {12: 0xFF8, 16: 0xFFF8, 32: 0x0FFFFFF8}[self._width]
+
+    def facts(self, partition: int = 0) -> FileSystem:
+        """Return what a report says of it."""
+        form = self.form
+        return FileSystem(
+            form.kind,
+            self.label,
+            self._start,
+            form.sector,
+            form.cluster,
+            form.clusters,
+            self._free(),
+            partition,
+        )
+
+    def trouble(self, code: str, text: str, path: str = "", offset: int | None = None) -> None:
+        """Note something, not for ever."""
+        if len(self.troubles) < TROUBLES:
+            self.troubles.append(Trouble(code, text, path, offset))
+
+    # Clusters
+
+    def _link(self, cluster: int) -> int:
+        if self._width == 12:
+            raw = self._source.read(self._start + self.form.table + cluster * 3 // 2, 2)
+            value = int.from_bytes(raw, "little")
+            return value >> 4 if cluster & 1 else value & 0xFFF
+        size = self._width // 8
+        raw = self._source.read(self._start + self.form.table + cluster * size, size)
+        return int.from_bytes(raw, "little") & 0x0FFFFFFF
+
+    def _free(self) -> int | None:
+        """Count free clusters; None where the table is too big to be read for a number only."""
+        form = self.form
+        if self._width == 12:
+            return sum(self._link(cluster) == 0 for cluster in range(2, form.clusters + 2))
+        size = self._width // 8
+        length = (form.clusters + 2) * size
+        if length > 1 << 25:
+            return None
+        table = self._source.read(self._start + form.table, length)
+        code, mask = ("H", 0xFFFF) if size == 2 else ("I", 0x0FFFFFFF)
+        table = table[: len(table) // size * size]
+        values = memoryview(table).cast(code)
+        import sys
+
+        if sys.byteorder == "big":
+            return None
+        return sum(1 for value in values[2:] if not value & mask)
+
+    def _chain(self, first: int, most: int, path: str) -> tuple[list[tuple[int, int]], int]:
+        """Follow a chain of at most *most* clusters: runs of (cluster, count), and how many clusters in all."""
+        runs: list[tuple[int, int]] = []
+        seen: set[int] = set()
+        count, cluster = 0, first
+        while count < most:
+            if not 2 <= cluster < self.form.clusters + 2:
+                if cluster < self._end or not count:
+                    what = "a free cluster" if not cluster else f"cluster {cluster}, which does not exist"
+                    self.trouble("chain-bad", f"the cluster chain of {path} leads to {what}", path)
+                break
+            if cluster in seen:
+                self.trouble("chain-loop", f"the cluster chain of {path} comes back to cluster {cluster}", path)
+                break
+            self._work += 1
+            if self._work > WORK:
+                self.trouble("bound", f"the chain of {path} is not followed: there is too much on this medium", path)
+                break
+            seen.add(cluster)
+            if self._taken[cluster >> 3] & 1 << (cluster & 7):
+                self.trouble("cross-link", f"{path} shares cluster {cluster} with another file or folder", path)
+                break
+            self._taken[cluster >> 3] |= 1 << (cluster & 7)
+            if runs and runs[-1][0] + runs[-1][1] == cluster:
+                runs[-1] = (runs[-1][0], runs[-1][1] + 1)
+            else:
+                runs.append((cluster, 1))
+            count += 1
+            cluster = self._link(cluster)
+        else:
+            if 2 <= cluster < self.form.clusters + 2 and most:
+                self.trouble("chain-long", f"the cluster chain of {path} goes on behind its end", path)
+        return runs, count
+
+    def _bytes(self, runs: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        size = self.form.cluster
+        base = self._start + self.form.data
+        return [(base + (cluster - 2) * size, count * size) for cluster, count in runs]
+
+    def _file(self, first: int, size: int, path: str) -> tuple[tuple[tuple[int, int], ...], bool]:
+        """Where the bytes of a file are, and whether they end before its size."""
+        if not size:
+            if first:
+                self.trouble("chain-long", f"{path} has no bytes, and a first cluster {first}", path)
+            return (), False
+        wanted = -(-size // self.form.cluster)
+        runs, count = self._chain(first, min(wanted, self.form.clusters), path)
+        if count < wanted:
+            have = count * self.form.cluster
+            self.trouble("chain-short", f"{path} says {size} bytes, and its clusters hold {have}", path)
+        left, found = size, []
+        for offset, length in self._bytes(runs):
+            found.append((offset, min(length, left)))
+            left -= min(length, left)
+        return tuple(found), left > 0
+
+    # Folders
+
+    def walk(self) -> None:
+        """Read every folder."""
+        form = self.form
+        if form.kind == "FAT32":
+            root, _ = self._chain(form.root_cluster, 1 << 16, "the root folder")
+            areas = self._bytes(root)
+        else:
+            areas = [(self._start + form.root, form.root_size)]
+        waiting: list[tuple[list[tuple[int, int]], tuple[str, ...], tuple[str, ...]]] = [(areas, (), ())]
+        opened: set[int] = set()
+        while waiting:
+            areas, short, names = waiting.pop()
+            inner = []
+            for entry, first in self._folder(areas, short, names):
+                if len(self.entries) >= ENTRIES:
+                    self.trouble("bound", f"more than {ENTRIES} files and folders are not looked at")
+                    return
+                self.entries.append(entry)
+                if not entry.folder:
+                    continue
+                if first in opened or (first and first == form.root_cluster) or len(entry.short) > DEPTH:
+                    self.trouble("folder-loop", f"the folder {entry.path} is one of those around it", entry.path)
+                    continue
+                opened.add(first)
+                runs, _ = self._chain(first, 1 << 16, entry.path)
+                inner.append((self._bytes(runs), entry.short, entry.names))
+            waiting += reversed(inner)
+
+    def _folder(
+        self, areas: list[tuple[int, int]], short: tuple[str, ...], names: tuple[str, ...]
+    ) -> Iterator[tuple[Entry, int]]:
+        parts: list[bytes] = []
+        check = -1
+        for at, raw in self._raw(areas):
+            if raw[0] == 0:
+                return
+            if raw[0] == 0xE5:
+                parts, check = [], -1
+                continue
+            attributes = raw[11]
+            if attributes & 0x3F == _LONG:
+                if raw[0] & 0x40:
+                    parts, check = [], raw[13]
+                parts.insert(0, b"".join(raw[a : a + n] for a, n in _ORDER))
+                continue
+            long = _long(parts) if parts and check == _checksum(raw[:11]) else ""
+            parts, check = [], -1
+            if attributes & _LABEL:
+                if not short:
+                    self.label = raw[:11].decode("latin-1").rstrip() or self.label
+                continue
+            if raw[:2] in (b". ", b".."):
+                continue
+            own = _short(raw)
+            first = int.from_bytes(raw[26:28], "little")
+            if self._width == 32:
+                first |= int.from_bytes(raw[20:22], "little") << 16
+            size = int.from_bytes(raw[28:32], "little")
+            folder = bool(attributes & _FOLDER)
+            here = (*short, own)
+            entry = Entry(here, (*names, long or own), folder, 0 if folder else size, raw[:11], attributes)
+            if any(byte < 0x20 for byte in raw[:11]) and raw[0] != 0x05:
+                self.trouble("entry", f"the name of {entry.path} holds control characters", entry.path, at)
+            if not folder:
+                runs, cut = self._file(first, size, entry.path)
+                entry = Entry(here, entry.names, False, size, raw[:11], attributes, runs, cut)
+            yield entry, first
+
+    def _raw(self, areas: list[tuple[int, int]]) -> Iterator[tuple[int, bytes]]:
+        count = 0
+        for offset, length in areas:
+            data = self._source.read(offset, min(length, 1 << 22))
+            for at in range(0, len(data) - 31, 32):
+                count += 1
+                if count > 1 << 16:
+                    return
+                yield offset + at, data[at : at + 32]
+
+
+def _short(raw: bytes) -> str:
+    body = b"\xe5" + raw[1:8] if raw[0] == 0x05 else raw[:8]
+    name, extension = body.rstrip(b" ").decode("latin-1"), raw[8:11].rstrip(b" ").decode("latin-1")
+    return f"{name}.{extension}" if extension else name
+
+
+def _checksum(raw: bytes) -> int:
+    total = 0
+    for byte in raw:
+        total = ((total >> 1) + ((total & 1) << 7) + byte) & 0xFF
+    return total
+
+
+def _long(parts: list[bytes]) -> str:
+    text = b"".join(parts).decode("utf-16-le", "replace")
+    return text.split("\0", 1)[0].rstrip("\uffff")
+
+
+__all__ = ["Fat", "Geometry", "geometry"]
