@@ -213,6 +213,18 @@ def created_completed(lab: Lab) -> None:
     one_exam(lab)
 
 
+@defect("VX-MPPS-002")
+def step_of_another_class(lab: Lab) -> None:
+    _command(lab, "N-CREATE-RQ", AffectedSOPClassUID="1.2.840.10008.3.1.2.3.4")
+    one_exam(lab)
+
+
+@defect("VX-PRN-004")
+def film_box_of_another_class(lab: Lab) -> None:
+    _command(lab, "N-CREATE-RQ", of=FILM_BOX, AffectedSOPClassUID=IMAGE_BOX)
+    one_film(lab)
+
+
 @defect("STD-SVC-102", "VX-MPPS-006")
 def another_step_is_set(lab: Lab) -> None:
     _command(lab, "N-SET-RQ", RequestedSOPInstanceUID="2.25.4711")

@@ -202,7 +202,7 @@ def class_as_stored(case: Case) -> Iterator[Finding]:
     stored: dict[str, Stored] = {s.sop_instance: s for s in case.objects if s.sop_instance}
     for one in requests(case):
         known = [(cls, i) for cls, i in one.names if i in stored and cls]
-        wrong = [(cls, i) for cls, i in known if stored[i].sop_class != cls]
+        wrong = [(cls, i) for cls, i in known if stored[i].sop_class not in ("", cls)]
         at = case.at(one.message, tag("ReferencedSOPSequence"))
         if wrong:
             cls, instance = wrong[0]

@@ -176,12 +176,17 @@ def instance_of(exchange: Exchange) -> str:
 
 def creations(case: Case) -> Iterator[Message]:
     """Return the N-CREATE requests of performed procedure steps."""
-    return case.requests("N-CREATE-RQ", MPPS)
+    return (m for m in case.requests("N-CREATE-RQ") if is_step(m))
 
 
 def changes(case: Case) -> Iterator[Message]:
     """Return the N-SET requests of performed procedure steps."""
-    return case.requests("N-SET-RQ", MPPS)
+    return (m for m in case.requests("N-SET-RQ") if is_step(m))
+
+
+def is_step(message: Message) -> bool:
+    """Tell whether a message is about a performed procedure step, by its SOP class or its context."""
+    return MPPS in (message.sop_class, message.context.abstract if message.context else None)
 
 
 def steps(case: Case) -> Steps:
@@ -193,7 +198,7 @@ def _steps(case: Case) -> Steps:
     found: dict[tuple[str, str], Step] = {}
     seen: set[str] = set()
     strays: list[Exchange] = []
-    for message in case.requests(None, MPPS):
+    for message in (m for m in case.requests() if is_step(m)):
         exchange = case.exchange(message)
         key = (case.association(message).acceptor.address, instance_of(exchange))
         if message.name == "N-CREATE-RQ":

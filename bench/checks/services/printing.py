@@ -4,6 +4,7 @@ Rules of this file:
 
 * Instances of print management live with their association (PS3.4 H.4.1.2.3): what was created on it, and not deleted,
   exists; nothing else does.  The printer alone is always there.
+* What a request means is told by its instance and its contents, so that one wrong SOP class is one fault.
 * A request that follows a failure of what it stands on is the consequence of that failure and not judged.
 """
 
@@ -52,6 +53,8 @@ PIXELS: Final = (
     "PixelRepresentation",
     "PixelData",
 )
+FILM_BOX_ONLY: Final = ("ImageDisplayFormat", "ReferencedFilmSessionSequence")
+FILM_SESSION_ONLY: Final = ("NumberOfCopies", "PrintPriority", "MediumType", "FilmDestination")
 ENUMERATED: Final = {
     "PrintPriority": ("HIGH", "MED", "LOW"),
     "FilmOrientation": ("PORTRAIT", "LANDSCAPE"),
@@ -128,21 +131,21 @@ def _add(job: Job, exchange: Exchange) -> None:
     name, kind, target = message.name, message.command.sop_class, message.sop_instance or ""
     if name == "N-GET-RQ":
         job.gets.append(exchange)
-    elif name == "N-CREATE-RQ" and kind == FILM_SESSION:
-        job.sessions.append(exchange)
-    elif name == "N-CREATE-RQ" and kind == FILM_BOX:
+    elif name == "N-CREATE-RQ" and (kind == FILM_BOX or _like(message, *FILM_BOX_ONLY)):
         answer = exchange.final.dataset if exchange.final is not None else None
         named = answer.items("ReferencedImageBoxSequence") if answer is not None else ()
         boxes = tuple(uid(item, "ReferencedSOPInstanceUID") for item in named)
         job.films.append(FilmBox(created_instance(exchange), exchange, boxes))
-    elif name == "N-SET-RQ" and kind in BOXES:
+    elif name == "N-CREATE-RQ" and (kind == FILM_SESSION or _like(message, *FILM_SESSION_ONLY)):
+        job.sessions.append(exchange)
+    elif name == "N-SET-RQ" and (kind in BOXES or any(target in f.boxes for f in job.films)):
         film = next((f for f in job.films if target in f.boxes and f.deleted is None), None)
         (film.sets if film else job.strays).append(exchange)
     elif name == "N-ACTION-RQ":
         film = next((f for f in job.films if target == f.uid and f.deleted is None), None)
-        if film is not None and kind == FILM_BOX:
+        if film is not None:
             film.actions.append(exchange)
-        elif target in job.session_uids and kind == FILM_SESSION:
+        elif target in job.session_uids:
             job.session_actions.append(exchange)
         else:
             job.strays.append(exchange)
@@ -153,6 +156,11 @@ def _add(job: Job, exchange: Exchange) -> None:
             film.deleted = exchange
         elif target not in job.session_uids:
             job.strays.append(exchange)
+
+
+def _like(message: Message, *keywords: str) -> bool:
+    """Whether a request says by what it holds what it means, whatever class it names."""
+    return message.dataset is not None and any(message.dataset.has(k) for k in keywords)
 
 
 def shaky(job: Job) -> str | None:

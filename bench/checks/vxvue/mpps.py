@@ -35,6 +35,7 @@ from bench.checks.services.mpps import (
     changes,
     creations,
     instance_of,
+    is_step,
     status_of,
     steps,
 )
@@ -60,7 +61,11 @@ def creation(case: Case) -> Iterator[Finding]:
         if reused is not None:
             text = f"N-CREATE on the association that carried the {reused.name} of frame {reused.first_frame}"
             yield failed("VX-MPPS-001", text, case.at(message))
-        if status == IN_PROGRESS:
+        named = message.command.sop_class
+        if named not in (MPPS, None):
+            text = f"N-CREATE of SOP class {named}; {MPPS} is wanted"
+            yield failed("VX-MPPS-002", text, case.at(message))
+        elif status == IN_PROGRESS:
             yield passed("VX-MPPS-002", "N-CREATE, IN PROGRESS", at)
         elif status is None and not readable(message):
             yield inconclusive("VX-MPPS-002", "the data set of the N-CREATE is not whole", at)
@@ -86,7 +91,7 @@ def _used_before(case: Case, message: Message) -> Message | None:
     for exchange in asked(case, case.association(message)):
         if exchange.request.number >= message.number:
             return None
-        if exchange.request.sop_class == MPPS and exchange.request.sop_instance != message.sop_instance:
+        if is_step(exchange.request) and exchange.request.sop_instance != message.sop_instance:
             return exchange.request
     return None
 

@@ -17,7 +17,9 @@ from bench.checks.case import Case, Exchange
 from bench.checks.finding import Finding, Unseen, check, failed, inconclusive, not_applicable, passed
 from bench.checks.services import claims
 from bench.checks.services.common import (
+    FILM_BOX,
     FILM_SESSION,
+    GRAYSCALE_BOX,
     GRAYSCALE_META,
     PRINTER,
     PRINTER_INSTANCE,
@@ -76,6 +78,15 @@ def association(case: Case) -> Iterator[Finding]:
             yield passed("VX-PRN-010", "one film session on its association", case.at(made[0].request))
 
 
+def _of_class(case: Case, id: str, exchange: Exchange, wanted: str, what: str) -> Finding:
+    """Judge that a request names the SOP class of what it is about."""
+    named = exchange.request.command.sop_class
+    at = case.at(exchange.request)
+    if named in (wanted, None):
+        return passed(id, what, at)
+    return failed(id, f"{what} names the SOP class {named}; {wanted} is wanted", at)
+
+
 @check("VX-PRN-002", "VX-PRN-003")
 def printer_and_session(case: Case) -> Iterator[Finding]:
     """The printer is asked before the film session is made."""
@@ -103,7 +114,7 @@ def printer_and_session(case: Case) -> Iterator[Finding]:
             else:
                 yield inconclusive("VX-PRN-002", "the begin of the association is not in the capture", at)
         for exchange in job.sessions:
-            yield passed("VX-PRN-003", "N-CREATE of the film session", case.at(exchange.request))
+            yield _of_class(case, "VX-PRN-003", exchange, FILM_SESSION, "N-CREATE of the film session")
         early = [
             f for f in job.films if not any(s.request.number < f.created.request.number for s in job.sessions)
         ]
@@ -122,6 +133,7 @@ def films(case: Case) -> Iterator[Finding]:
         reason = stopped(case, job)
         for film in job.films:
             message = film.created.request
+            yield _of_class(case, "VX-PRN-004", film.created, FILM_BOX, "N-CREATE of the film box")
             if message.dataset is not None:
                 yield from session_reference(case, "VX-PRN-004", job, message)
             if film.created.succeeded:
@@ -169,7 +181,7 @@ def _image_boxes(case: Case, job: Job, film: FilmBox, reason: str | None) -> Ite
             text = f"a second N-SET of image box {message.sop_instance}; one for each box is wanted"
             yield failed(id, text, at, case.at(known.request))
         else:
-            yield passed(id, "N-SET of an image box of the film box", at)
+            yield _of_class(case, id, exchange, GRAYSCALE_BOX, "N-SET of an image box of the film box")
         seen[message.sop_instance or ""] = exchange
     strays = any(e.request.name == "N-SET-RQ" for e in job.strays)
     if before or strays:
@@ -190,7 +202,7 @@ def _print(case: Case, job: Job, film: FilmBox, reason: str | None) -> Iterator[
         action = exchange.request.command.get("ActionTypeID")
         at = case.at(exchange.request)
         if action in (1, None):
-            yield passed(id, "N-ACTION on the film box", at)
+            yield _of_class(case, id, exchange, FILM_BOX, "N-ACTION on the film box")
         else:
             yield failed(id, f"N-ACTION with Action Type ID {action}; 1 is wanted", at)
     for exchange in job.session_actions:
@@ -218,7 +230,7 @@ def _delete(case: Case, job: Job, film: FilmBox, reason: str | None) -> Iterator
         if early:
             yield failed(id, "the film box is deleted before it is printed", at)
         else:
-            yield passed(id, "N-DELETE of the film box", at)
+            yield _of_class(case, id, film.deleted, FILM_BOX, "N-DELETE of the film box")
         return
     if "N-DELETE-RQ" in strays or not (film.actions or job.session_actions):
         return
