@@ -87,7 +87,7 @@ def _titles(base: Base, services: tuple[str, ...]) -> Iterator[Mutant]:
     """Another calling title; a called title of nobody on each association."""
     first = next((number for number, service in enumerate(services, 1) if service), 0)
     if base.config.get("ae_title") and first:
-        turns = frozenset({"VX-ASC-011", "VX-ASC-012", "VX-CFG-001", *_default(base, "VX-D-07")})
+        turns = frozenset({"VX-ASC-011", "VX-ASC-012", "VX-CFG-001", *_default(base, "VX-D-07", "VX-D-13")})
         edit = _request(first, lambda request: replace(request, calling="SOMEBODY"))
         yield Mutant("VX-ASC-012 another calling title", base, "VX-ASC-012", turns, edit)
     for number, service in enumerate(services, 1):
@@ -307,7 +307,49 @@ def _messages(base: Base, services: tuple[str, ...]) -> Iterator[Mutant]:
             frozenset({"VX-CS-001", "STD-CS-003", *_default(base, "VX-D-15")}),
             _on("C-FIND-RQ", level),
         )
+    yield from _silent(base, services)
+    if "commit" in services:
+        refused = _status(0x0110)
+        turns = frozenset({"VX-SC-010", "VX-SC-003", "STD-SVC-409"})
+        yield Mutant("VX-SC-010 report refused", base, "VX-SC-010", turns, _on("N-EVENT-REPORT-RSP", refused))
     if "set" in services:
         other = _command(RequestedSOPInstanceUID="1.2.3.4.5")
         turns = frozenset({"VX-MPPS-006", "STD-SVC-102", "STD-X-034"})
         yield Mutant("VX-MPPS-006 another step", base, "VX-MPPS-006", turns, _on("N-SET-RQ", other))
+
+
+def _status(value: int) -> Callable[[Outgoing], None]:
+    def change(out: Outgoing) -> None:
+        if isinstance(out.command, Command):
+            out.command = Command({**out.command.elements, 0x0900: value})
+
+    return change
+
+
+SILENT = {
+    # service: messages that are not sent, SOP class, what turns
+    "worklist": ("C-FIND", "", ("VX-MWL-002",)),
+    "store": ("C-STORE", "1.2.840.10008.5.1.4.1.1.1.1", ("VX-STO-002",)),
+    "dose": ("C-STORE", "1.2.840.10008.5.1.4.1.1.88.67", ("VX-SR-002", "VX-SC-009", "STD-X-050")),
+    "film": ("N-ACTION", "1.2.840.10008.5.1.1.2", ("VX-PRN-006",)),
+}
+
+
+def _silent(base: Base, services: tuple[str, ...]) -> Iterator[Mutant]:
+    """An association on which what it is for does not happen."""
+    for service, (name, sop_class, turns) in SILENT.items():
+        there = "print" in services if service == "film" else service in services
+        if not there or (service == "store" and "commit" in services):
+            continue
+
+        def skip(out: Outgoing, name: str = name, sop_class: str = sop_class) -> None:
+            about = out.command.sop_class if isinstance(out.command, Command) else ""
+            if out.name.startswith(f"{name}-R") and sop_class in ("", about):
+                out.skip = True
+
+        edit = _every(skip)
+        yield Mutant(f"{turns[0]} silent", base, turns[0], frozenset(turns), edit)
+
+
+def _every(change: Callable[[Outgoing], None]) -> Callable[[Lab], None]:
+    return lambda lab: lab.edit(change)

@@ -106,7 +106,7 @@ def defect(
             wrong = [wrong, wrong]
         return (
             "wrong value",
-            listed | standard_value(section, rule),
+            listed | standard_value(section, rule) | _defaults(base, section, rule),
             lambda made: made.put(tag, wrong, vr=rule.vrs[-1]),
         )
     absent = frozenset(id for id, other in same if kept_to(other) in ("1", "2"))
@@ -261,7 +261,7 @@ WRONG_ELSEWHERE: Final[dict[tuple[str, str], tuple[str, ...]]] = {
 }
 OTHER_VALUE: Final[dict[str, tuple[str, ...]]] = {
     # the defect "other VR" also gives the element another value, "1": what that breaks
-    "PerformingPhysicianName": ("VX-MWL-K-008", "STD-X-036"),
+    "PerformingPhysicianName": ("STD-X-036",),
     **dict.fromkeys(("ProtocolName", "SeriesDescription", "OperatorsName"), ("STD-X-036",)),
     **dict.fromkeys(
         (

@@ -27,7 +27,7 @@ GONE: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...], frozenset[str]]]] 
     "VX-SR-T-003": (
         (),
         ("121005", "121012", "121013", "121014", "121015", "121016"),
-        frozenset({"VX-SR-T-003", "STD-SR-003"}),
+        frozenset({"VX-SR-T-003"}),
     ),
     "VX-SR-T-009": ((), ("113702",), frozenset({"VX-SR-T-009", "VX-SR-T-012", "STD-SR-002"})),
     "VX-SR-T-010": ((), ("113706",), frozenset({"VX-SR-T-010", "VX-SR-T-016", "STD-SR-002"})),
