@@ -102,7 +102,7 @@ def seen(case: Case) -> _Seen:
 
 
 def _dataset(case: Case, message: Message, dataset: DataSet, found: _Seen) -> Iterator[_Fault]:
-    end = sound_until(message, dataset)
+    end = sound_until(dataset)
     judged: dict[Terms, bool] = {(): True}
     where = case.at(message)
     for _, _, element in dataset.walk():

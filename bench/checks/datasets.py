@@ -169,7 +169,7 @@ def is_query(message: Message) -> bool:
     return message.name in QUERIES
 
 
-def sound_until(message: Message, dataset: DataSet) -> int:
+def sound_until(dataset: DataSet) -> int:
     """Return the byte up to which the elements of a data set can be judged."""
     end = dataset.broken_at
     return dataset.length + 1 if end is None else end
@@ -226,9 +226,19 @@ def _evidence(case: Case, message: Message, found: _Fault) -> Evidence:
 
 
 def _faults(message: Message, dataset: DataSet, declared: _Known, book: _Book) -> Iterator[_Fault]:
-    end = sound_until(message, dataset)
-    yield from _structure(message, dataset, end)
-    query = is_query(message)
+    guessed = any(p.code in _GUESSED for p in message.problems)
+    yield from _structure(dataset, message.complete, guessed)
+    yield from _values(dataset, is_query(message), declared, book)
+
+
+def faults_of(dataset: DataSet, *, query: bool = False) -> tuple[_Fault, ...]:
+    """Return what is wrong with a data set that was read whole, such as that of a file, by rules STD-DS."""
+    values = _values(dataset, query, _Known({}, {}, {}), _Book())
+    return (*_structure(dataset, True, False), *values)
+
+
+def _values(dataset: DataSet, query: bool, declared: _Known, book: _Book) -> Iterator[_Fault]:
+    end = sound_until(dataset)
     waiting = [dataset]
     while waiting:
         owner = waiting.pop()
@@ -261,8 +271,8 @@ def _path(dataset: DataSet, element: Element) -> tuple[str | int, ...]:
     return next((path for path, _, each in dataset.walk() if each is element), ())
 
 
-def _structure(message: Message, dataset: DataSet, end: int) -> Iterator[_Fault]:
-    guessed = any(p.code in _GUESSED for p in message.problems)
+def _structure(dataset: DataSet, complete: bool, guessed: bool) -> Iterator[_Fault]:
+    end = sound_until(dataset)
     broken = False
     for problem in dataset.problems:
         rule = _STRUCTURE.get(problem.code)
@@ -270,7 +280,7 @@ def _structure(message: Message, dataset: DataSet, end: int) -> Iterator[_Fault]
             continue
         if problem.structural:
             # one break is said; what follows it may be its consequence
-            if broken or (not message.complete and _at_end(problem)):
+            if broken or (not complete and _at_end(problem)):
                 continue
             broken = True
         elif problem.offset >= end:

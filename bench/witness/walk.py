@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from bench.witness.elements import DataSet, DataSetProblem, Element
+from bench.witness.elements import CODES, DataSet, DataSetProblem, Element
 from bench.witness.pixels import Fragments, Layout, Native
 from bench.witness.vr import (
     CHARACTER_SET,
@@ -169,6 +169,8 @@ class Reader:
         self._sink: Native | Fragments | None = None
         explicit, big = transfer_syntax != IMPLICIT_LITTLE, transfer_syntax == EXPLICIT_BIG
         self._stack = [_Frame(_ROOT, 0, None, False, explicit, big)]
+        self._prior: int | None = None  # the one before
+        self._recent: int | None = None  # offset of the last element: the one whose length may lie
         self._deep = 0  # open undefined lengths below the deepest level that is kept
         self._dead = False
         self._total = 0
@@ -282,6 +284,9 @@ class Reader:
             if element is not None:
                 element.truncated = True
                 name, at, tag = element.tag_text, element.offset, element.tag
+                if not element.explicit and lookup(tag) is None and not tag & 0x00010000:
+                    self._problem("unreadable", f"what stands here is no element (read as {name})", at, tag)
+                    return
             self._problem("truncated", f"{name} lacks {self._pass} bytes where the data set ends", at, tag)
         elif 0 < left < 8:
             self._problem("leftover", f"{left} bytes behind the last element", self._base)
@@ -325,6 +330,11 @@ class Reader:
                 path.append(frame.number)
             elif frame.element is not None:
                 path.append(frame.element.keyword or frame.element.tag_text)
+        if since is None and CODES[code][0]:
+            # In Implicit VR any bytes look like an element: the one before it may be the one that lies.
+            since = self._recent if self._stack[-1].explicit else self._prior
+            if since is not None and since >= offset:
+                since = None
         self._problems.append(DataSetProblem(code, text, offset, tuple(path), tag, since))
 
     def _stop(self, code: str, text: str, at: int, tag: int | None = None, since: int | None = None) -> int:
@@ -420,6 +430,7 @@ class Reader:
         if tag <= frame.last:
             self._disorder(frame, at, tag)
         frame.last = tag
+        self._prior, self._recent = self._recent, at
         element = Element(tag, vr, explicit, length, at, size, None, (), (), big, False, frame.charset)
         if frame.seen is not None:
             frame.seen.add(tag)
@@ -547,7 +558,15 @@ class Reader:
         letters = code.isalpha() and (code.isupper() or code.upper() in _SHORT or code.upper() in _LONG)
         vr = implicit_vr(tag)
         nested = length == UNDEFINED and vr == "SQ"
-        if known and not letters and tag > frame.last and ((length < 1 << 20 and fits) or nested):
+        before = frame.elements[-1].value if frame.elements and frame.elements[-1].vr in TEXT else None
+        dirty = before is not None and before.find(0, 0, -1) >= 0  # it holds the beginning of this header
+        if (
+            known
+            and not letters
+            and not dirty
+            and tag > frame.last
+            and ((length < 1 << 20 and fits) or nested)
+        ):
             text = f"{text_of(tag)} has no VR in an Explicit VR syntax"
             return _Head(vr, length, 8, False, ("implicit-in-explicit", text))
         if letters and (tag > frame.last or known):

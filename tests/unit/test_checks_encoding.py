@@ -14,6 +14,7 @@ from bench.checks.finding import Finding
 from bench.statements import load
 from bench.verdict import Verdict
 from bench.witness import read
+from bench.witness.dataset import read as read_dataset
 from simulators.wire.dimse import Command, encode_command
 from tests.lab.conversation import Cut, Lab, pdus
 from tests.lab.elements import EXPLICIT_LE, IMPLICIT_LE, DataSet, Element, Fragments
@@ -291,3 +292,27 @@ def test_a_message_that_the_connection_cut_off_says_nothing(tmp_path: Path) -> N
         a.reset()
 
     assert ids(judged(case_of(tmp_path, talk))) == set()
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT_LE, IMPLICIT_LE])
+def test_lying_lengths_are_told_as_such(syntax: str) -> None:
+    """Every length of an image lies by every amount: almost always one rule, and one about lengths."""
+    data = dx(
+        InstitutionName="Hospital", PatientSex="F", StudyID="1", SeriesNumber=1, PatientBirthDate="19700101"
+    ).encode(syntax)
+    total = single = 0
+    for _, _, element in read_dataset(data, syntax).walk():
+        for lie in (-2, 2, 4, 8, 10, 16, 50, 1000):
+            length = element.length + lie
+            if length < 0:
+                continue
+            wrong = bytearray(data)
+            short = syntax == EXPLICIT_LE and element.header == 8
+            at = element.offset + element.header - (2 if short else 4)
+            wrong[at : at + (2 if short else 4)] = struct.pack("<H" if short else "<I", length)
+            found = read_dataset(bytes(wrong), syntax)
+            rules = {f.rule for f in datasets.faults_of(found)}
+            assert rules
+            total += 1
+            single += rules in ({"STD-DS-002"}, {"STD-DS-003"}, {"STD-DS-004"})
+    assert single / total > 0.95
