@@ -51,7 +51,7 @@ __all__ = [
 def read(*paths: str | PathLike[str], progress: Callable[[int, int], None] | None = None) -> Capture:
     """Read one capture, or several parts of one (they are put in order by their first frame).
 
-    ``progress`` is called with (bytes read, bytes in all) about once per MiB.
+    ``progress`` is called with (bytes read, bytes in all) a few times per MiB.
 
     Raises:
         NotACapture: a file is missing, unreadable or no capture.

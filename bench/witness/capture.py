@@ -23,7 +23,7 @@ from typing import BinaryIO, Final, NamedTuple, TypeAlias, cast
 
 from bench.witness.model import Problem
 
-BLOCK: Final = 1 << 20
+BLOCK: Final = 1 << 18
 """Bytes read at a time."""
 LONGEST: Final = 1 << 26
 """Bytes of the longest record that is believed; a longer one is a broken file."""
@@ -219,17 +219,19 @@ class Source:
         while True:
             # All records that are whole in the buffer, without a call per record.
             buffer, position = self._buffer, self._position
-            last = len(buffer) - header
+            size, count = len(buffer), 0
+            last = size - header
             while position <= last:
                 seconds, fraction, captured, length = unpack(buffer, position)
                 start = position + header
                 end = start + captured
-                if end > len(buffer) or captured > LONGEST:
+                if end > size:
                     break
-                self.count += 1
+                count += 1
                 position = end
                 yield seconds + fraction / ticks, link, buffer, start, end, length
             self._position = position
+            self.count += count
             if not self._need(header):
                 self._cut("a record header")
                 return
@@ -249,7 +251,7 @@ class Source:
         enhanced = struct.Struct("<IIIIIII").unpack_from
         while True:
             buffer, position = self._buffer, self._position
-            size = len(buffer)
+            size, count = len(buffer), 0
             while position + 28 <= size:
                 kind, total, number, high, low, captured, length = enhanced(buffer, position)
                 if kind != 6 or position + total > size or total & 3 or captured + 32 > total:
@@ -257,11 +259,12 @@ class Source:
                 if number >= len(interfaces):
                     break
                 link, ticks, offset, _ = interfaces[number]
-                self.count += 1
+                count += 1
                 start = position + 28
                 position += total
                 yield ((high << 32 | low) / ticks + offset), link, buffer, start, start + captured, length
             self._position = position
+            self.count += count
             if not self._need(12):
                 self._cut("a block header")
                 return

@@ -3,7 +3,7 @@
 * ``witness.read``: reading a 200 MB C-STORE capture (16 KB PDUs, segments of 1460 bytes) against ``tshark -V``, which
   dissects everything and prints it to nowhere; processor time of both, a process of their own each.
 * ``judge.capture``: the same with all verdicts (``modbench judge``).
-* ``witness.small``, ``judge.small``: 1 ms per association against what 100 C-ECHO associations cost, beyond what a
+* ``witness.small``, ``judge.small``: 1 ms per association against what 1000 C-ECHO associations cost, beyond what a
   single one costs.
 * ``witness.linear``, ``judge.linear`` (not with ``--quick``): the time per byte of 50 MB against that of 800 MB;
   ``witness.memory``: 500 MB against the resident memory of 800 MB.
@@ -32,7 +32,7 @@ from bench.witness import read
 capture = read(sys.argv[1])
 assert capture.dicom_messages and not capture.problems
 """
-SMALL: Final = 100
+SMALL: Final = 1000
 
 
 class Cost(NamedTuple):
@@ -113,7 +113,7 @@ def main() -> int:
         for number in (1, SMALL + 1):
             capture(0, echoes=number)
             for name, measure in (("witness", reading), ("judge", judging)):
-                seconds = min(measure(path).seconds for _ in range(5))
+                seconds = min(measure(path).seconds for _ in range(rounds))
                 small[name] = seconds - small.get(name, 0.0)
         for name, seconds in small.items():
             each = max(seconds / SMALL, 1e-5)

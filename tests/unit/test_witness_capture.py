@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -239,3 +241,20 @@ def test_progress_reaches_the_end(tmp_path: Path) -> None:
     assert heard
     assert heard == sorted(heard)
     assert all(done <= total == path.stat().st_size for done, total in heard)
+
+
+def test_it_needs_no_dicom_stack_and_nothing_live(tmp_path: Path) -> None:
+    """Reading a capture imports neither pydicom nor pynetdicom, nothing of the bench that is live, nothing of Linux."""
+    path = laboratory().write(tmp_path / "a.pcapng")
+    code = (
+        "import sys\n"
+        "for name in ('pynetdicom', 'fcntl', 'resource', 'pyroute2', 'scapy'): sys.modules[name] = None\n"
+        "from bench.witness import read\n"
+        f"assert read({str(path)!r}).dicom_messages == 2\n"
+        "live = ('pydicom', 'bench.runner', 'bench.links', 'bench.sandbox', 'bench.sut', 'simulators.dicom', 'modality')\n"
+        "bad = [m for m in sys.modules if m.startswith(live)]\n"
+        "assert not bad, bad\n"
+    )
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, timeout=60)
+    assert done.returncode == 0, done.stderr
