@@ -251,7 +251,7 @@ def test_it_needs_no_dicom_stack_and_nothing_live(tmp_path: Path) -> None:
         "for name in ('pynetdicom', 'fcntl', 'resource', 'pyroute2', 'scapy'): sys.modules[name] = None\n"
         "from bench.witness import read\n"
         f"assert read({str(path)!r}).dicom_messages == 2\n"
-        "live = ('pydicom', 'bench.runner', 'bench.links', 'bench.sandbox', 'bench.sut', 'simulators.dicom', 'modality')\n"
+        "live = ('pydicom', 'bench.runner', 'bench.links', 'bench.sandbox', 'bench.sut', 'modality')\n"
         "bad = [m for m in sys.modules if m.startswith(live)]\n"
         "assert not bad, bad\n"
     )
