@@ -90,6 +90,23 @@ def test_a_defect_is_named_with_its_place(tmp_path: Path, capsys: pytest.Capture
     assert f"{len(failed)} FAIL" in told
 
 
+def test_several_captures_are_judged_as_one(tmp_path: Path) -> None:
+    """Also compressed; a place names the file and the frame in it."""
+    first, second = Lab(), Lab()
+    second.time += 3600
+    second._port = 51000
+    second.edit(without_patient_id)
+    for lab in (first, second):
+        exam(lab)
+    paths = [second.write(tmp_path / "late.pcapng.gz"), first.write(tmp_path / "early.pcap")]
+    assert judge(*paths, "--statement", "vxvue", "--who", "VXVUE", "--json", tmp_path / "out.json") == 1
+    found = read(tmp_path / "out.json")
+    assert found["captures"][0]["files"] == ["early.pcap", "late.pcapng.gz"]
+    clause = next(c for c in found["clauses"] if c["id"] == "VX-STO-DX-002")
+    assert clause["verdict"] == "FAIL"
+    assert "of late.pcapng.gz" in clause["evidence"][0]["note"]
+
+
 def test_a_report_is_written(good: Path, tmp_path: Path) -> None:
     """The report of a capture is that of a run with one cell, and says that it may name patients."""
     folder = tmp_path / "report"
