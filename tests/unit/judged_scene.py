@@ -75,7 +75,7 @@ class Scene:
         status: int = 0,
         peer: str = "10.0.0.9",
         called: str = "PACS",
-        answers: Iterable[Dataset] = (),
+        answers: Iterable[Dataset | bytes] = (),
         syntax: str = EXPLICIT,
         answered: bool = True,
         by_peer: bool = False,
@@ -109,7 +109,7 @@ class Scene:
                     context,
                     f"{name}-RSP",
                     pending,
-                    encode(answer, syntax),
+                    answer if isinstance(answer, bytes) else encode(answer, syntax),
                     syntax,
                 )
             )

@@ -98,6 +98,15 @@ DX_DEFECTS: dict[str, tuple[str, Defect]] = {
     "modality CR": ("STD-IOD-040", lambda ds: setattr(ds, "Modality", "CR")),
     "for processing": ("STD-IOD-041", lambda ds: setattr(ds, "PresentationIntentType", "FOR PROCESSING")),
     "parallel orientation": ("STD-IOD-039", lambda ds: setattr(ds, "PatientOrientation", ["L", "R"])),
+    "frontal view seen from the side": (
+        "STD-IOD-039",
+        lambda ds: setattr(ds, "PatientOrientation", ["P", "F"]),
+    ),
+    "calibrated after the image": (
+        "STD-IOD-030",
+        lambda ds: setattr(ds, "DateOfLastDetectorCalibration", "20270101"),
+    ),
+    "exposure index negative": ("STD-IOD-033", lambda ds: setattr(ds, "ExposureIndex", "-4")),
     "spacing 0": ("STD-IOD-022", lambda ds: setattr(ds, "ImagerPixelSpacing", ["0", "0.139"])),
     "samples 3": ("STD-IOD-014", lambda ds: setattr(ds, "SamplesPerPixel", 3)),
     "planar configuration": ("STD-IOD-016", lambda ds: setattr(ds, "PlanarConfiguration", 0)),
@@ -129,6 +138,7 @@ US_DEFECTS: dict[str, tuple[str, Defect]] = {
     "frame time negative": ("STD-IOD-051", lambda ds: setattr(ds, "FrameTime", "-33.3")),
     "16 bits in colour": ("STD-IOD-026", lambda ds: setattr(ds, "PhotometricInterpretation", "MONOCHROME1")),
     "region data type": ("STD-IOD-006", lambda ds: setattr(region(ds), "RegionDataType", 99)),
+    "picture in seconds": ("STD-IOD-055", lambda ds: setattr(region(ds), "PhysicalUnitsXDirection", 4)),
     "orientation missing": ("STD-IOD-004", lambda ds: cut(ds, "PatientOrientation")),
 }
 

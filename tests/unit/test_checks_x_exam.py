@@ -112,6 +112,13 @@ DEFECTS: dict[str, tuple[set[str], Callable[[Exam], object]]] = {
         {"STD-X-032"},
         lambda e: setattr(e.images[0], "PerformedProcedureStepStartTime", "081400"),
     ),
+    "step description": (
+        {"STD-X-032"},
+        lambda e: [
+            setattr(e.begun, "PerformedProcedureStepDescription", "Chest"),
+            setattr(e.images[0], "PerformedProcedureStepDescription", "Hand"),
+        ],
+    ),
     "image names another step": (
         {"STD-X-033"},
         lambda e: setattr(

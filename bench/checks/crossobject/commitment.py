@@ -134,4 +134,3 @@ def _one(
         yield failed("STD-X-051", reason, where, case.at(stored.message))
     if known and not left:
         yield passed("STD-X-051", "commitment is asked for all that was stored", where)
-

@@ -133,6 +133,7 @@ def images_agree_with_steps(case: Case) -> Iterator[Finding]:
             "StudyID",
         ):
             yield from pair("STD-X-032", keyword, step.dataset, created)
+        yield from _described(case, made, step)
         modality = value(step.dataset, "Modality")
         own = value(made.dataset, "Modality")
         if modality and own and not made.is_report:
@@ -149,6 +150,21 @@ def images_agree_with_steps(case: Case) -> Iterator[Finding]:
                     *where,
                 )
         yield from _series_words(case, made, step)
+
+
+def _described(case: Case, made: Made, step: Step) -> Iterator[Finding]:
+    """Performed Procedure Step Description: that of the N-CREATE or of an N-SET."""
+    keyword = "PerformedProcedureStepDescription"
+    own = value(made.dataset, keyword)
+    sources = [m.dataset for m in (step.created, *step.sets) if m is not None and m.dataset is not None]
+    said = [text for dataset in sources if (text := value(dataset, keyword))]
+    if not own or not said or step.created is None:
+        return
+    where = (case.at(made.message, made.dataset.get(keyword)), case.at(step.created, tag_text(keyword)))
+    if any(same(keyword, own, text) for text in said):
+        yield passed("STD-X-032", f"{label(keyword)} agrees with the step", *where)
+    else:
+        yield failed("STD-X-032", f"{label(keyword)} is {own!r}, the step says {said[0]!r}", *where)
 
 
 def _right_modality(made: Made, own: str) -> bool:

@@ -16,6 +16,7 @@ from bench.checks.iod.tables import label
 
 if TYPE_CHECKING:
     from bench.checks.case import Case
+    from bench.witness.dataset import DataSet
 
 IMAGE_TYPE: Final = "STD-IOD-021"
 SPACING: Final = "STD-IOD-022"
@@ -28,6 +29,25 @@ DX_PRESENTATION: Final = "1.2.840.10008.5.1.4.1.1.1.1"
 DX: Final = (DX_PRESENTATION, "1.2.840.10008.5.1.4.1.1.1.1.1")
 SECONDARY: Final = "1.2.840.10008.5.1.4.1.1.7"
 
+TRUNK: Final = frozenset(
+    {
+        "CHEST",
+        "ABDOMEN",
+        "PELVIS",
+        "RIB",
+        "STERNUM",
+        "CSPINE",
+        "TSPINE",
+        "LSPINE",
+        "LSSPINE",
+        "TLSPINE",
+        "SPINE",
+        "SACRUM",
+    }
+)
+BEAMS: Final = {view: frozenset("AP") for view in ("AP", "PA")} | {
+    view: frozenset("LR") for view in ("LL", "RL", "LAT")
+}
 OPPOSITE: Final = {"A": "P", "P": "A", "R": "L", "L": "R", "H": "F", "F": "H"}
 ANIMAL: Final = frozenset(
     {"LE", "RT", "D", "V", "CR", "CD", "R", "M", "L", "PR", "PL", "DI", "PA", "PD", "VE"}
@@ -185,8 +205,22 @@ def orientation(subject: Subject) -> Iterator[Finding]:
     row, column = values
     if row[0] in (column[0], OPPOSITE.get(column[0])):
         yield failed(ORIENTATION, f"{name} is {said!r}: rows and columns run the same way", *where)
+    elif _through(dataset) & {row[0], column[0]}:
+        view = dataset.text("ViewPosition")
+        reason = f"{name} is {said!r}, in a {view} view of the trunk, whose beam runs along that axis"
+        yield failed(ORIENTATION, reason, *where, *subject.at("ViewPosition"))
     else:
         yield passed(ORIENTATION, said, *where)
+
+
+def _through(dataset: DataSet) -> frozenset[str]:
+    """The axis along which the beam of a frontal or lateral view of the trunk runs: no axis of its image is that one."""
+    if (
+        dataset.text("BodyPartExamined") not in TRUNK
+        or dataset.text("AnatomicalOrientationType") == "QUADRUPED"
+    ):
+        return frozenset()
+    return BEAMS.get(dataset.text("ViewPosition") or "", frozenset())
 
 
 def _animal(species: bool) -> bool:

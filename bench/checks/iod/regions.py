@@ -17,6 +17,9 @@ PLACE: Final = "STD-IOD-054"
 CALIBRATION: Final = "STD-IOD-055"
 REFERENCE: Final = "STD-IOD-056"
 SEQUENCE: Final = "SequenceOfUltrasoundRegions"
+TWO_DIMENSIONS: Final = 1
+NOT_SPACE: Final = {4: "seconds", 5: "hertz", 6: "dB/seconds", 7: "cm/sec"}
+"""Physical units that no axis of a picture of space has (PS3.3 C.8.5.5.1.15)."""
 EDGES: Final = ("RegionLocationMinX0", "RegionLocationMinY0", "RegionLocationMaxX1", "RegionLocationMaxY1")
 
 
@@ -57,6 +60,11 @@ def calibration(subject: Subject, item: DataSet, number: int) -> Iterator[Findin
             yield failed(CALIBRATION, reason, *subject.at(f"PhysicalDelta{axis}", owner=item))
     if not wrong and item.number("PhysicalDeltaX") is not None:
         yield passed(CALIBRATION, f"region {number} is calibrated", *subject.at("PhysicalDeltaX", owner=item))
+    units = {axis: item.number(f"PhysicalUnits{axis}Direction") for axis in ("X", "Y")}
+    for axis, unit in units.items():
+        if item.number("RegionSpatialFormat") == TWO_DIMENSIONS and unit in NOT_SPACE:
+            reason = f"region {number} is a two-dimensional image, its {axis} axis is in {NOT_SPACE[int(unit or 0)]}"
+            yield failed(CALIBRATION, reason, *subject.at(f"PhysicalUnits{axis}Direction", owner=item))
     there = [item.has(f"ReferencePixel{axis}0") for axis in ("X", "Y")]
     if any(there) and not all(there):
         yield remark(

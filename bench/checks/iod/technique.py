@@ -35,6 +35,9 @@ PLAUSIBLE: Final = {
     "ExposureInuAs": (0.0, 100_000_000.0, "uAs"),
     "ExposureInmAs": (0.0, 100_000.0, "mAs"),
     "ImageAndFluoroscopyAreaDoseProduct": (0.0, 1_000_000.0, "dGy.cm2"),
+    "ExposureIndex": (0.0, 1_000_000.0, "an exposure index"),
+    "TargetExposureIndex": (0.0, 1_000_000.0, "an exposure index"),
+    "DeviationIndex": (-100.0, 100.0, "a deviation index"),
     "DistanceSourceToDetector": (50.0, 10_000.0, "mm"),
     "DistanceSourceToPatient": (10.0, 10_000.0, "mm"),
 }

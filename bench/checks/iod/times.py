@@ -65,7 +65,9 @@ def moment_of(date: str, time: str) -> Moment | None:
     if not found or real_date(date) is None:
         return None
     time = time.replace(":", "")
-    if any(part > most for part, most in zip((time[0:2], time[2:4], time[4:6]), ("23", "59", "60"), strict=True)):
+    if any(
+        part > most for part, most in zip((time[0:2], time[2:4], time[4:6]), ("23", "59", "60"), strict=True)
+    ):
         time = ""
     return Moment("".join(found.groups()), time.replace(".", "") if _TIME.match(time) else "")
 
@@ -86,6 +88,7 @@ def dates(case: Case) -> Iterator[Finding]:
     """Every object."""
     for subject in subjects(case):
         yield from birth(subject)
+        yield from calibrated(subject)
         yield from chain(subject)
         yield from age(subject)
 
@@ -119,6 +122,21 @@ def birth(subject: Subject) -> Iterator[Finding]:
         )
     else:
         yield passed(ORDER, "born before the study", *where)
+
+
+def calibrated(subject: Subject) -> Iterator[Finding]:
+    """The last calibration before an image was not after it."""
+    dataset = subject.dataset
+    made = moment(dataset, "AcquisitionDate", "AcquisitionTime") or moment(
+        dataset, "ContentDate", "ContentTime"
+    )
+    if made is None:
+        return
+    for day in ("DateOfLastCalibration", "DateOfLastDetectorCalibration"):
+        days = [found for text in dataset.texts(day) if (found := moment_of(text, "")) is not None]
+        if days and max(one.date for one in days) > made.date:
+            reason = f"{label(day)} {max(one.date for one in days)} is after the image was made ({made.date})"
+            yield failed(ORDER, reason, *subject.at(day))
 
 
 def chain(subject: Subject) -> Iterator[Finding]:
