@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from bench.checks import registry
+from bench.checks.case import SutConfig
 from bench.cli import main
-from bench.journal import JournalWriter
+from bench.journal import Event, JournalWriter
 from bench.judge import cellwise
 from bench.judge.cellwise import combined, judge_cell, unjudged
 from bench.judge.deviations import load_deviations_text
+from bench.judge.inputs import as_it_went
 from bench.judge.inrun import clauses
 from bench.resultmodel import CellResult, ClauseResult, PlannedCell, WireFacts
 from bench.results import (
@@ -274,3 +276,14 @@ def test_a_single_cell_is_judged(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert main(["judge", str(alone)]) == 2
     assert "--statement" in capsys.readouterr().err
     assert main(["judge", str(alone), "--statement", "vxvue"]) in (0, 1)
+
+
+def test_what_was_changed_on_the_way_is_not_known() -> None:
+    """At which moment which value held cannot be told; AE titles, old and new, still tell who the SUT is."""
+    before = SutConfig({"ae_titles": ("VXVUE",), "ae_title": "VXVUE", "charset": ("ISO_IR 192",)}, "x")
+    data = {"do": "configure", "args": {"ae_title": "ROOM2", "charset": "ISO_IR 100"}}
+    event = Event(seq=1, t=0, src="bench", n=1, kind="sut.request", data=data)
+    after = as_it_went(before, [event])
+    assert after.get("charset") is None
+    assert after.get("ae_titles") == ("VXVUE", "ROOM2")
+    assert as_it_went(before, []) is before

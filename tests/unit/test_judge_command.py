@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -215,3 +216,14 @@ def test_judging_imports_nothing_of_linux_and_no_dicom_toolkit(good: Path, tmp_p
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=120)
     assert done.returncode == 0, done.stderr
+
+
+def test_judge_and_witness_name_nothing_live() -> None:
+    """Not even where an import is late."""
+    bad = re.compile(
+        r"^\s*(?:from|import) (?:bench\.(?:runner|links|sandbox|zygote|sut|session)|modality|pydicom|pynetdicom)\b",
+        re.M,
+    )
+    files = [*(ROOT / "bench" / "judge").rglob("*.py"), *(ROOT / "bench" / "witness").rglob("*.py")]
+    assert len(files) > 20
+    assert not [file.name for file in files if bad.search(file.read_text(encoding="utf-8"))]
