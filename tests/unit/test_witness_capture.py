@@ -6,6 +6,7 @@ import gzip
 import struct
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -258,3 +259,38 @@ def test_it_needs_no_dicom_stack_and_nothing_live(tmp_path: Path) -> None:
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+def extended(frame: files.Frame, number: int) -> list[files.Frame]:
+    """An IPv6 frame with hop-by-hop and destination options; long ones in two fragments, the second one first."""
+    ethernet, head, body = frame.data[:14], frame.data[14:54], frame.data[54:]
+    size = int.from_bytes(head[4:6], "big")
+    body = body[:size]
+    options = bytes((60, 0, 1, 4, 0, 0, 0, 0))
+
+    def packet(following: int, data: bytes) -> files.Frame:
+        ip = head[:4] + (len(options) + len(data)).to_bytes(2, "big") + b"\0" + head[7:]
+        first = bytes((following if following == 60 else 60,)) + options[1:]
+        return replace(frame, data=ethernet + ip + first + data)
+
+    if len(body) < 600:
+        return [packet(60, bytes((6, 0, 1, 4, 0, 0, 0, 0)) + body)]
+    cut = len(body) // 16 * 8
+    pieces = []
+    for at, part, more in ((cut, body[cut:], 0), (0, body[:cut], 1)):
+        fragment = struct.pack(">BBHI", 6, 0, at | more, number)
+        pieces.append(packet(60, bytes((44, 0, 1, 4, 0, 0, 0, 0)) + fragment + part))
+    return pieces
+
+
+def test_ipv6_extension_headers_and_fragments(tmp_path: Path) -> None:
+    """Options before TCP, and datagrams in fragments that come the wrong way round."""
+    frames = [
+        piece
+        for number, frame in enumerate(laboratory().frames(link="ipv6"))
+        for piece in extended(frame, number)
+    ]
+    assert len(frames) > len(laboratory().frames())
+    capture = read(files.write(tmp_path / "a.pcap", files.pcap(frames)))
+    is_whole(capture)
+    assert capture.associations[0].requestor.address == "fd00::a00:5"
