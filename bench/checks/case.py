@@ -18,6 +18,7 @@ from bench.journal import Event
 from bench.resultmodel import Evidence
 from bench.statements.model import Statement
 from bench.witness.dataset import DataSet, Element
+from bench.witness.medium import Medium
 from bench.witness.model import Association, Capture, Message, Pdu, Problem, Side
 
 T = TypeVar("T")
@@ -108,7 +109,7 @@ class Case:
     """One capture (or one cell of a run) to be judged by one statement.
 
     ``events`` are the journal's events of a run, empty for a bare capture; ``reference`` tells that the SUT is one of
-    the reference products, whose defaults are binding (ruling A3).
+    the reference products, whose defaults are binding (ruling A3).  ``media`` are removable media that were read.
     """
 
     statement: Statement
@@ -117,6 +118,7 @@ class Case:
     config: SutConfig = SutConfig()
     events: tuple[Event, ...] = ()
     reference: bool = False
+    media: tuple[Medium, ...] = ()
     _memo: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def once(self, function: Callable[[Case], T]) -> T:

@@ -31,6 +31,7 @@ AREAS: Final = (
     "sr",
     "crossobject",
     "defaults",
+    "media",
 )
 PRODUCTS: Final = ("vxvue", "mx1")
 

@@ -1,0 +1,166 @@
+"""Who wrote what is on a medium: the product, or another implementation.
+
+Rules of this file:
+
+* The file meta information tells by its Implementation Class UID and Version Name; a file that bears one of the
+  product's identities (those that its statement prints), its vendor's root, or none at all, is the product's.
+* A file that names another implementation is foreign only where the product's own files show what its own look like:
+  when not one file (nor the DICOMDIR) bears the product's identity, the whole medium is its work, and its identity is
+  wrong.
+* A file with a foreign identity in a series of the product's own, or from a device of the same make and model, is the
+  product's, and its identity is wrong.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+from bench.witness.medium import DicomFile
+
+if TYPE_CHECKING:
+    from bench.checks.case import Case
+    from bench.statements.model import Statement
+
+_UID: Final = re.compile(r"\b\d(?:\.\d+){5,}\b")
+_VERSION: Final = re.compile(r"=\s*([A-Za-z0-9_][A-Za-z0-9_. -]{0,15}[A-Za-z0-9_])")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a statement prints of itself: all class UIDs and version names, and those of its media rows."""
+
+    uids: frozenset[str]
+    versions: frozenset[str]
+    roots: tuple[str, ...]
+    media_uids: tuple[tuple[str, str], ...]  # clause id, UID
+    media_versions: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Authors:
+    """Paths of files that the product wrote, and of foreign ones; numbers of records that are the product's."""
+
+    own: frozenset[str]
+    foreign: frozenset[str]
+    records: frozenset[int]
+    directory: bool = True
+    certain: bool = True
+
+
+@cache
+def _identity(texts: tuple[tuple[str, str, str, str], ...]) -> Identity:
+    uids, versions = set(), set()
+    media_uids, media_versions = [], []
+    for id, kind, title, text in texts:
+        about = f"{title} {text}"
+        if "Implementation Class UID" in about:
+            found = _UID.findall(text)
+            uids.update(found)
+            if kind == "media":
+                media_uids += [(id, one) for one in found[:1]]
+        elif "Implementation Version Name" in about:
+            said = _VERSION.findall(text.split("(14")[0]) or re.findall(r"\b[A-Z][A-Z0-9]*_[\w.]+", text)
+            versions.update(said)
+            if kind == "media":
+                media_versions += [(id, one) for one in said[:1]]
+    roots = {
+        ".".join(uid.split(".")[: 7 if uid.startswith("1.3.6.1.4.1.") else 5]) + "."
+        for uid in uids
+        if uid.count(".") >= 5
+    }
+    return Identity(
+        frozenset(uids), frozenset(versions), tuple(sorted(roots)), tuple(media_uids), tuple(media_versions)
+    )
+
+
+def identity(statement: Statement) -> Identity:
+    """Return what a statement prints of its implementation's identity."""
+    return _identity(
+        tuple(
+            (clause.id, clause.kind, clause.title, clause.text)
+            for clause in statement.clauses
+            if "Implementation" in clause.title or "Implementation" in clause.text
+        )
+    )
+
+
+def authors(case: Case) -> Authors:
+    """Return who wrote what, once for a case."""
+    return case.once(_authors)
+
+
+def bears(file: DicomFile, known: Identity) -> bool | None:
+    """Tell whether a file bears the product's identity; None when it bears none."""
+    uid = file.meta.text("ImplementationClassUID") or ""
+    version = file.meta.text("ImplementationVersionName") or ""
+    if not uid:
+        return True if version in known.versions else None
+    return uid in known.uids or version in known.versions or uid.startswith(known.roots or ("\0",))
+
+
+def _make(file: DicomFile) -> tuple[str, str] | None:
+    dataset = file.dataset
+    if dataset is None:
+        return None
+    made = (dataset.text("Manufacturer") or "", dataset.text("ManufacturerModelName") or "")
+    return made if all(made) else None
+
+
+def _series(file: DicomFile) -> str:
+    return (file.dataset.text("SeriesInstanceUID") or "") if file.dataset is not None else ""
+
+
+def _authors(case: Case) -> Authors:
+    medium = case.media[0]
+    known = identity(case.statement)
+    files = medium.files
+    root = medium.directory.file if medium.directory is not None else None
+    sure = [file for file in files if bears(file, known)]
+    claimed = bool(sure) or (root is not None and bears(root, known) is True)
+    foreign: set[str] = set()
+    if claimed and (known.uids or known.versions):
+        makes = {made for file in sure if (made := _make(file)) is not None}
+        series = {uid for file in sure if (uid := _series(file))}
+        vendor = _letters(case.statement.product.vendor)
+        for file in files:
+            if bears(file, known) is not False:
+                continue
+            made = _make(file)
+            if made in makes or (_series(file) and _series(file) in series):
+                continue
+            if made is not None and vendor and _letters(made[0]).startswith(vendor[:8]):
+                continue
+            foreign.add(file.path)
+    own = {file.path for file in files} - foreign
+    return Authors(
+        frozenset(own), frozenset(foreign), frozenset(_records(case, foreign)), certain=claimed
+    )
+
+
+def _letters(text: str) -> str:
+    return "".join(c for c in text.upper() if c.isalnum())
+
+
+def _records(case: Case, foreign: set[str]) -> set[int]:
+    """Records of the product: all but those of foreign objects, and those above that hold foreign ones only."""
+    directory = case.media[0].directory
+    if directory is None:
+        return set()
+    if not foreign:
+        return {record.number for record in directory.records}
+    own: set[int] = set()
+    strange: set[int] = set()
+    for record in directory.records:
+        if not record.file_id:
+            continue
+        entry = case.media[0].find(record.file_id)
+        target = strange if entry is not None and entry.path in foreign else own
+        target.add(record.number)
+        target.update(above.number for above in directory.above(record))
+    return {r.number for r in directory.records if r.number in own or r.number not in strange}
+
+
+__all__ = ["Authors", "Identity", "authors", "bears", "identity"]
