@@ -274,6 +274,14 @@ def no_step_id(lab: Lab) -> None:
     one_exam(lab)
 
 
+@defect("STD-SVC-107", "VX-MPPS-002")
+def created_with_nothing(lab: Lab) -> None:
+    a = VXvue(lab).associate(RIS, MPPS)
+    a.request("N-CREATE-RQ", sop_instance="2.25.1")
+    a.respond(0x0120)
+    a.release()
+
+
 @defect("STD-SVC-108")
 def no_sex(lab: Lab) -> None:
     dataset(lab, "N-CREATE-RQ", lambda ds: ds.drop("PatientSex"))
@@ -731,6 +739,16 @@ def refused_instance_named(lab: Lab) -> None:
     vx.commit(PACS, today, dose=False)
 
 
+@defect("VX-SC-008")
+def commitment_before_the_dose_report(lab: Lab) -> None:
+    vx, today = VXvue(lab), exam(scheduled=False)
+    today.start = lab.time
+    lab.wait(100)
+    vx.store(PACS, today, mpps=False)
+    vx.commit(PACS, today, dose=False)
+    vx.dose(PACS, today, mpps=False)
+
+
 # -- print -----------------------------------------------------------------------------------------------------
 
 
@@ -885,6 +903,49 @@ def no_film_session(lab: Lab) -> None:
 
 def _drop_next_answer(lab: Lab, name: str) -> None:
     on(lab, name, lambda out: setattr(out, "skip", True), nth=1)
+
+
+@defect("STD-SVC-503", "VX-PRN-002", "VX-PRN-003", "VX-PRN-004")
+def film_box_first_of_all(lab: Lab) -> None:
+    a = VXvue(lab).associate(PRINTER, PRINT)
+    session = DataSet(ReferencedSOPClassUID=FILM_SESSION, ReferencedSOPInstanceUID="2.25.20")
+    film = DataSet(ImageDisplayFormat="STANDARD\\1,1", ReferencedFilmSessionSequence=[session])
+    a.request("N-CREATE-RQ", film, sop_class=FILM_BOX, sop_instance="2.25.21")
+    a.respond(0x0112)
+    a.request("N-CREATE-RQ", DataSet(NumberOfCopies=1), sop_class=FILM_SESSION, sop_instance="2.25.20")
+    a.respond(0)
+    a.release()
+
+
+@defect("VX-PRN-005")
+def images_after_printing(lab: Lab) -> None:
+    held: list[Outgoing] = []
+    _swap(lab, held)
+    one_film(lab)
+
+
+def _swap(lab: Lab, held: list[Outgoing]) -> None:
+    """The N-SET goes out behind the N-ACTION."""
+
+    def keep(out: Outgoing) -> None:
+        if not held:
+            held.append(out)
+            out.skip = True
+
+    on(lab, "N-SET-RQ", keep, of=IMAGE_BOX)
+    on(lab, "N-SET-RSP", lambda out: setattr(out, "skip", True), of=IMAGE_BOX, nth=1)
+
+    def late(out: Outgoing) -> None:
+        image = held[0]
+        assert isinstance(image.dataset, DataSet)
+        assert isinstance(image.command, Command)
+        uid = str(image.command.get("RequestedSOPInstanceUID"))
+        image.association.request(
+            "N-SET-RQ", image.dataset, sop_class=IMAGE_BOX, sop_instance=uid, MessageID=99
+        )
+        image.association.respond(0, side="acceptor")
+
+    on(lab, "N-DELETE-RQ", late, of=FILM_BOX)
 
 
 @defect("VX-PRN-005")

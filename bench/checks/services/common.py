@@ -115,6 +115,13 @@ def asked(case: Case, association: Association) -> Iterator[Exchange]:
             yield case.exchange(message)
 
 
+def all_seen(message: Message) -> bool:
+    """Tell whether everything that the message carries was read, be it no data set at all."""
+    return readable(message) or (
+        message.complete and message.dataset is None and not message.command.has_dataset
+    )
+
+
 def complain(problems: Iterable[object], side: object) -> bool:
     """Tell whether one of the problems is of that side's making."""
     return any(getattr(p, "side", None) == side and getattr(p, "code", "") not in EVIDENCE for p in problems)

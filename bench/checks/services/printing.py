@@ -236,7 +236,8 @@ def session_reference(case: Case, id: str, job: Job, message: Message) -> Iterat
     assert message.dataset is not None
     named = message.dataset.items("ReferencedFilmSessionSequence")
     at = case.at(message, tag("ReferencedFilmSessionSequence"))
-    known = {created_instance(e) for e in job.sessions if e.request.number < message.number} - {""}
+    before = [e for e in job.sessions if e.request.number < message.number]
+    known = {created_instance(e) for e in before} - {""}
     if len(named) != 1:
         if readable(message):
             yield failed(id, f"Referenced Film Session Sequence has {len(named)} items; one is wanted", at)
@@ -248,7 +249,7 @@ def session_reference(case: Case, id: str, job: Job, message: Message) -> Iterat
         yield passed(id, "names the film session of this association", at)
     elif kind != FILM_SESSION and kind:
         yield failed(id, f"names an instance of {kind}; a film session {FILM_SESSION} is wanted", at)
-    elif not whole(job.association) or (not known and job.sessions):
+    elif not whole(job.association) or (not known and before):
         yield inconclusive(id, "which film session exists was not captured", at)
     elif not known:
         yield failed(id, f"names film session {instance}; none was created before", at)

@@ -284,6 +284,11 @@ def _too_early(
         return stored, f"commitment is asked for {stored.sop_instance} before it is sent"
     if association.first_time < moment:
         return stored, "commitment is asked while images of the study are still being sent"
+    if stored.sop_class == DOSE_REPORT and not any(
+        moment < s.message.first_time < stored.message.first_time and s.sop_class != DOSE_REPORT
+        for s in case.objects
+    ):
+        return stored, "commitment is asked before the dose report of the study is sent"
     for message in changes(case):
         if message.last_time <= moment and message.dataset is not None:
             for series in message.dataset.items("PerformedSeriesSequence"):

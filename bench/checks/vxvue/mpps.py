@@ -16,13 +16,13 @@ from bench.checks.services.common import (
     FINAL_STATES,
     IN_PROGRESS,
     MPPS,
+    all_seen,
     asked,
     configured_peer,
     failed_attempt,
     idle_associations,
     opening,
     peer,
-    readable,
     recorded,
     release_finding,
     tag,
@@ -67,7 +67,7 @@ def creation(case: Case) -> Iterator[Finding]:
             yield failed("VX-MPPS-002", text, case.at(message))
         elif status == IN_PROGRESS:
             yield passed("VX-MPPS-002", "N-CREATE, IN PROGRESS", at)
-        elif status is None and not readable(message):
+        elif status is None and not all_seen(message):
             yield inconclusive("VX-MPPS-002", "the data set of the N-CREATE is not whole", at)
         else:
             yield failed("VX-MPPS-002", f"N-CREATE with status '{status or ''}'; IN PROGRESS is wanted", at)
@@ -140,7 +140,7 @@ def completion(case: Case) -> Iterator[Finding]:
             yield failed("VX-MPPS-002", foreign.reason, at)
         elif foreign is not None and foreign.verdict == "wrong":
             yield failed("VX-MPPS-006", foreign.reason, at)
-        elif status is None and not readable(message):
+        elif status is None and not all_seen(message):
             yield inconclusive("VX-MPPS-006", "the data set of the N-SET is not whole", at)
         elif status not in FINAL_STATES:
             text = f"N-SET with status '{status or ''}'; COMPLETED or DISCONTINUED is wanted"
