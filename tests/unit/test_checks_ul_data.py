@@ -428,3 +428,36 @@ def test_a_presentation_data_value_that_does_not_fit_its_pdu(claimed: int) -> No
     lab.wait(1)
     a.abort("acceptor", 2, 6)
     assert failing(lab) == {"STD-UL-041"}
+
+
+@pytest.mark.parametrize("length", [5, 0x1004])
+def test_a_release_whose_length_says_too_much(length: int) -> None:
+    lab = Lab()
+    a = _verify(lab)
+    a.request("C-ECHO-RQ")
+    a.respond()
+    a.say("requestor", b"\5\0" + length.to_bytes(4, "big") + b"\0\0\0\0")
+    a.pdu("acceptor", ReleaseResponse())
+    a.close()
+    assert failing(lab) == {"STD-UL-051"}
+
+
+@pytest.mark.parametrize("more", [9, -8, 60000])
+def test_a_request_whose_length_is_wrong(more: int) -> None:
+    lab = Lab()
+    a = lab.associate(say=False)
+    raw = bytearray(encode(a.proposal))
+    raw[2:6] = (len(raw) - 6 + more).to_bytes(4, "big")
+    a.say("requestor", bytes(raw))
+    lab.wait(10)
+    a.abort("acceptor", 2, 6)
+    assert failing(lab) == {"STD-UL-051"}
+
+
+def test_an_image_broken_off_by_the_peer_is_no_wrong_length() -> None:
+    lab = Lab()
+    a = _storage(lab)
+    _say(a, (1, 3, STORE))
+    a.say("requestor", b"\4\0\0\0\x20\0\0\0\x1f\xfc\1\0" + DATA)
+    a.abort("acceptor", 2, 0)
+    assert failing(lab) == set()

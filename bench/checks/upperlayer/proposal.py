@@ -88,6 +88,11 @@ def frame_of_the_pdu(case: Case) -> Iterator[Finding]:
 
 
 def _lengths(case: Case, deal: Deal, pdu: Pdu, text: Negotiation) -> Iterator[Finding]:
+    behind = ("pdu-cut", "pdu-stopped", "pdu-type", "pdu-garbage", "pdu-length")
+    if text.faults and any(
+        p.side == deal.side and p.frame == pdu.frame and p.code in behind for p in deal.association.problems
+    ):
+        return  # bytes of the PDU stand behind its end: its own length is wrong (STD-UL-051)
     for fault in text.faults:
         yield failed(
             "STD-UL-016", f"A-ASSOCIATE-{text.kind}: {fault.text}", _place(case, deal, pdu, fault.offset)

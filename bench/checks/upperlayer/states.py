@@ -33,14 +33,20 @@ def pdu_frames(case: Case) -> Iterator[Finding]:
     for deal in deals(case).values():
         association = deal.association
         unknown, lengths = False, False
+        ours = association.request if deal.side == "requestor" else association.answer
         for problem in _problems(deal, "pdu-type", "pdu-garbage"):
+            if ours is not None and ours.frame == problem.frame and deal.ours and deal.ours.faults:
+                lengths = True
+                reason = f"the length of the {ours.kind} is {ours.length}, which cuts it in two"
+                yield failed("STD-UL-051", reason, case.at(ours, association=association))
+                continue
             unknown = True
             yield failed("STD-UL-050", problem.text, case.at(problem, association=association))
         for problem in _problems(deal, "pdu-length"):
             lengths = True
             yield failed("STD-UL-051", problem.text, case.at(problem, association=association))
-        for problem in _problems(deal, "pdu-cut"):
-            if not association.accepted and association.whole:
+        for problem in _problems(deal, "pdu-cut", "pdu-stopped"):
+            if _lies(deal, problem):
                 lengths = True
                 yield failed("STD-UL-051", problem.text, case.at(problem, association=association))
         first = next((p for p in association.pdus if p.side == deal.side), None)
@@ -56,6 +62,18 @@ def pdu_frames(case: Case) -> Iterator[Finding]:
             yield passed("STD-UL-050", "PDU types are known", at)
         if not lengths:
             yield passed("STD-UL-051", "PDU lengths are right", at)
+
+
+def _lies(deal: Deal, problem: Problem) -> bool:
+    """Whether a PDU without an end is one whose length says too much, and not one that was broken off."""
+    association, tcp = deal.association, deal.association.tcp
+    if not tcp.syn or tcp.gaps or tcp.one_direction or tcp.mid_stream:
+        return False
+    if association.request is None:  # the first PDU is sent at once
+        return deal.side == "requestor" and not tcp.retransmissions
+    if deal.side == "requestor" and problem.frame == association.request.frame:
+        return True
+    return problem.code == "pdu-cut" and (not association.accepted or association.end == "released")
 
 
 @check("STD-UL-023")
