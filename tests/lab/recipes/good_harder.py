@@ -351,3 +351,22 @@ def mx_choosy_archives(lab: Lab) -> None:
             ],
         )
         lab.wait(5)
+
+
+@good("vxvue")
+def vx_lost_studies(lab: Lab) -> None:
+    """Two exams whose images were recorded without the part that says whose study they are; the second is committed."""
+    vx = VXvue(lab)
+    for number in (230, 231):
+        today = exam(number=number)
+        vx.exam(today, mwl=None, mpps=None, dose=False, commitment=None)
+        lab.wait(5)
+    for conversation in lab.conversations:
+        acts = conversation.stream.acts
+        at = next(n for n, act in enumerate(acts) if len(act.data) > 1500)
+        whole = acts[at]
+        acts[at : at + 1] = [
+            replace(whole, data=whole.data[:900]),
+            replace(whole, data=whole.data[900:], seen=False, time=whole.time + 0.0001),
+        ]
+    vx.commit(PACS, today, dose=False)
