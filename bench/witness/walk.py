@@ -322,7 +322,8 @@ class Reader:
     def _problem(
         self, code: str, text: str, offset: int, tag: int | None = None, since: int | None = None
     ) -> None:
-        if len(self._problems) >= self._limits.problems:
+        # A break of the structure is told although there are many other problems: it ends what can be judged.
+        if len(self._problems) >= self._limits.problems * (2 if CODES[code][0] else 1):
             return
         path: list[str | int] = []
         for frame in self._stack[1:]:
@@ -435,6 +436,8 @@ class Reader:
         if frame.seen is not None:
             frame.seen.add(tag)
         self._keep(frame, element)
+        if self._dead:
+            return size
         if length & 1 and length != UNDEFINED:
             self._problem("odd-length", f"{element.tag_text} has the odd length {length}", at, tag)
         if opens:
@@ -475,12 +478,12 @@ class Reader:
 
     def _keep(self, frame: _Frame, element: Element) -> None:
         self._count += 1
-        if self._count <= self._limits.elements:
-            frame.elements.append(element)
-        elif self._count == self._limits.elements + 1:
-            self._problem(
-                "too-many", f"more than {self._limits.elements} elements", element.offset, element.tag
-            )
+        if self._count > self._limits.elements:
+            text = f"more than {self._limits.elements} elements; the rest is not read"
+            self._problem("too-many", text, element.offset, element.tag)
+            self._dead = True
+            return
+        frame.elements.append(element)
 
     def _disorder(self, frame: _Frame, at: int, tag: int) -> None:
         if frame.seen is None:
