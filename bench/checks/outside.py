@@ -17,7 +17,11 @@ from typing import Final
 
 from bench.checks import object_judge, second_witness
 from bench.journal import Event, read
+from bench.panel.ask import ask as panel
+from bench.panel.ask import told
+from bench.panel.judges import JUDGES
 from bench.report.pictures import CellPictures
+from bench.resultmodel import JudgeOpinion
 from bench.results import CellResult
 from bench.verdict import Verdict, combine
 
@@ -59,6 +63,7 @@ def _objects(result: CellResult, folder: Path, product: str, events: list[Event]
     if object_judge.program() is None:
         return replace(result, remarks=(*result.remarks, "dciodvfy is not installed: no object was judged."))
     known = object_judge.expected(product)
+    opinions: list[JudgeOpinion] = []
     for event in stored:
         file = folder / str(event.data["object"])
         if not file.resolve().is_relative_to(folder.resolve()):
@@ -70,6 +75,9 @@ def _objects(result: CellResult, folder: Path, product: str, events: list[Event]
         deviation = object_judge.compare(opinion, known)
         if deviation:
             result = _failed(result, f"dciodvfy on {file.name} ({opinion.kind}): {deviation}")
+        opinions.append(told("dciodvfy", file.name, opinion.kind, (*opinion.errors, *opinion.warnings)))
+        opinions += panel([(file, file.name, str(event.data.get("sop_class", "")))], judges=JUDGES[1:])
+    result = replace(result, opinions=tuple(opinions))
     note = f"dciodvfy read {len(stored)} objects and reported nothing but what the errata force."
     return result if result.verdict is Verdict.FAIL else replace(result, remarks=(*result.remarks, note))
 

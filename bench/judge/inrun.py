@@ -18,6 +18,7 @@ from bench.checks import registry
 from bench.judge.cellwise import judge_cell
 from bench.judge.deviations import Deviation, default_file, load_deviations
 from bench.judge.engine import known_ids
+from bench.panel.ask import agree
 from bench.resultmodel import CellResult
 from bench.statements import BUNDLED, load
 from bench.statements.model import Statement
@@ -37,7 +38,7 @@ def clauses(result: CellResult, folder: Path, product: str, deviations: Path | N
         return result
     try:
         declared = declared_for(product, deviations)
-        return judge_cell(result, folder, _statement(product), deviations=declared)
+        return agree(judge_cell(result, folder, _statement(product), deviations=declared))
     except Exception as error:
         traceback.print_exc()
         why = f"the clauses could not be judged: {type(error).__name__}: {error}"

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -20,8 +20,9 @@ from pathlib import Path
 import yaml
 
 from bench.panel.judges import JUDGES, Judge
-from bench.panel.opinion import JudgeError, Line
-from bench.resultmodel import JudgeLine, JudgeOpinion
+from bench.panel.opinion import JudgeError, Line, line
+from bench.resultmodel import CellResult, JudgeLine, JudgeOpinion
+from bench.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,37 @@ def ask(
             lines = tuple(_standing(judge.name, line, found) for line in said.lines)
             opinions.append(JudgeOpinion(judge=judge.name, object=name, kind=said.kind, lines=lines))
     return tuple(opinions)
+
+
+def told(judge: str, name: str, kind: str, texts: Iterable[str]) -> JudgeOpinion:
+    """Return an opinion of lines that were read elsewhere, each with its standing."""
+    lines = (line("error" if text.startswith("Error") else "warning", text) for text in texts)
+    return JudgeOpinion(
+        judge=judge, object=name, kind=kind, lines=tuple(_standing(judge, one, ()) for one in lines)
+    )
+
+
+def agree(result: CellResult) -> CellResult:
+    """Return a judged cell whose opinions know what the bench found: open lines about the same elements are agreed."""
+    wrong = (Verdict.FAIL, Verdict.DEV_FROM_STD)
+    found = {
+        evidence.tag.rsplit(".", 1)[-1]
+        for clause in result.clauses
+        if clause.verdict in wrong
+        for evidence in clause.evidence
+        if evidence.tag
+    }
+    return replace(result, opinions=tuple(_agreed(opinion, found) for opinion in result.opinions))
+
+
+def _agreed(opinion: JudgeOpinion, found: Collection[str]) -> JudgeOpinion:
+    lines = tuple(
+        replace(one, standing="agreed")
+        if one.standing == "open" and line("error", one.text).about in found
+        else one
+        for one in opinion.lines
+    )
+    return replace(opinion, lines=lines)
 
 
 def _standing(judge: str, line: Line, found: Collection[str]) -> JudgeLine:
