@@ -1,4 +1,4 @@
-"""Right objects to be made wrong: a DX image, a US Multi-frame image, a Secondary Capture and a dose report's header."""
+"""Right objects to be made wrong: a DX image, a clip, a Secondary Capture and a dose report."""
 
 from __future__ import annotations
 

@@ -127,25 +127,65 @@ class Scene:
         request = _request(called, "VXVUE")
         self.associations.append(
             Association(
-                number=number, requestor=requestor, acceptor=acceptor, requestor_mac=None, acceptor_mac=None,
-                request=request, answer=_answer(), pdus=(), contexts={1: context}, messages=tuple(messages), problems=(),
-                tcp=Tcp(syn=True), first_frame=messages[0].first_frame, last_frame=self.frame,
-                first_time=messages[0].first_time, last_time=self.now, end="released", ended_by="requestor", whole=whole,
+                number=number,
+                requestor=requestor,
+                acceptor=acceptor,
+                requestor_mac=None,
+                acceptor_mac=None,
+                request=request,
+                answer=_answer(),
+                pdus=(),
+                contexts={1: context},
+                messages=tuple(messages),
+                problems=(),
+                tcp=Tcp(syn=True),
+                first_frame=messages[0].first_frame,
+                last_frame=self.frame,
+                first_time=messages[0].first_time,
+                last_time=self.now,
+                end="released",
+                ended_by="requestor",
+                whole=whole,
             )
-        )  # fmt: skip
+        )
 
     def _message(
-        self, association: int, number: int, sender: Any, context: Context, name: str, values: dict[int, Any],
-        data: bytes | None, syntax: str, complete: bool = True,
-    ) -> Message:  # fmt: skip
+        self,
+        association: int,
+        number: int,
+        sender: Any,
+        context: Context,
+        name: str,
+        values: dict[int, Any],
+        data: bytes | None,
+        syntax: str,
+        complete: bool = True,
+    ) -> Message:
         self.now += 0.5
         self.frame += 1
         dataset = None if data is None else decode(data, syntax)
         command = Command(name, (), DataSet(), b"", values)
         return Message(
-            association, number, sender, context, 1, command, dataset, self.frame, self.frame, self.frame, self.now, self.now,
-            number, number, 1, 100, complete, transfer_syntax=syntax if data is not None else None, command_time=self.now,
-        )  # fmt: skip
+            association,
+            number,
+            sender,
+            context,
+            1,
+            command,
+            dataset,
+            self.frame,
+            self.frame,
+            self.frame,
+            self.now,
+            self.now,
+            number,
+            number,
+            1,
+            100,
+            complete,
+            transfer_syntax=syntax if data is not None else None,
+            command_time=self.now,
+        )
 
     def store(self, dataset: Dataset, **options: Any) -> None:
         """The SUT stores an object."""

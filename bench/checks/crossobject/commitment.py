@@ -2,8 +2,10 @@
 
 Rules of this file:
 
-* Where the archive that is asked for commitment is none of those that took images, what was taken anywhere counts.
-* An instance that was never seen stored is told only when others of the same request were: else the capture began later.
+* Where the archive that is asked for commitment is none of those that took images, what was taken anywhere
+  counts.
+* An instance that was never seen stored is told only when others of the same request were: else the capture
+  began later.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Rules of this file:
 
-* An object is right when it agrees with the latest version of the item that was known when its exam began, or with one that
-  came until it was sent; each attribute by itself.
+* An object is right when it agrees with the latest version of the item that was known when its exam began, or
+  with one that came until it was sent; each attribute by itself.
 * What the item leaves empty the operator may have filled in.
 """
 
@@ -220,5 +220,6 @@ def _referenced_study(
     if any(got <= found | {item.study} for found, item in zip(allowed, items, strict=True)):
         yield passed(rule, f"{label(*path, keyword)} is that of the worklist item", where)
     else:
-        reason = f"{label(*path, keyword)} names {', '.join(sorted(got))}; the worklist item says {', '.join(sorted(allowed[-1]))}"
+        names, says = ", ".join(sorted(got)), ", ".join(sorted(allowed[-1]))
+        reason = f"{label(*path, keyword)} names {names}; the worklist item says {says}"
         yield failed(rule, reason, where)

@@ -2,9 +2,10 @@
 
 Rules of this file:
 
-* An event belongs to an image by the reference (113795), else by the Irradiation Event UID in the image, else because there is
-  one of each.
-* Quantities are compared in one unit, within the rounding of what is written: the images' whole numbers are coarse.
+* An event belongs to an image by the reference (113795), else by the Irradiation Event UID in the image, else
+  because there is one of each.
+* Quantities are compared in one unit, within the rounding of what is written: the images' whole numbers are
+  coarse.
 * An exposure whose image was rejected is in the report and nowhere else: that is right.
 """
 

@@ -2,8 +2,8 @@
 
 Rules of this file:
 
-* Objects that belong to a worklist item are compared with it (STD-X-020 and so on) and only what is not told there is told
-  here.
+* Objects that belong to a worklist item are compared with it (STD-X-020 and so on) and only what is not told
+  there is told here.
 """
 
 from __future__ import annotations
@@ -28,9 +28,18 @@ SERIES: Final = "STD-X-072"
 SHARED: Final = "STD-X-073"
 TWO_STEPS: Final = "STD-X-074"
 OF_SYNTAX: Final = frozenset(
-    {"PlanarConfiguration", "PhotometricInterpretation", "LossyImageCompression", "LossyImageCompressionRatio",
-     "LossyImageCompressionMethod", "PixelData", "SpecificCharacterSet", "SmallestImagePixelValue", "LargestImagePixelValue"}
-)  # fmt: skip
+    {
+        "PlanarConfiguration",
+        "PhotometricInterpretation",
+        "LossyImageCompression",
+        "LossyImageCompressionRatio",
+        "LossyImageCompressionMethod",
+        "PixelData",
+        "SpecificCharacterSet",
+        "SmallestImagePixelValue",
+        "LargestImagePixelValue",
+    }
+)
 """Attributes that may differ between two encodings of one object."""
 
 

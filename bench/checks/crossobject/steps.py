@@ -2,9 +2,10 @@
 
 Rules of this file:
 
-* An image belongs to the step that it names, else to the only step that it can belong to; without one there is nothing to say.
-* What the final N-SET names may still be on its way: an image that it names and that was never sent is a fault only when
-  others of that step were sent and nothing was refused or lost.
+* An image belongs to the step that it names, else to the only step that it can belong to; without one there is
+  nothing to say.
+* What the final N-SET names may still be on its way: an image that it names and that was never sent is a fault
+  only when others of that step were sent and nothing was refused or lost.
 """
 
 from __future__ import annotations

@@ -2,12 +2,14 @@
 
 Rules of this file:
 
-* A worklist item belongs to an object by its Study Instance UID (with Scheduled Procedure Step ID where one study has several
-  steps); else by Scheduled Procedure Step ID with Accession Number; else by Accession Number with Patient ID.
-* A step belongs to an object by the reference in the object; else by Performed Procedure Step ID; else because it is the only
-  step of the study that was begun before.
-* An item may be answered several times: what an exam is compared with is the latest version before it began, and what
-  came until it was sent; without a step nobody knows when it began, and every version until then counts.
+* A worklist item belongs to an object by its Study Instance UID (with Scheduled Procedure Step ID where one
+  study has several steps); else by Scheduled Procedure Step ID with Accession Number; else by Accession Number
+  with Patient ID.
+* A step belongs to an object by the reference in the object; else by Performed Procedure Step ID; else because
+  it is the only step of the study that was begun before.
+* An item may be answered several times: what an exam is compared with is the latest version before it began,
+  and what came until it was sent; without a step nobody knows when it began, and every version until then
+  counts.
 """
 
 from __future__ import annotations
@@ -172,7 +174,7 @@ class Story:
 
 
 def recorded(case: Case) -> bool:
-    """Whether all that the SUT asked for was captured from beginning to end: only then does an absence prove something."""
+    """Whether all associations of the SUT were captured to their ends: only then does an absence prove something."""
     return all(a.whole and a.end != "open" for a in case.outgoing)
 
 
@@ -274,9 +276,9 @@ def _item_of(made: Made, indexed: Indexed) -> None:
     if not step_id and made.step is not None and len(made.step.scheduled) == 1:
         step_id = made.step.scheduled[0].text("ScheduledProcedureStepID") or ""
     scheduled = made.step.scheduled if made.step is not None else ()
-    if not step_id and scheduled and not any(item.text("ScheduledProcedureStepID") for item in scheduled):
-        if (dataset.text("StudyInstanceUID") or "") not in indexed[0]:
-            return  # the step says that it was not scheduled
+    ordered = step_id or not scheduled or any(item.text("ScheduledProcedureStepID") for item in scheduled)
+    if not ordered and (dataset.text("StudyInstanceUID") or "") not in indexed[0]:
+        return  # the step says that it was not scheduled
     accession, patient = dataset.text("AccessionNumber") or "", dataset.text("PatientID") or ""
     began = made.step.began if made.step is not None and made.step.created is not None else float("-inf")
     made.versions = versions(

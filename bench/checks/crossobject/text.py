@@ -2,8 +2,8 @@
 
 Rules of this file:
 
-* Texts are compared as decoded, without insignificant padding; variants of one character that two character sets write
-  differently (yen and backslash, wave dash and tilde) are one.
+* Texts are compared as decoded, without insignificant padding; variants of one character that two character
+  sets write differently (yen and backslash, wave dash and tilde) are one.
 * A text that could not be decoded on either side cannot be compared.
 """
 

@@ -2,8 +2,8 @@
 
 Rules of this file:
 
-* Only the simulators' own events are truth (``generator.exposure``); what the console says of itself is a claim, used only to
-  find out which image belongs to which exposure.
+* Only the simulators' own events are truth (``generator.exposure``); what the console says of itself is a
+  claim, used only to find out which image belongs to which exposure.
 * Without a journal nothing is said.
 """
 

@@ -2,8 +2,8 @@
 
 Rules of this file:
 
-* Two statements contradict each other when what the one may mean and what the other may mean have nothing in common
-  (``anatomy.yaml``); a term or a code that is not listed there is not compared.
+* Two statements contradict each other when what the one may mean and what the other may mean have nothing in
+  common (``anatomy.yaml``); a term or a code that is not listed there is not compared.
 """
 
 from __future__ import annotations
@@ -96,7 +96,8 @@ def part(subject: Subject) -> Iterator[Finding]:
     if set(cells[term]) & set(cells[named]):
         yield passed(PART, f"{term} and {item.text('CodeMeaning') or code}", *where)
     else:
-        reason = f"{label('BodyPartExamined')} is {term}, {label('AnatomicRegionSequence')} says {item.text('CodeMeaning') or named} ({code})"
+        region = f"{item.text('CodeMeaning') or named} ({code})"
+        reason = f"{label('BodyPartExamined')} is {term}, {label('AnatomicRegionSequence')} says {region}"
         yield failed(PART, reason, *where)
 
 

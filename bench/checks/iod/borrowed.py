@@ -1,4 +1,4 @@
-"""What the SUT was given by the worklist: a wrong value that a peer sent is that peer's mistake, copied as it had to be.
+"""What the worklist gave the SUT: a wrong value of a peer, copied as it had to be, is that peer's mistake.
 
 Rules of this file:
 

@@ -90,7 +90,8 @@ def rate(subject: Subject) -> Iterator[Finding]:
     if lasts is not None and frames:
         true = time * frames / 1000
         if abs(lasts - true) > 2 * time / 1000 + 0.05 * true + 0.5:
-            reason = f"{label('EffectiveDuration')} is {lasts:g} s; {int(frames)} frames of {time:g} ms last {true:.2f} s"
+            true_time = f"{int(frames)} frames of {time:g} ms last {true:.2f} s"
+            reason = f"{label('EffectiveDuration')} is {lasts:g} s; {true_time}"
             yield failed(RATE, reason, *subject.at("EffectiveDuration", "FrameTime"))
 
 

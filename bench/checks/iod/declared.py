@@ -1,9 +1,10 @@
-"""What a statement declares, so that exactly that deviation from the standard is DEV-FROM-STD and not FAIL (ruling A2).
+"""What a statement declares, so that exactly that deviation from the standard is DEV-FROM-STD and not FAIL
+(ruling A2).
 
 Rules of this file:
 
-* A row of the statement that promises less than the standard demands is a declaration; so is an erratum that names the tag of
-  an attribute which the statement's tables lack, and a ruling that names it (:data:`RULED`).
+* A row of the statement that promises less than the standard demands is a declaration; so is an erratum that
+  names the tag of an attribute which the statement's tables lack, and a ruling that names it (:data:`RULED`).
 * Where the statement is silent nothing is declared.
 """
 
@@ -15,8 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bench.checks.iod.tables import tag_text
-from bench.statements.model import Statement
-from bench.statements.model import AttributeRule, Clause
+from bench.statements.model import AttributeRule, Clause, Statement
 
 RULED: Final = {("VX", "PositionerType"): "ruling E1", ("VX", "AcquisitionContextSequence"): "ruling E1"}
 _LACKS: Final = re.compile(r"\blacks?\b|\bmissing\b|\bnot in (?:the|its) tables?\b", re.IGNORECASE)

@@ -108,15 +108,17 @@ def spacing(subject: Subject) -> Iterator[Finding]:
     pitch, scaled = dataset.numbers("ImagerPixelSpacing"), dataset.numbers("PixelSpacing")
     aspect = dataset.numbers("PixelAspectRatio")
     real = scaled or pitch
-    if len(aspect) == 2 and len(real) == 2 and min(aspect) > 0 and min(real) > 0:
-        if abs(aspect[0] / aspect[1] - real[0] / real[1]) > 0.02 * real[0] / real[1]:
-            reason = f"{label('PixelAspectRatio')} {aspect[0]}:{aspect[1]} contradicts the spacing {real[0]} x {real[1]} mm"
-            yield failed(SPACING, reason, *subject.at("PixelAspectRatio"))
+    square = len(aspect) == 2 and len(real) == 2 and min(aspect) > 0 and min(real) > 0
+    if square and abs(aspect[0] / aspect[1] - real[0] / real[1]) > 0.02 * real[0] / real[1]:
+        said = f"{aspect[0]}:{aspect[1]} contradicts the spacing {real[0]} x {real[1]} mm"
+        yield failed(SPACING, f"{label('PixelAspectRatio')} {said}", *subject.at("PixelAspectRatio"))
     if len(pitch) == 2 and len(scaled) == 2 and min(pitch) > 0 and scaled[0] > pitch[0] * 1.01:
         factor = dataset.number("EstimatedRadiographicMagnificationFactor")
         if factor is not None and factor > 1:
-            reason = f"{label('PixelSpacing')} {scaled[0]} mm is larger than the detector's pitch {pitch[0]} mm, magnification is {factor}"
-            yield failed(SPACING, reason, *subject.at("PixelSpacing", "ImagerPixelSpacing"))
+            said = f"{scaled[0]} mm is larger than the detector's {pitch[0]} mm, magnification is {factor}"
+            yield failed(
+                SPACING, f"{label('PixelSpacing')} {said}", *subject.at("PixelSpacing", "ImagerPixelSpacing")
+            )
     if good:
         yield passed(SPACING, "spacings are positive", *subject.at("ImagerPixelSpacing"))
 
@@ -214,7 +216,7 @@ def orientation(subject: Subject) -> Iterator[Finding]:
 
 
 def _through(dataset: DataSet) -> frozenset[str]:
-    """The axis along which the beam of a frontal or lateral view of the trunk runs: no axis of its image is that one."""
+    """The axis along which the beam of a view of the trunk runs: no axis of its image is that one."""
     if (
         dataset.text("BodyPartExamined") not in TRUNK
         or dataset.text("AnatomicalOrientationType") == "QUADRUPED"

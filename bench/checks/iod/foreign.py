@@ -2,9 +2,9 @@
 
 Rules of this file:
 
-* An attribute that no module of the IOD names makes the object one of a Standard Extended SOP Class.  That is wrong
-  where the statement excludes these and the attribute has no meaning in this kind of object (:data:`FOREIGN`); else it is a
-  remark.
+* An attribute that no module of the IOD names makes the object one of a Standard Extended SOP Class. That is
+  wrong where the statement excludes these and the attribute has no meaning in this kind of object
+  (:data:`FOREIGN`); else it is a remark.
 * What the statement's own tables list is its own affair (erratum VX-E-10).
 """
 
@@ -23,24 +23,86 @@ if TYPE_CHECKING:
 ID: Final = "STD-IOD-008"
 
 FOREIGN: Final = frozenset(
-    # frames and their times
-    "FrameTime FrameTimeVector FrameDelay CineRate StartTrim StopTrim NumberOfFrames FrameIncrementPointer EffectiveDuration "
-    "RecommendedDisplayFrameRate PreferredPlaybackSequencing ActualFrameDuration RepresentativeFrameNumber "
-    "MultiplexedAudioChannelsDescriptionCodeSequence "
-    # ultrasound
-    "SequenceOfUltrasoundRegions UltrasoundColorDataPresent MechanicalIndex BoneThermalIndex CranialThermalIndex "
-    "SoftTissueThermalIndex SoftTissueFocusThermalIndex SoftTissueSurfaceThermalIndex DepthOfScanField TransducerData "
-    "TransducerType FocusDepth ProcessingFunction IVUSAcquisition IVUSPullbackRate "
-    # slices and their physics
-    "SliceThickness SpacingBetweenSlices SliceLocation ImagePositionPatient ImageOrientationPatient ReconstructionDiameter "
-    "GantryDetectorTilt TableHeight SpiralPitchFactor CTDIvol ConvolutionKernel EchoTime RepetitionTime InversionTime "
-    "FlipAngle MagneticFieldStrength EchoNumbers EchoTrainLength ImagingFrequency ScanningSequence SequenceVariant "
-    "EnergyWindowInformationSequence RadiopharmaceuticalInformationSequence DecayCorrection "
-    # X-ray
-    "KVP XRayTubeCurrent ExposureTime Exposure ExposureInuAs ExposureIndex TargetExposureIndex DeviationIndex DetectorType "
-    "ImagerPixelSpacing DetectorID ImageAndFluoroscopyAreaDoseProduct PresentationIntentType ViewPosition "
-    # plans and doses
-    "DoseUnits DoseType DoseGridScaling StructureSetROISequence RTImagePlane BeamSequence".split()
+    {
+        # frames and their times
+        "FrameTime",
+        "FrameTimeVector",
+        "FrameDelay",
+        "CineRate",
+        "StartTrim",
+        "StopTrim",
+        "NumberOfFrames",
+        "FrameIncrementPointer",
+        "EffectiveDuration",
+        "RecommendedDisplayFrameRate",
+        "PreferredPlaybackSequencing",
+        "ActualFrameDuration",
+        "RepresentativeFrameNumber",
+        "MultiplexedAudioChannelsDescriptionCodeSequence",
+        # ultrasound
+        "SequenceOfUltrasoundRegions",
+        "UltrasoundColorDataPresent",
+        "MechanicalIndex",
+        "BoneThermalIndex",
+        "CranialThermalIndex",
+        "SoftTissueThermalIndex",
+        "SoftTissueFocusThermalIndex",
+        "SoftTissueSurfaceThermalIndex",
+        "DepthOfScanField",
+        "TransducerData",
+        "TransducerType",
+        "FocusDepth",
+        "ProcessingFunction",
+        "IVUSAcquisition",
+        "IVUSPullbackRate",
+        # slices and their physics
+        "SliceThickness",
+        "SpacingBetweenSlices",
+        "SliceLocation",
+        "ImagePositionPatient",
+        "ImageOrientationPatient",
+        "ReconstructionDiameter",
+        "GantryDetectorTilt",
+        "TableHeight",
+        "SpiralPitchFactor",
+        "CTDIvol",
+        "ConvolutionKernel",
+        "EchoTime",
+        "RepetitionTime",
+        "InversionTime",
+        "FlipAngle",
+        "MagneticFieldStrength",
+        "EchoNumbers",
+        "EchoTrainLength",
+        "ImagingFrequency",
+        "ScanningSequence",
+        "SequenceVariant",
+        "EnergyWindowInformationSequence",
+        "RadiopharmaceuticalInformationSequence",
+        "DecayCorrection",
+        # X-ray
+        "KVP",
+        "XRayTubeCurrent",
+        "ExposureTime",
+        "Exposure",
+        "ExposureInuAs",
+        "ExposureIndex",
+        "TargetExposureIndex",
+        "DeviationIndex",
+        "DetectorType",
+        "ImagerPixelSpacing",
+        "DetectorID",
+        "ImageAndFluoroscopyAreaDoseProduct",
+        "PresentationIntentType",
+        "ViewPosition",
+        # plans and doses
+        "DoseUnits",
+        "DoseType",
+        "DoseGridScaling",
+        "StructureSetROISequence",
+        "RTImagePlane",
+        "BeamSequence",
+    }
 )
 
 

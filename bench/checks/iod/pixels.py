@@ -344,17 +344,16 @@ def values(subject: Subject, layout: Layout, pixels: Pixels) -> Iterator[Finding
         return
     stored, dataset = layout.stored, subject.dataset
     if stored is not None and layout.allocated is not None and 0 < stored <= layout.allocated:
-        if layout.high == stored - 1 or pixels.above_bits_stored == 0:
-            if pixels.above_bits_stored:
-                element = dataset.get("PixelData")
-                base = element.offset + element.header if element is not None else 0
-                spot = base + (pixels.first_above_offset or 0)
-                where = (subject.case.at(subject.message, "(7FE0,0010)", offset=spot),)
-                count = pixels.above_bits_stored
-                reason = f"{count} pixel value(s) do not fit {stored} bits stored; the first is at byte {spot} of the data set"
-                yield failed(VALUES, reason, *where)
-            else:
-                yield passed(VALUES, f"all pixels fit {stored} bits", *subject.at("PixelData"))
+        count = pixels.above_bits_stored
+        if count == 0:
+            yield passed(VALUES, f"all pixels fit {stored} bits", *subject.at("PixelData"))
+        elif layout.high == stored - 1:
+            element = dataset.get("PixelData")
+            base = element.offset + element.header if element is not None else 0
+            spot = base + (pixels.first_above_offset or 0)
+            where = subject.case.at(subject.message, "(7FE0,0010)", offset=spot)
+            first = f"the first is at byte {spot} of the data set"
+            yield failed(VALUES, f"{count} pixel value(s) do not fit {stored} bits stored; {first}", where)
     if (
         layout.samples not in (None, 1)
         or pixels.above_bits_stored

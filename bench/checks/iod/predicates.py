@@ -1,8 +1,8 @@
-"""Conditions of attributes, as the small sentences of ``conditions.yaml``, and whether they hold for a data set.
+"""Conditions of attributes, the small sentences of ``conditions.yaml``, and whether they hold for a data set.
 
-``A missing`` (absent or empty), ``A present`` (perhaps empty), ``A has value``, ``A empty``, ``A is TERM``, ``A has TERM`` (among its
-values), ``animal``, ``paired body part``, ``never`` (nobody can tell); joined by ``and`` or ``or``.  The answer is True, False, or
-None where data cannot tell.
+``A missing`` (absent or empty), ``A present`` (perhaps empty), ``A has value``, ``A empty``, ``A is TERM``, ``A
+has TERM`` (among its values), ``animal``, ``paired body part``, ``never`` (nobody can tell); joined by ``and``
+or ``or``. The answer is True, False, or None where data cannot tell.
 """
 
 from __future__ import annotations
@@ -26,8 +26,38 @@ ANIMAL: Final = (
     "PatientSexNeutered",
 )
 PAIRED: Final = frozenset(
-    "ANKLE BREAST CALCANEUS CLAVICLE EAR ELBOW EYE FEMUR FINGER FOOT FOREARM HAND HIP HUMERUS KIDNEY KNEE LEG OVARY PATELLA RADIUS "
-    "SCAPULA SHOULDER TESTIS THIGH THUMB TIBIA TOE ULNA WRIST ARM".split()
+    {
+        "ANKLE",
+        "BREAST",
+        "CALCANEUS",
+        "CLAVICLE",
+        "EAR",
+        "ELBOW",
+        "EYE",
+        "FEMUR",
+        "FINGER",
+        "FOOT",
+        "FOREARM",
+        "HAND",
+        "HIP",
+        "HUMERUS",
+        "KIDNEY",
+        "KNEE",
+        "LEG",
+        "OVARY",
+        "PATELLA",
+        "RADIUS",
+        "SCAPULA",
+        "SHOULDER",
+        "TESTIS",
+        "THIGH",
+        "THUMB",
+        "TIBIA",
+        "TOE",
+        "ULNA",
+        "WRIST",
+        "ARM",
+    }
 )
 """Body Part Examined terms that name one of two (PS3.16 Annex L, paired structures)."""
 

@@ -2,8 +2,8 @@
 
 Rules of this file:
 
-* The modules of the IOD that are mandatory are demanded; another module once the object has an attribute that only
-  that module brings.
+* The modules of the IOD that are mandatory are demanded; another module once the object has an attribute that
+  only that module brings.
 * An attribute has the strictest of the types that the modules of its IOD give it.
 * Pixel Data, references between documents and lossy flags have rules of their own and are left to them.
 """

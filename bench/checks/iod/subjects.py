@@ -3,7 +3,8 @@
 Rules of this file:
 
 * An object that was cut off (association lost, gap in the capture) is not judged: what it lacks says nothing.
-* An object that was sent several times (retries, several destinations) is judged each time: each is an occasion.
+* An object that was sent several times (retries, several destinations) is judged each time: each is an
+  occasion.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 Rules of this file:
 
 * Types come from ``modules.json``; where several modules of an IOD name an attribute, the strictest type holds.
-* A user-optional or conditional module counts as present when the object has an attribute that only this module of
-  its IOD brings; until then its attributes are not demanded.
+* A user-optional or conditional module counts as present when the object has an attribute that only this module
+  of its IOD brings; until then its attributes are not demanded.
 * A table is read once; an IOD that is not in it is not judged.
 """
 

@@ -2,8 +2,8 @@
 
 Rules of this file:
 
-* A value is only called wrong when no device can have it, or when two attributes of the same object name different values
-  beyond rounding of the coarser one.
+* A value is only called wrong when no device can have it, or when two attributes of the same object name
+  different values beyond rounding of the coarser one.
 """
 
 from __future__ import annotations

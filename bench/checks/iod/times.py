@@ -2,13 +2,15 @@
 
 Rules of this file:
 
-* Two moments are compared as precisely as both are known: without a time, or with a shorter one, only the common part.
+* Two moments are compared as precisely as both are known: without a time, or with a shorter one, only the
+  common part.
 * Study Date and Time may be those of the schedule (ruling D1); then they say nothing about what came first.
 """
 
 from __future__ import annotations
 
 import datetime
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -144,7 +146,7 @@ def chain(subject: Subject) -> Iterator[Finding]:
     dataset = subject.dataset
     known = [(pair, when) for pair in CHAIN if (when := moment(dataset, *pair)) is not None]
     good = bool(known)
-    for (earlier, one), (later, other) in zip(known, known[1:], strict=False):
+    for (earlier, one), (later, other) in itertools.pairwise(known):
         if one.after(other):
             good = False
             reason = f"{label(earlier[0])} {one} is after {label(later[0])} {other}"

@@ -1,2 +1,1 @@
-"""Structured reports: the content tree against PS3.3 C.17, C.18 and the templates of PS3.16 (``STD-SR``), and against the rows
-of a statement (clauses of kind ``content``)."""
+"""Structured reports: the content tree against PS3.3 C.17, the templates of PS3.16 and a statement's rows."""

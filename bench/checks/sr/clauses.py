@@ -3,10 +3,10 @@
 Rules of this file:
 
 * Only the statement's data says what is wanted: a third statement's rows are judged in the same way.
-* A row stands in the container of its template: the nodes of the template's own container row, else those of the template that
-  includes it; a row of level 2 stands below the row of level 1 before it.
-* SRT and SCT codes of one concept are the same (erratum VX-E-49); another unit or relationship than the printed one passes where it
-  is the standard's and an erratum names the row.
+* A row stands in the container of its template: the nodes of the template's own container row, else those of
+  the template that includes it; a row of level 2 stands below the row of level 1 before it.
+* SRT and SCT codes of one concept are the same (erratum VX-E-49); another unit or relationship than the printed
+  one passes where it is the standard's and an erratum names the row.
 * Rows of parts that the report says are not available are not demanded (ruling E9).
 """
 
@@ -76,8 +76,8 @@ def _included(rule: ContentRule) -> str:
 def content_rows(case: Case) -> Iterator[Finding]:
     """Every content row of the statement in every report of its SOP class.
 
-    The ids are those of whatever statement is judged; a failure of the check itself is told on all of its rows here, since
-    the decorator can only name those of the bundled one.
+    The ids are those of whatever statement is judged; a failure of the check itself is told on all of its rows
+    here, since the decorator can only name those of the bundled one.
     """
     plans = case.once(_plans)
     for report in reports(case):
@@ -239,7 +239,7 @@ class _Reading:
         if node.value_type != rule.value_type:
             return failed(
                 clause.id,
-                f"{rule.concept} is a {node.value_type or 'content item without value type'}; {rule.value_type} is wanted",
+                f"{rule.concept} is a {node.value_type or 'nothing'}; a {rule.value_type} is wanted",
                 *report.at(node, "ValueType"),
             )
         if rule.relationship and node.relationship != rule.relationship:

@@ -2,8 +2,8 @@
 
 Rules of this file:
 
-* Quantities are compared in one unit and within the rounding of what is written; a quantity in a wrong unit is told by its own
-  rule and not compared.
+* Quantities are compared in one unit and within the rounding of what is written; a quantity in a wrong unit is
+  told by its own rule and not compared.
 """
 
 from __future__ import annotations
@@ -31,9 +31,19 @@ INDEX: Final = "STD-SR-023"
 TIME: Final = "STD-SR-024"
 
 FACTORS: Final = {
-    "Gy.m2": 1.0, "uGy.m2": 1e-6, "Gy": 1.0, "kV": 1.0, "mA": 1.0, "ms": 1.0, "s": 1e3, "uA.s": 1.0, "mm": 1.0, "deg": 1.0, "1": 1.0,
-}  # fmt: skip
-"""Units of the templates (and the one that statements print for areas) -> the base of their kind (Gy.m2, Gy, kV, mA, ms, uA.s)."""
+    "Gy.m2": 1.0,
+    "uGy.m2": 1e-6,
+    "Gy": 1.0,
+    "kV": 1.0,
+    "mA": 1.0,
+    "ms": 1.0,
+    "s": 1e3,
+    "uA.s": 1.0,
+    "mm": 1.0,
+    "deg": 1.0,
+    "1": 1.0,
+}
+"""Units of the templates (and the one that statements print for areas) -> the base unit of their kind."""
 PLAUSIBLE: Final = {
     "113733": (0.0, 500.0, "kilovolts"),
     "113734": (0.0, 3000.0, "milliampere"),

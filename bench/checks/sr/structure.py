@@ -2,7 +2,8 @@
 
 Rules of this file:
 
-* What belongs to a template is judged by ``templates``; here only what holds for every structured report (PS3.3 C.17, C.18).
+* What belongs to a template is judged by ``templates``; here only what holds for every structured report (PS3.3
+  C.17, C.18).
 """
 
 from __future__ import annotations
@@ -105,10 +106,10 @@ def _item(report: Report, node: Node) -> Iterator[Finding]:
         yield from _coded(report, node, node.code, here, "ConceptCodeSequence")
     if node.concept is not None:
         yield from _coded(report, node, node.concept, here, "ConceptNameCodeSequence")
-    if node.parent is not None and node.parent.value_type in VALUES and node.relationship in RELATIONS:
-        if not allowed(node.parent.value_type, node.relationship, kind):
-            reason = f"{here}: a {node.parent.value_type} does not {node.relationship} a {kind}"
-            yield failed(RELATION, reason, *report.at(node, "RelationshipType"))
+    above = node.parent.value_type if node.parent is not None else ""
+    if above in VALUES and node.relationship in RELATIONS and not allowed(above, node.relationship, kind):
+        reason = f"{here}: a {above} does not {node.relationship} a {kind}"
+        yield failed(RELATION, reason, *report.at(node, "RelationshipType"))
 
 
 def _measured(report: Report, node: Node, measured: DataSet, here: str) -> Iterator[Finding]:

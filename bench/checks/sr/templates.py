@@ -1,4 +1,4 @@
-"""The templates of a dose report (``templates.yaml``): rows that must be there, where, how often, of which type and unit.
+"""The templates of a dose report (``templates.yaml``): which rows, where, how often, of which type and unit.
 
 Rules of this file:
 
