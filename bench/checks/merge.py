@@ -34,6 +34,8 @@ def merged(function: Callable[[Case], Iterable[Finding]]) -> Callable[[Case], It
             yield finding
         for id, count in counts.items():
             if count > KEPT:
-                yield Finding(id, Verdict.PASS, f"kept on {count - KEPT} further occasions")
+                more = count - KEPT
+                plural = "s" if more > 1 else ""
+                yield Finding(id, Verdict.PASS, f"kept on {more} further occasion{plural}")
 
     return wrapped
