@@ -75,6 +75,12 @@ def theirs(data: bytes) -> None:
         str(element.value)
 
 
+def often(work: Callable[[bytes], None], data: bytes) -> None:
+    """Fifty times, since one is too short to be measured."""
+    for _ in range(50):
+        work(data)
+
+
 def main() -> int:
     """Measure, print ratios, compare with the committed ones."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -89,9 +95,10 @@ def main() -> int:
     alone = best(lambda: hashlib.sha256(data), rounds)
     ratios["dataset.digest"] = alone / digest
     keys = worklist_keys(1_750_000_000.0, "VXVUE").encode()
-    mine(keys), theirs(keys)
-    ours = best(lambda: [mine(keys) for _ in range(50)], rounds) / 50
-    ratios["dataset.small"] = best(lambda: [theirs(keys) for _ in range(50)], rounds) / 50 / ours
+    mine(keys)
+    theirs(keys)
+    ours = best(lambda: often(mine, keys), rounds) / 50
+    ratios["dataset.small"] = best(lambda: often(theirs, keys), rounds) / 50 / ours
     print(f"{len(data) / 1e6:.0f} MB image: {len(data) / plain / 1e6:.0f} MB/s; query: {ours * 1e3:.3f} ms")
     committed = json.loads((HERE / "ratios.json").read_text("utf-8"))
     bad = 0
