@@ -11,11 +11,12 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Final
 
 from bench.checks.case import Case, Stored
 from bench.checks.finding import Finding, Unseen, check, failed, inconclusive, not_applicable, passed
+from bench.checks.services.archives import archive_of, performed
 from bench.checks.services.commitment import Report, Request, answered, is_commitment, reports, requests
 from bench.checks.services.common import (
     COMMITMENT,
@@ -35,7 +36,6 @@ from bench.checks.services.common import (
     uid,
     whole,
 )
-from bench.checks.services.mpps import changes
 from bench.resultmodel import Evidence
 from bench.witness.model import Association
 
@@ -207,156 +207,100 @@ def _closed(case: Case, association: Association) -> Finding:
 # -- what is asked for --------------------------------------------------------------------------------------
 
 
-def archive(case: Case, request: Request) -> tuple[Stored, ...] | None:
-    """Return what the SUT sent to the archive that a request concerns; None when it cannot be told."""
-    association = case.association(request.message)
-    host = association.acceptor.address
-    sent = [(s, case.association(s.message).acceptor.address) for s in case.objects]
-    hosts = {address for _, address in sent}
-    configured = {
-        str(entry.get("address"))
-        for entry in case.config.get("storage") or ()
-        if _commits(entry.get("commitment"), association)
-    }
-    same = tuple(s for s, address in sent if address == host and _called(case, s) == association.called)
-    if same:
-        return same
-    if host not in hosts and len(configured & hosts) == 1:
-        (host,) = configured & hosts
-    elif host not in hosts:
-        if len(hosts) != 1:
-            return None
-        (host,) = hosts
-    found = tuple(stored for stored, address in sent if address == host)
-    return found if len({_called(case, s) for s in found}) == 1 else None
-
-
-def _called(case: Case, stored: Stored) -> str:
-    return case.association(stored.message).called
-
-
-def _commits(entry: object, association: Association) -> bool:
-    """Whether a configured commitment peer is the one of an association."""
-    if not isinstance(entry, Mapping):
-        return False
-    title, address = entry.get("ae_title"), entry.get("address")
-    return title in (None, association.called) and address in (None, association.acceptor.address)
-
-
 @check("VX-SC-008")
 def after_all_stores(case: Case) -> Iterator[Finding]:
     """Commitment is asked when the stores of the study are complete."""
     for request in requests(case):
-        sent = archive(case, request)
-        at = case.at(request.message)
-        if sent is None:
+        archive = archive_of(case, request)
+        if archive is None:
             continue
+        at = case.at(request.message)
         moment = request.message.first_time
         named = {i for _, i in request.names}
-        studies = {uid(s.dataset, "StudyInstanceUID") for s in sent if s.sop_instance in named} - {""}
+        sent, _ = archive.concerned(named)
         earlier = {s.sop_instance for s in sent if s.message.first_time <= moment}
-        fault = next((t for s in sent if (t := _too_early(case, request, s, studies, earlier))), None)
+        more = False  # whether images went on after the request: then an exam goes on, not a set
+        fault: tuple[Stored, str] | None = None
+        for stored in sent:
+            text = _too_early(case, request, stored, earlier, more)
+            if text and fault is None:
+                fault = (stored, text)
+            more = more or (stored.message.first_time > moment and stored.sop_class != DOSE_REPORT)
         if fault is not None:
-            stored, text = fault
-            yield failed("VX-SC-008", text, at, case.at(stored.message))
-        elif any(s.sop_instance in named and s.message.first_time <= moment for s in sent):
+            yield failed("VX-SC-008", fault[1], at, case.at(fault[0].message))
+        elif named & earlier:
             yield passed("VX-SC-008", "asked after the stores of the study", at)
 
 
-def _too_early(
-    case: Case, request: Request, stored: Stored, studies: set[str], earlier: set[str]
-) -> tuple[Stored, str] | None:
-    """Tell why a C-STORE shows that a request came before the stores were complete."""
+def _too_early(case: Case, request: Request, stored: Stored, earlier: set[str], more: bool) -> str:
+    """Tell why a C-STORE shows that a request came before the stores were complete; empty if it does not."""
     moment = request.message.first_time
-    association = case.association(stored.message)
-    named = {i for _, i in request.names}
-    mine = stored.sop_instance in named or uid(stored.dataset, "StudyInstanceUID") in studies
-    if not mine:
-        return None
+    instance = stored.sop_instance
     if stored.message.first_time <= moment:
         final = stored.exchange.final
-        if final is not None and final.first_time > moment:
-            return stored, f"commitment is asked before the C-STORE of {stored.sop_instance} is answered"
-        return None
-    if stored.sop_instance in earlier:
-        return None  # sent again
-    if stored.sop_instance in named:
-        return stored, f"commitment is asked for {stored.sop_instance} before it is sent"
-    if association.first_time < moment:
-        return stored, "commitment is asked while images of the study are still being sent"
-    if stored.sop_class == DOSE_REPORT and not any(
-        moment < s.message.first_time < stored.message.first_time and s.sop_class != DOSE_REPORT
-        for s in case.objects
-    ):
-        return stored, "commitment is asked before the dose report of the study is sent"
-    for message in changes(case):
-        if message.last_time <= moment and message.dataset is not None:
-            for series in message.dataset.items("PerformedSeriesSequence"):
-                for item in series.items("ReferencedImageSequence"):
-                    if uid(item, "ReferencedSOPInstanceUID") == stored.sop_instance:
-                        return (
-                            stored,
-                            f"commitment is asked before {stored.sop_instance} of the study is sent",
-                        )
-    return None
-
-
-def _unanswered(stored: Stored) -> bool:
-    return stored.exchange.final is None
+        late = final is not None and final.first_time > moment
+        return f"commitment is asked before the C-STORE of {instance} is answered" if late else ""
+    if instance in earlier:
+        return ""  # sent again
+    if any(i == instance for _, i in request.names):
+        return f"commitment is asked for {instance} before it is sent"
+    if case.association(stored.message).first_time < moment:
+        return "commitment is asked while images of the study are still being sent"
+    if stored.sop_class == DOSE_REPORT and not more:
+        return "commitment is asked before the dose report of the study is sent"
+    if performed(case).get(instance, moment + 1) <= moment:
+        return f"commitment is asked before {instance} of the study is sent"
+    return ""
 
 
 @check("VX-SC-009")
 def exactly_the_sent(case: Case) -> Iterator[Finding]:
     """The request names exactly what was stored there."""
     everything = {i for r in requests(case) for _, i in r.names}
+    gaps = not recorded(case, COMMITMENT, DX_IMAGE, DOSE_REPORT, *{s.sop_class for s in case.objects})
     for request in requests(case):
         named = list(dict.fromkeys(i for _, i in request.names if i))
-        if not named or not readable(request.message):
-            continue
-        at = case.at(request.message, tag("ReferencedSOPSequence"))
-        sent = archive(case, request)
-        moment = request.message.first_time
-        if sent is None:
-            yield inconclusive("VX-SC-009", "what this archive took is not in the capture", at)
-            continue
-        took = {s.sop_instance: s for s in sent if s.accepted and s.exchange.final is not None}
-        before = {i: s for i, s in took.items() if s.exchange.final and s.exchange.final.first_time <= moment}
-        known = [i for i in named if i in before]
-        if not known:
-            refused = [s for s in sent if s.sop_instance in named and s.exchange.final is not None]
-            if refused and not any(s.accepted for s in refused):
-                text = f"{refused[0].sop_instance} is named; its C-STORE got {status_text(refused[0].exchange.status)}"
-                yield failed("VX-SC-009", text, at, case.at(refused[0].message))
-            else:
-                yield inconclusive("VX-SC-009", "the C-STOREs of what is named are not in the capture", at)
-            continue
-        stored_classes = {s.sop_class for s in case.objects} | {DX_IMAGE, DOSE_REPORT}
-        gaps = not recorded(case, COMMITMENT, *stored_classes)
-        studies = {uid(before[i].dataset, "StudyInstanceUID") for i in known} - {""}
-        missing = [
-            s
-            for i, s in before.items()
-            if i not in everything and uid(s.dataset, "StudyInstanceUID") in studies
-        ]
-        sent_at_all = {s.sop_instance: s for s in sent}
-        foreign = [i for i in named if i not in before and i not in took]
-        if missing and gaps:
-            yield inconclusive("VX-SC-009", "what was asked for is not wholly in the capture", at)
-        elif missing:
-            text = f"{missing[0].sop_instance} of the study was stored there and is not named"
-            if len(missing) > 1:
-                text += f" ({len(missing)} instances)"
-            yield failed("VX-SC-009", text, at, case.at(missing[0].message))
-        elif foreign and foreign[0] in sent_at_all and not (gaps and _unanswered(sent_at_all[foreign[0]])):
-            stored = sent_at_all[foreign[0]]
-            text = f"{foreign[0]} is named; its C-STORE got {status_text(stored.exchange.status)}"
-            yield failed("VX-SC-009", text, at, case.at(stored.message))
-        elif foreign and not gaps:
-            text = (
-                f"{foreign[0]} is named and was not stored there ({len(foreign)} of {len(named)} instances)"
-            )
-            yield failed("VX-SC-009", text, at)
-        elif foreign:
-            yield inconclusive("VX-SC-009", "what was stored is not wholly in the capture", at)
-        else:
-            yield passed("VX-SC-009", f"names the {len(named)} instances that were stored", at)
+        if named and readable(request.message):
+            yield _exactly(case, request, named, everything, gaps)
+
+
+def _exactly(case: Case, request: Request, named: list[str], everything: set[str], gaps: bool) -> Finding:
+    id = "VX-SC-009"
+    at = case.at(request.message, tag("ReferencedSOPSequence"))
+    archive = archive_of(case, request)
+    if archive is None:
+        return inconclusive(id, "what this archive took is not in the capture", at)
+    sent, studies = archive.concerned(named)
+    taken: dict[str, Stored] = {}  # the first time that the archive took it
+    seen: dict[str, Stored] = {}
+    for stored in sent:
+        seen[stored.sop_instance] = stored
+        if stored.accepted:
+            taken.setdefault(stored.sop_instance, stored)
+    moment = request.message.first_time
+    before = {i for i, s in taken.items() if s.exchange.final and s.exchange.final.first_time <= moment}
+    refused = [seen[i] for i in named if i in seen and i not in taken]
+    missing = [
+        taken[i]
+        for i in before
+        if i not in everything and uid(taken[i].dataset, "StudyInstanceUID") in studies
+    ]
+    unknown = [i for i in named if i not in seen]
+    told = [s for s in refused if s.exchange.final is not None or not gaps]
+    if told:
+        status = status_text(told[0].exchange.status)
+        text = f"{told[0].sop_instance} is named; its C-STORE got {status}"
+        return failed(id, text, at, case.at(told[0].message))
+    if not before & set(named):
+        return inconclusive(id, "the C-STOREs of what is named are not in the capture", at)
+    if (missing or unknown or refused) and gaps:
+        return inconclusive(id, "what was stored and asked for is not wholly in the capture", at)
+    if missing:
+        text = f"{missing[0].sop_instance} of the study was stored there and is not named"
+        if len(missing) > 1:
+            text += f" ({len(missing)} instances)"
+        return failed(id, text, at, case.at(missing[0].message))
+    if unknown:
+        text = f"{unknown[0]} is named and was not stored there ({len(unknown)} of {len(named)} instances)"
+        return failed(id, text, at)
+    return passed(id, f"names the {len(named)} instances that were stored", at)

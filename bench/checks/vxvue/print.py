@@ -47,12 +47,14 @@ def stopped(case: Case, job: Job) -> str | None:
             return f"{exchange.request.name} was not answered"
         if not exchange.succeeded:
             return f"{exchange.request.name} was answered with a failure"
-        if exchange in job.gets and exchange.final.dataset is not None:
+        if exchange.request.name == "N-GET-RQ" and exchange.final.dataset is not None:
             status = exchange.final.dataset.text("PrinterStatus")
             if status == "FAILURE":
                 return "the printer is in failure"
-    for message in case.received("N-EVENT-REPORT-RQ"):
-        if message.association == job.association.number and message.command.get("EventTypeID") in (2, 3):
+    ours = case.side(job.association)
+    for message in job.association.messages:
+        told = message.name == "N-EVENT-REPORT-RQ" and message.sender != ours
+        if told and message.command.get("EventTypeID") in (2, 3):
             return "the printer reported trouble"
     if not whole(job.association):
         return "the capture has gaps in this association"
@@ -96,7 +98,7 @@ def printer_and_session(case: Case) -> Iterator[Finding]:
             text = f"an association for printing to {peer(one)} is released without a request"
             yield failed("VX-PRN-002", text, case.at(one))
     for job in jobs(case):
-        work = [e.request for e in job.everything if e not in job.gets]
+        work = [e.request for e in job.everything if e.request.name != "N-GET-RQ"]
         first = min((m.number for m in work), default=None)
         for exchange in job.gets:
             target = (exchange.request.command.sop_class, exchange.request.sop_instance)
