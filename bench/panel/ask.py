@@ -17,11 +17,10 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
-import yaml
-
 from bench.panel.judges import JUDGES, Judge
 from bench.panel.opinion import JudgeError, Line, line
 from bench.resultmodel import CellResult, JudgeLine, JudgeOpinion
+from bench.scenario.source import plain
 from bench.verdict import Verdict
 
 
@@ -35,7 +34,7 @@ class _Explained:
 @cache
 def explanations() -> tuple[_Explained, ...]:
     """Return the committed list of explained disagreements."""
-    entries = yaml.safe_load(resources.files(__package__).joinpath("explained.yaml").read_text("utf-8"))
+    entries = plain(resources.files(__package__).joinpath("explained.yaml").read_text("utf-8"))
     return tuple(_Explained(entry["judge"], re.compile(entry["pattern"]), entry["why"]) for entry in entries)
 
 

@@ -15,7 +15,7 @@ from functools import cache
 from importlib import resources
 from typing import Any, Final
 
-import yaml
+from bench.scenario.source import plain
 
 _ID: Final = re.compile(r"STD-(UL|DIMSE|DS|CS|IOD|SVC|SR|MED|X)-\d{3}")
 AREAS: Final[Mapping[str, str]] = {
@@ -54,7 +54,7 @@ def rules() -> Mapping[str, Rule]:
         file = resources.files(__package__).joinpath(f"{area}.yaml")
         if not file.is_file():
             continue
-        for entry in yaml.safe_load(file.read_text("utf-8")) or ():
+        for entry in plain(file.read_text("utf-8")) or ():
             rule = _rule(entry, area)
             if rule.id in found:
                 raise RuleError(f"{area}.yaml: {rule.id} is there twice")
