@@ -370,3 +370,59 @@ def vx_lost_studies(lab: Lab) -> None:
             replace(whole, data=whole.data[900:], seen=False, time=whole.time + 0.0001),
         ]
     vx.commit(PACS, today, dose=False)
+
+
+@good("vxvue", passes="VX-STO-DX-001 VX-STO-DX-143")
+def vx_empty_character_set(lab: Lab) -> None:
+    """Specific Character Set is there and empty: the default repertoire, as the statement says (VX-CS-001)."""
+    dataset(lab, "C-STORE-RQ", lambda ds: ds.put("SpecificCharacterSet"))
+    VXvue(lab).exam(exam(number=240), commitment=None)
+
+
+@good("vxvue", passes="VX-STO-DX-063 VX-STO-DX-128")
+def vx_odd_values(lab: Lab) -> None:
+    """Values in forms that are rare and right: spaces, signs, exponents, group lengths, padding at the end."""
+
+    def change(ds: DataSet) -> None:
+        ds.update(
+            KVP="1.2E+02",
+            DetectorTemperature=" +31.50 ",
+            ExposureTime=" +10 ",
+            InstitutionName="  Hospital ",
+            BodyPartExamined=" CHEST ",
+            ImageType=["DERIVED", "PRIMARY", ""],
+            WindowCenter=["8191.5", "4000"],
+            WindowWidth=["16384", "1"],
+        )
+        ds.append(element((0xFFFC, 0xFFFC), bytes(20), vr="OB"))
+
+    dataset(lab, "C-STORE-RQ", change, of=DX)
+    lab.undefined = True
+    VXvue(lab).exam(exam(number=241), commitment=None, dose=False)
+
+
+@good("mx1", passes="MX-STO-005")
+def mx_swapped_lengths(lab: Lab) -> None:
+    """The other reading of the statement: MX1 announces 128 KB and sends at most 64 KB (ruling C9)."""
+    from simulators.wire import AssociateRequest, MaximumLength, UserInformation
+
+    def edit(request: AssociateRequest) -> AssociateRequest:
+        items = tuple(
+            UserInformation(
+                tuple(MaximumLength(131072) if isinstance(i, MaximumLength) else i for i in item.items)
+            )
+            if isinstance(item, UserInformation)
+            else item
+            for item in request.items
+        )
+        return replace(request, items=items)
+
+    lab.edit_request(edit)
+    mx = MX1(lab)
+    mx.longest = 65536
+    mx.verify(RIS)
+    mx.store(
+        Peer("PACS", "10.0.0.21", 104, {"max_length": 0}),
+        Scan(number=90),
+        [Picture("us", EXPLICIT_LE, 1, 200, 160)],
+    )
