@@ -401,7 +401,7 @@ def vx_odd_values(lab: Lab) -> None:
     VXvue(lab).exam(exam(number=241), commitment=None, dose=False)
 
 
-@good("mx1", passes="MX-STO-005")
+@good("mx1", passes="MX-STO-010")
 def mx_swapped_lengths(lab: Lab) -> None:
     """The other reading of the statement: MX1 announces 128 KB and sends at most 64 KB (ruling C9)."""
     from simulators.wire import AssociateRequest, MaximumLength, UserInformation
