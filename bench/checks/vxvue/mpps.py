@@ -5,6 +5,7 @@ An N-SET on an instance that is in its final state breaks step 6 and the rule fo
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
@@ -160,22 +161,23 @@ def completion(case: Case) -> Iterator[Finding]:
 def _never_ended(case: Case, all_steps: list[Step]) -> Iterator[Finding]:
     """A step whose study went to commitment is over; its N-SET must have been tried (VX-SC-008)."""
     last = case.capture.last_time or 0.0
-    if not recorded(case, MPPS):
+    if not requests(case) or not recorded(case, MPPS):
         return
+    study_of = {s.sop_instance: uid(s.dataset, "StudyInstanceUID") for s in case.objects}
+    asked_for = {study_of[i]: r for r in reversed(requests(case)) for _, i in r.names if study_of.get(i)}
+    count = Counter(step.study for step in all_steps)
     for step in all_steps:
         created = step.created
         if created is None or not created.succeeded or step.sets or not step.study:
             continue
-        mine = {s.sop_instance for s in case.objects if uid(s.dataset, "StudyInstanceUID") == step.study}
-        asked_for = next((r for r in requests(case) if mine & {i for _, i in r.names}), None)
+        request = asked_for.get(step.study)
         address = case.association(created.request).acceptor.address
-        if asked_for is None or last - asked_for.message.last_time < 5.0:
+        if request is None or last - request.message.last_time < 5.0:
             continue
-        others = [s for s in all_steps if s is not step and s.study == step.study]
-        if others or failed_attempt(case, MPPS, address, created.request.last_time, last):
+        if count[step.study] > 1 or failed_attempt(case, MPPS, address, created.request.last_time, last):
             continue
         text = f"no N-SET of step {step.uid}, although commitment was asked for its study"
-        at = (case.at(created.request), case.at(asked_for.message))
+        at = (case.at(created.request), case.at(request.message))
         yield failed("VX-MPPS-006", text, *at)
 
 
