@@ -118,21 +118,16 @@ def _one(
             )
     if named and not wrong:
         yield passed("STD-X-050", f"{len(named)} instance(s), all stored before", where)
-    studies = {
-        s.dataset.text("StudyInstanceUID")
-        for s in before
-        if s.dataset is not None and s.sop_instance in known
-    }
+    studies = {_study(stored) for stored in before if stored.sop_instance in known} - {""}
     asked = asked_at[place]
-    left = [
-        s
-        for s in taken.values()
-        if s.dataset is not None
-        and s.dataset.text("StudyInstanceUID") in studies
-        and s.sop_instance not in asked
-    ]
+    left = [s for s in taken.values() if _study(s) in studies and s.sop_instance not in asked]
     for stored in left:
         reason = f"{stored.sop_instance} of the same study was stored there, but {label(REFERENCES)} does not name it"
         yield failed("STD-X-051", reason, where, case.at(stored.message))
     if known and not left:
         yield passed("STD-X-051", "commitment is asked for all that was stored", where)
+
+
+def _study(stored: Stored) -> str:
+    """Study Instance UID of an object, empty where it was not seen."""
+    return (stored.dataset.text("StudyInstanceUID") or "") if stored.dataset is not None else ""

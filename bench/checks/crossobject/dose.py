@@ -20,6 +20,8 @@ from bench.checks.crossobject.copies import ledger
 from bench.checks.crossobject.story import MPPS, Made, Story, story
 from bench.checks.finding import Finding, check, failed, passed, remark
 from bench.checks.iod.tables import label
+from bench.checks.iod.technique import PLAUSIBLE, deviation_fits
+from bench.checks.sr.numbers import PLAUSIBLE as RANGES
 from bench.checks.sr.numbers import grain, quantity
 from bench.checks.sr.tree import Node, tree
 
@@ -65,7 +67,8 @@ def dose_report(case: Case) -> Iterator[Finding]:
     for made in tale.reports():
         root = tree(made.dataset)
         events = root.all("113706")
-        own = images.get(made.dataset.text("StudyInstanceUID") or "", [])
+        study = made.dataset.text("StudyInstanceUID") or ""
+        own = images.get(study, []) if study else []
         pairs = list(_pairs(tale, made, events, own))
         yield from _references(case, tale, made, events, own, pairs, covered)
         for pair in pairs:
@@ -151,9 +154,7 @@ def _references(
                     f"the report names {uid} with SOP Class {klass}; it is {image.sop_class}",
                     where,
                 )
-            elif image.dataset.text("StudyInstanceUID") != report.dataset.text(
-                "StudyInstanceUID"
-            ) and not ledger(case).told("StudyInstanceUID", image.message, report.message):
+            elif _other_study(case, image, report):
                 yield failed(
                     "STD-X-042", f"the report names the image {uid}, which is one of another study", where
                 )
@@ -166,6 +167,12 @@ def _references(
         yield failed("STD-X-047", reason, case.at(made.message), case.at(report.message))
     if not uncovered:
         yield passed("STD-X-047", "every image of the study has its event", case.at(report.message))
+
+
+def _other_study(case: Case, image: Made, report: Made) -> bool:
+    one, other = image.dataset.text("StudyInstanceUID"), report.dataset.text("StudyInstanceUID")
+    told = ledger(case).told("StudyInstanceUID", image.message, report.message)
+    return bool(one and other) and one != other and not told
 
 
 def _event_uid(case: Case, pair: Pair) -> Iterator[Finding]:
@@ -191,6 +198,8 @@ def _numbers(case: Case, pair: Pair) -> Iterator[Finding]:
         value = dataset.number(keyword)
         if node is None or node.number_value is None or value is None:
             continue
+        if not _possible(keyword, float(value)) or (keyword == "DeviationIndex" and _contradicted(pair)):
+            continue  # wrong by itself, and told so
         slack = grain(node) + _grain(dataset, keyword) + 0.001 * abs(value)
         yield _compared(case, "STD-X-044", pair, node, keyword, float(value), node.number_value, slack)
     for rule, concept, attributes, floor in (
@@ -202,8 +211,30 @@ def _numbers(case: Case, pair: Pair) -> Iterator[Finding]:
         name, own, own_grain = _own(dataset, attributes)
         if node is None or said is None or name is None or own is None:
             continue
+        low, high, _unit = RANGES.get(concept, (float("-inf"), float("inf"), ""))
+        if not low <= said <= high or not _possible(name, float(dataset.number(name) or 0)):
+            continue  # wrong by itself, and told so
         slack = grain(node) + own_grain + 0.01 * abs(own) + (floor if rule == "STD-X-046" else 0.0)
         yield _compared(case, rule, pair, node, name, own, said, slack)
+
+
+def _possible(keyword: str, value: float) -> bool:
+    """Whether a device can have this value (else STD-IOD-033 tells it)."""
+    low, high, _unit = PLAUSIBLE.get(keyword, (float("-inf"), float("inf"), ""))
+    return low <= value <= high
+
+
+def _contradicted(pair: Pair) -> bool:
+    """Whether the Deviation Index of the image or of the event is not that of its own indices."""
+    in_image = [pair.image.dataset.number(keyword) for _, keyword in INDICES]
+    nodes = [pair.event.child(concept) for concept, _ in INDICES]
+    in_event = [node.number_value if node is not None else None for node in nodes]
+    for ei, target, di in (in_image, in_event):
+        if ei is None or target is None or di is None or ei <= 0 or target <= 0:
+            continue
+        if not deviation_fits(float(ei), float(target), float(di), 1):
+            return True
+    return False
 
 
 def _own(

@@ -264,7 +264,7 @@ def _names_step(case: Case, tale: Story, made: Made) -> Iterator[Finding]:
         if step is not None and step.created is not None:
             if klass and klass != MPPS:
                 yield failed("STD-X-033", f"the step {uid} is named with SOP Class {klass}", *where)
-            elif study in step.studies or not any(step.studies) or _explained(case, made, step):
+            elif not study or study in step.studies or not any(step.studies) or _explained(case, made, step):
                 yield passed("STD-X-033", "the object names the step that was created for it", *where)
             else:
                 yield failed(
