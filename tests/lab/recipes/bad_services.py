@@ -6,16 +6,25 @@ from dataclasses import replace
 
 from simulators.wire.dimse import Command
 from tests.lab.conversation import Lab, Outgoing
-from tests.lab.elements import DataSet
+from tests.lab.elements import DataSet, tag_of
 from tests.lab.products.vxvue import (
     COMMITMENT,
     FILM_BOX,
     FILM_SESSION,
     IMAGE_BOX,
     PACS,
+    PRINT,
+    PRINTER,
+    PRINTER_CLASS,
+    PRINTER_INSTANCE,
+    PRINTER_KEYS,
     RIS,
     STUDY_ROOT,
+    WORKLIST,
     VXvue,
+    film_image,
+    worklist_item,
+    worklist_keys,
 )
 from tests.lab.products.vxvue_objects import DX, MPPS, final, in_progress, reference
 from tests.lab.recipes import bad
@@ -429,3 +438,110 @@ def bad_end_before_start(lab: Lab) -> None:
     """The step ends an hour before it began."""
     dataset(lab, "N-SET-RQ", lambda ds: ds.put("PerformedProcedureStepEndTime", "140000"))
     one_exam(lab)
+
+
+# -- order of work ------------------------------------------------------------------------------------------
+
+
+def _reordered_film(lab: Lab, order: str) -> None:
+    """The steps of a film in another order: g printer, s session, b film box, i image, a print, d delete."""
+    a = VXvue(lab).associate(PRINTER, PRINT)
+    keys = tuple(tag_of(key) for key in PRINTER_KEYS)
+    box = DataSet(
+        ImageDisplayFormat="STANDARD\\1,1", ReferencedFilmSessionSequence=[reference(FILM_SESSION, "2.25.1")]
+    )
+    boxes = DataSet(ReferencedImageBoxSequence=[reference(IMAGE_BOX, "2.25.3")])
+    for step in order:
+        if step == "g":
+            a.request(
+                "N-GET-RQ",
+                sop_class=PRINTER_CLASS,
+                sop_instance=PRINTER_INSTANCE,
+                AttributeIdentifierList=keys,
+            )
+            a.respond(0, DataSet(PrinterStatus="NORMAL", PrinterStatusInfo="NORMAL"))
+        elif step == "s":
+            a.request("N-CREATE-RQ", DataSet(NumberOfCopies=1), sop_class=FILM_SESSION)
+            a.respond(0, AffectedSOPInstanceUID="2.25.1")
+        elif step == "b":
+            a.request("N-CREATE-RQ", box.copy(), sop_class=FILM_BOX)
+            a.respond(0, boxes.copy(), AffectedSOPInstanceUID="2.25.2")
+        elif step == "i":
+            a.request("N-SET-RQ", film_image(1, SMALL, 12), sop_class=IMAGE_BOX, sop_instance="2.25.3")
+            a.respond(0)
+        elif step == "a":
+            a.request("N-ACTION-RQ", sop_class=FILM_BOX, sop_instance="2.25.2", ActionTypeID=1)
+            a.respond(0)
+        else:
+            a.request("N-DELETE-RQ", sop_class=FILM_BOX, sop_instance="2.25.2")
+            a.respond(0)
+    a.release()
+
+
+@bad("vxvue", "VX-PRN-005")
+def bad_image_after_print(lab: Lab) -> None:
+    """The image is set after the film was printed."""
+    _reordered_film(lab, "gsbaid")
+
+
+@bad("vxvue", "VX-PRN-002")
+def bad_printer_asked_last(lab: Lab) -> None:
+    """The printer is asked for its state when the film is printed."""
+    _reordered_film(lab, "sbiadg")
+
+
+@bad("vxvue", "STD-SVC-510", "VX-PRN-007")
+def bad_deleted_twice(lab: Lab) -> None:
+    """The film box is deleted twice."""
+    _reordered_film(lab, "gsbiadd")
+
+
+@bad("vxvue", "STD-SVC-404")
+def bad_transaction_again(lab: Lab) -> None:
+    """A second commitment request has the Transaction UID of the first."""
+    vx = VXvue(lab)
+    today = exam(scheduled=False)
+    vx.store(PACS, today, mpps=False)
+    for _ in range(2):
+        vx.commit(PACS, today, dose=False)
+        lab.wait(5)
+
+
+@bad("vxvue", "STD-SVC-116")
+def bad_created_twice(lab: Lab) -> None:
+    """The step is created twice."""
+    vx = VXvue(lab)
+    today = exam()
+    vx.worklist(RIS, [today])
+    vx.begin(RIS, today)
+    lab.wait(2)
+    vx.begin(RIS, today)
+
+
+@bad("vxvue", "VX-SC-008", may="STD-X-050 VX-SC-009")
+def bad_commit_before_store(lab: Lab) -> None:
+    """Commitment is asked for before the image is stored."""
+    vx = VXvue(lab)
+    today = exam(scheduled=False)
+    vx.commit(PACS, today, dose=False, report=None)
+    lab.wait(5)
+    vx.store(PACS, today, mpps=False)
+
+
+@bad("vxvue", "VX-ASC-002")
+def bad_worklists_at_once(lab: Lab) -> None:
+    """Two worklist associations are open at the same time."""
+    vx = VXvue(lab)
+    start = lab.time
+    vx.worklist(RIS, [exam()])
+    lab.time = start + 0.002
+    vx.worklist(RIS, [exam()])
+
+
+@bad("vxvue", "STD-DIMSE-048")
+def bad_release_while_pending(lab: Lab) -> None:
+    """VXvue releases while the worklist's answers are still coming."""
+    a = VXvue(lab).associate(RIS, WORKLIST)
+    a.request("C-FIND-RQ", worklist_keys(lab.time, "VXVUE"))
+    a.respond(0xFF00, worklist_item(exam()))
+    a.release()
