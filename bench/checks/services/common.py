@@ -253,6 +253,17 @@ def idle_associations(case: Case, abstract: tuple[str, ...]) -> Iterator[Associa
             yield association
 
 
+def addresses(case: Case) -> frozenset[str]:
+    """Return the SUT's addresses, also where it is known by its AE title only."""
+    return case.sut.addresses or case.once(_addresses)
+
+
+def _addresses(case: Case) -> frozenset[str]:
+    return frozenset(
+        a.endpoint(side).address.lower() for a in case.associations if (side := case.side(a)) is not None
+    )
+
+
 def failed_attempt(case: Case, abstract: str, address: str, since: float, before: float) -> bool:
     """Tell whether the SUT tried in vain to reach a host for a service in a span of time (ruling B3)."""
     for association in case.outgoing:
@@ -262,9 +273,10 @@ def failed_attempt(case: Case, abstract: str, address: str, since: float, before
                 return True
             if not whole(association) and (not association.contexts or proposes(association, abstract)):
                 return True
+    own = addresses(case)
     return any(
         stream.other.address == address
-        and stream.opener.address.lower() in case.sut.addresses
+        and stream.opener.address.lower() in own
         and since <= stream.first_time <= before
         for stream in case.capture.streams
     )

@@ -23,6 +23,7 @@ from bench.checks.services.common import (
     COMMITMENT_INSTANCE,
     DOSE_REPORT,
     DX_IMAGE,
+    addresses,
     complain,
     idle_associations,
     opening,
@@ -128,7 +129,7 @@ def receiver_listens(case: Case) -> Iterator[Finding]:
     hosts = {case.association(r.message).acceptor.address for r in requests(case) if r.exchange.succeeded}
     for stream in case.capture.streams:
         knocks = stream.what == "refused" and stream.opener.address in hosts
-        here = stream.other.address.lower() in case.sut.addresses
+        here = stream.other.address.lower() in addresses(case)
         port = stream.other.port
         if knocks and here and case.config.get("receiver_port", port) == port:
             text = f"the connection of the commitment peer {stream.opener} is refused at port {port}"
