@@ -234,3 +234,29 @@ def test_what_the_worklist_gave_is_not_held_against_the_copy() -> None:
     case = scene.case()
     assert failures(finding for each in every_check() for finding in each(case)) == {}
     assert set(failures(judge(image))) == {"STD-IOD-001", "STD-IOD-006", "STD-IOD-030"}
+
+
+def film(**changes: object) -> list[Finding]:
+    """Findings on an image box with one image."""
+    box, image = Dataset(), dx()
+    item = Dataset()
+    for keyword in (
+        "SamplesPerPixel", "PhotometricInterpretation", "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit",
+        "PixelRepresentation", "PixelData",
+    ):  # fmt: skip
+        item[keyword] = image[keyword]
+    for keyword, value in changes.items():
+        setattr(item, keyword, value)
+    box.ImageBoxPosition, box.BasicGrayscaleImageSequence = 1, Sequence([item])
+    scene = Scene()
+    scene.exchange("N-SET", "1.2.840.10008.5.1.1.4", "2.25.8001", box)
+    case = scene.case()
+    return [finding for each in every_check() for finding in each(case)]
+
+
+def test_the_image_of_a_film_is_judged_like_others() -> None:
+    assert failures(film()) == {}
+    assert "STD-IOD-011" in failures(film(), Verdict.PASS)
+    assert set(failures(film(HighBit=15))) == {"STD-IOD-012"}
+    assert set(failures(film(PixelData=b"\0\0" * 100))) == {"STD-IOD-010"}
+    assert set(failures(film(BitsStored=12, HighBit=11))) == {"STD-IOD-011"}

@@ -401,6 +401,7 @@ def test_a_step_that_could_not_be_created_in_time_is_no_fault() -> None:
     assert failures(findings) == {}
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # pydicom writes what is too long, and says so
 def test_what_the_worklist_gave_wrongly_is_not_the_modalitys_fault() -> None:
     exam = Exam()
     exam.order.AccessionNumber = "12345678901234567890"

@@ -270,11 +270,19 @@ def _names_step(case: Case, tale: Story, made: Made) -> Iterator[Finding]:
                 yield failed(
                     "STD-X-033", f"the object names the step {uid}, which is one of another study", *where
                 )
-        elif step is None and mine:
+        elif step is None and mine and _of_one_of(made, mine):
             reason = (
                 f"the object names the step {uid}; the one that was created for its study is {mine[-1].uid}"
             )
             yield failed("STD-X-033", reason, *where)
+
+
+def _of_one_of(made: Made, mine: list[Step]) -> bool:
+    """Whether nothing speaks against the object being of one of these steps: an older one may be sent again."""
+    number = value(made.dataset, "PerformedProcedureStepID")
+    return not number or any(
+        value(step.dataset, "PerformedProcedureStepID") in (None, "", number) for step in mine
+    )
 
 
 def _explained(case: Case, made: Made, step: Step) -> bool:

@@ -13,7 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from bench.checks.case import Stored
 from bench.checks.finding import Finding, check, deviates, failed, passed
+from bench.checks.iod.declared import Declared
 from bench.checks.iod.subjects import Subject, images
 from bench.checks.iod.tables import label
 
@@ -168,6 +170,30 @@ def pixel_data(case: Case) -> Iterator[Finding]:
         yield from amount(subject, layout, pixels)
         yield from values(subject, layout, pixels)
         yield from stream(subject, layout, pixels)
+
+
+@check(LENGTH, VALUES, BITS, SAMPLES, ENCAPSULATED)
+def film_images(case: Case) -> Iterator[Finding]:
+    """The images of films (Basic Grayscale and Color Image Sequence of an image box, PS3.3 C.13.5)."""
+    for message in case.requests("N-SET-RQ"):
+        dataset = message.dataset
+        if dataset is None or not message.complete or dataset.broken_at is not None:
+            continue
+        for keyword in ("BasicGrayscaleImageSequence", "BasicColorImageSequence"):
+            for item in dataset.items(keyword):
+                subject = Subject(
+                    case, Stored(message, case.exchange(message)), item, None, Declared(case.statement, "")
+                )
+                layout = Layout.of(item)
+                yield from (one for one in bits(subject, layout) if one.id == BITS)
+                yield from (one for one in interpretation(subject, layout) if one.id == SAMPLES)
+                if item.pixels is None:
+                    yield failed(
+                        ENCAPSULATED, f"{label(keyword, 'PixelData')} is missing", *subject.at("PixelData")
+                    )
+                    continue
+                yield from (one for one in amount(subject, layout, item.pixels) if one.id != FRAMES)
+                yield from (one for one in values(subject, layout, item.pixels) if one.id == VALUES)
 
 
 def bits(subject: Subject, layout: Layout) -> Iterator[Finding]:

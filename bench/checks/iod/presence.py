@@ -39,6 +39,7 @@ ELSEWHERE: Final = frozenset(
         "FrameIncrementPointer",
         "Modality",
         "PresentationIntentType",
+        "SpecificCharacterSet",
     }
 )
 """Attributes whose absence has a rule of its own, in classes where their table has them conditional."""

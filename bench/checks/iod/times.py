@@ -166,23 +166,21 @@ def chain(subject: Subject) -> Iterator[Finding]:
 
 
 def age(subject: Subject) -> Iterator[Finding]:
-    """Patient's Age at the time of the study."""
+    """Patient's Age at the time of the study, or (where that is a schedule's) of its series or images."""
     dataset = subject.dataset
     text = dataset.text("PatientAge") or ""
-    born, study = (
-        real_date(dataset.text("PatientBirthDate") or ""),
-        real_date(dataset.text("StudyDate") or ""),
-    )
-    if born is None or study is None or not re.fullmatch(r"\d{3}[DWMY]", text) or born > study:
+    born = real_date(dataset.text("PatientBirthDate") or "")
+    days = [
+        (when - born).days
+        for keyword in ("StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate")
+        if born is not None and (when := real_date(dataset.text(keyword) or "")) is not None and when >= born
+    ]
+    if not days or not re.fullmatch(r"\d{3}[DWMY]", text) or borrowed(subject.case).has("PatientAge", text):
         return
-    days = (study - born).days
     unit = {"D": 1.0, "W": 7.0, "M": 30.44, "Y": 365.25}[text[3]]
     where = subject.at("PatientAge", "PatientBirthDate", "StudyDate")
-    if abs(int(text[:3]) - days / unit) > 1.1 + 0.01 * days / unit:
-        yield failed(
-            AGE,
-            f"{label('PatientAge')} is {text}; from {born} to {study} are {days / unit:.1f} of these",
-            *where,
-        )
+    if all(abs(int(text[:3]) - count / unit) > 1.1 + 0.01 * count / unit for count in days):
+        lived = f"since {born} there are {days[0] / unit:.1f} of these"
+        yield failed(AGE, f"{label('PatientAge')} is {text}; {lived}", *where)
     else:
         yield passed(AGE, f"{text}", *where)
