@@ -26,7 +26,7 @@ from bench.checks.services.common import (
     readable,
     uid,
 )
-from bench.checks.services.mpps import creations, steps
+from bench.checks.services.performed import creations, steps
 from bench.checks.services.queries import finds
 from bench.witness.dataset import DataSet
 

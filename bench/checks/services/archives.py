@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from bench.checks.case import Case, Stored
 from bench.checks.services.commitment import Request
 from bench.checks.services.common import uid
-from bench.checks.services.mpps import changes
+from bench.checks.services.performed import changes
 from bench.witness.model import Association
 
 

@@ -29,7 +29,7 @@ from bench.checks.services.common import (
     tag,
     uid,
 )
-from bench.checks.services.mpps import (
+from bench.checks.services.performed import (
     Late,
     Step,
     after_final,

@@ -28,7 +28,7 @@ from bench.checks.services.common import (
     status_text,
     uid,
 )
-from bench.checks.services.mpps import changes, creations
+from bench.checks.services.performed import changes, creations
 from bench.checks.services.storage import difference
 from bench.witness.model import Association
 
