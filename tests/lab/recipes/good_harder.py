@@ -426,3 +426,36 @@ def mx_swapped_lengths(lab: Lab) -> None:
         Scan(number=90),
         [Picture("us", EXPLICIT_LE, 1, 200, 160)],
     )
+
+
+@good("vxvue")
+def vx_answers_only(lab: Lab) -> None:
+    """Of what others asked of VXvue's receiver only its answers were recorded."""
+    vx = VXvue(lab)
+    vx.be_verified(PACS)
+    today = exam(scheduled=False)
+    vx.store(PACS, today, mpps=False)
+    vx.commit(PACS, today, dose=False, report="separate")
+    for stream in lab.streams:
+        if stream.ends[1][0] == vx.address:
+            stream.one_direction = 1
+
+
+@good("vxvue", passes="VX-STO-002")
+def vx_cut_messages(lab: Lab) -> None:
+    """The end of every long message of VXvue was lost, in the middle of an item or a value."""
+    vx = VXvue(lab)
+    shots = tuple(replace(SMALL, number=n + 1) for n in range(6))
+    for number, kept in enumerate((200, 300, 340, 400, 470, 530)):
+        vx.exam(Exam(PERSONS["kanji"], number=250 + number, exposures=shots), printer=PRINTER)
+        lab.wait(30)
+        for conversation in lab.conversations[-6:]:
+            acts = conversation.stream.acts
+            for at in reversed(
+                [n for n, act in enumerate(acts) if len(act.data) > kept and act.side == 0 and n]
+            ):
+                whole = acts[at]
+                acts[at : at + 1] = [
+                    replace(whole, data=whole.data[:kept]),
+                    replace(whole, data=whole.data[kept:], seen=False, time=whole.time + 0.0001),
+                ]
