@@ -459,3 +459,14 @@ def vx_cut_messages(lab: Lab) -> None:
                     replace(whole, data=whole.data[:kept]),
                     replace(whole, data=whole.data[kept:], seen=False, time=whole.time + 0.0001),
                 ]
+
+
+@good("vxvue", passes="VX-VER-006")
+def vx_answers_then_reuse(lab: Lab) -> None:
+    """Two verifications of VXvue's receiver from the same port; of the first only the answers were recorded."""
+    lab.client_port = 50000
+    vx = VXvue(lab)
+    vx.be_verified(PACS)
+    lab.streams[0].one_direction = 1
+    lab.wait(10)
+    vx.be_verified(PACS)
