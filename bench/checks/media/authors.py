@@ -135,9 +135,7 @@ def _authors(case: Case) -> Authors:
                 continue
             foreign.add(file.path)
     own = {file.path for file in files} - foreign
-    return Authors(
-        frozenset(own), frozenset(foreign), frozenset(_records(case, foreign)), certain=claimed
-    )
+    return Authors(frozenset(own), frozenset(foreign), frozenset(_records(case, foreign)), certain=claimed)
 
 
 def _letters(text: str) -> str:

@@ -144,9 +144,7 @@ class MediaCase(Case):
             bare = replace(root, elements=(), problems=kept, pixels=None, _index=None)
             command = FileCommand("", "", name="DICOMDIR")
             found.append(
-                FileMessage(
-                    file.path, 0, file.path, file.begin, bare, not directory.broken, command, syntax
-                )
+                FileMessage(file.path, 0, file.path, file.begin, bare, not directory.broken, command, syntax)
             )
         own = authors(self).records
         for record in directory.records:
@@ -156,9 +154,7 @@ class MediaCase(Case):
             item = replace(record.item, elements=inner, problems=(), _index=None)
             name = f"{file.path}, {record.name}"
             command = FileCommand("", "", name="DICOMDIR")
-            found.append(
-                FileMessage(name, record.number, file.path, file.begin, item, True, command, syntax)
-            )
+            found.append(FileMessage(name, record.number, file.path, file.begin, item, True, command, syntax))
         return tuple(found)
 
     @cached_property
@@ -218,7 +214,11 @@ class MediaCase(Case):
 
 
 def in_file(
-    file: DicomFile, element: Element | str | None = None, *, offset: int | None = None, note: str | None = None
+    file: DicomFile,
+    element: Element | str | None = None,
+    *,
+    offset: int | None = None,
+    note: str | None = None,
 ) -> Evidence:
     """Evidence in a file: an element of its data set (or its tag), or a byte of the file."""
     tag = element.tag_text if isinstance(element, Element) else element
@@ -263,9 +263,7 @@ def case_of(
 
 def checks_for(statement: str) -> Sequence[Check]:
     """Return the checks that speak of media."""
-    return tuple(
-        one for one in registry.checks(statement) if one.name.split(".", 1)[0] in AREAS
-    )
+    return tuple(one for one in registry.checks(statement) if one.name.split(".", 1)[0] in AREAS)
 
 
 __all__ = ["MediaCase", "FileMessage", "case_of", "checks_for", "in_file", "in_record"]

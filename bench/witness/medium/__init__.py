@@ -102,8 +102,12 @@ def _image(name: str, source: Source) -> Medium:
     fat_found, facts = best
     if fat_found is None:
         if facts.kind != "unknown":
-            troubles.append(Trouble("file-system", f"the file system is {facts.kind}, which is not read here"))
-        return Medium(name, source.size, "image", scheme, partitions, facts, (), (), None, (), tuple(troubles))
+            troubles.append(
+                Trouble("file-system", f"the file system is {facts.kind}, which is not read here")
+            )
+        return Medium(
+            name, source.size, "image", scheme, partitions, facts, (), (), None, (), tuple(troubles)
+        )
 
     def content(entry: Entry, most: int | None) -> Iterator[bytes]:
         left = most

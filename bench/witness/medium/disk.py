@@ -54,7 +54,9 @@ def look(source: Source) -> tuple[str, tuple[Partition, ...], list[Trouble]]:
             text = f"partition {number + 1} begins at byte {first}, behind the end of the medium"
             troubles.append(Trouble("partition", text, offset=at))
         elif first + length * SECTOR > source.size:
-            text = f"partition {number + 1} ends {first + length * SECTOR - source.size} bytes behind the medium"
+            text = (
+                f"partition {number + 1} ends {first + length * SECTOR - source.size} bytes behind the medium"
+            )
             troubles.append(Trouble("partition", text, offset=at))
         inside = name_of(source.read(first, SECTOR)) if first else ""
         partitions.append(Partition(number + 1, kind, first, length * SECTOR, inside))

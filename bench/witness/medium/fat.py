@@ -22,6 +22,7 @@ ENTRIES: Final = 200_000
 TROUBLES: Final = 200
 DEPTH: Final = 64
 CLUSTERS: Final = 1 << 28
+TABLE: Final = 1 << 24
 WORK: Final = 1 << 25
 """Steps along cluster chains in all: one 1 TB card of 32 KB clusters."""
 _LABEL, _FOLDER, _LONG = 0x08, 0x10, 0x0F
@@ -135,17 +136,12 @@ class Fat:
             return sum(self._link(cluster) == 0 for cluster in range(2, form.clusters + 2))
         size = self._width // 8
         length = (form.clusters + 2) * size
-        if length > 1 << 25:
+        if length > TABLE:
             return None
         table = self._source.read(self._start + form.table, length)
-        code, mask = ("H", 0xFFFF) if size == 2 else ("I", 0x0FFFFFFF)
         table = table[: len(table) // size * size]
-        values = memoryview(table).cast(code)
-        import sys
-
-        if sys.byteorder == "big":
-            return None
-        return sum(1 for value in values[2:] if not value & mask)
+        values = struct.unpack(f"<{len(table) // size}{'H' if size == 2 else 'I'}", table)
+        return sum(1 for value in values[2:] if not value & 0x0FFFFFFF)
 
     def _chain(self, first: int, most: int, path: str) -> tuple[list[tuple[int, int]], int]:
         """Follow a chain of at most *most* clusters: runs of (cluster, count), and how many clusters in all."""
@@ -159,15 +155,21 @@ class Fat:
                     self.trouble("chain-bad", f"the cluster chain of {path} leads to {what}", path)
                 break
             if cluster in seen:
-                self.trouble("chain-loop", f"the cluster chain of {path} comes back to cluster {cluster}", path)
+                self.trouble(
+                    "chain-loop", f"the cluster chain of {path} comes back to cluster {cluster}", path
+                )
                 break
             self._work += 1
             if self._work > WORK:
-                self.trouble("bound", f"the chain of {path} is not followed: there is too much on this medium", path)
+                self.trouble(
+                    "bound", f"the chain of {path} is not followed: there is too much on this medium", path
+                )
                 break
             seen.add(cluster)
             if self._taken[cluster >> 3] & 1 << (cluster & 7):
-                self.trouble("cross-link", f"{path} shares cluster {cluster} with another file or folder", path)
+                self.trouble(
+                    "cross-link", f"{path} shares cluster {cluster} with another file or folder", path
+                )
                 break
             self._taken[cluster >> 3] |= 1 << (cluster & 7)
             if runs and runs[-1][0] + runs[-1][1] == cluster:
@@ -226,7 +228,9 @@ class Fat:
                 if not entry.folder:
                     continue
                 if first in opened or (first and first == form.root_cluster) or len(entry.short) > DEPTH:
-                    self.trouble("folder-loop", f"the folder {entry.path} is one of those around it", entry.path)
+                    self.trouble(
+                        "folder-loop", f"the folder {entry.path} is one of those around it", entry.path
+                    )
                     continue
                 opened.add(first)
                 runs, _ = self._chain(first, 1 << 16, entry.path)

@@ -250,7 +250,7 @@ class Directory:
 
     def above(self, record: Record) -> tuple[Record, ...]:
         """Return the records above one, nearest first."""
-        found = []
+        found: list[Record] = []
         number = self.parent.get(record.number, 0)
         while number and len(found) < 10:
             found.append(self.records[number - 1])

@@ -11,6 +11,8 @@ Rules of this file:
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
+from itertools import pairwise
 from typing import Final
 
 from bench.witness.dataset import DataSet
@@ -37,6 +39,7 @@ LEVELS: Final[Mapping[str, int]] = {
 }  # fmt: skip
 """The level of each kind of record (PS3.3 Table F.4-1); PRIVATE may stand anywhere."""
 _SEQUENCE: Final = 0x00041220
+_PADDING: Final = 0xFFFCFFFC
 
 
 def directory_of(file: DicomFile) -> Directory:
@@ -64,25 +67,28 @@ def _end_of(file: DicomFile, dataset: DataSet) -> int:
     sequence = dataset.get(_SEQUENCE)
     if sequence is None:
         return file.read
-    inner = max((item.end for item in sequence.items), default=sequence.offset + sequence.header)
-    if sequence.undefined:
-        closing = 8 if sequence.items and sequence.items[-1].end else 8
-        inner = _behind_items(sequence.items, inner) + closing
+    end = sequence.offset + sequence.header
+    if not sequence.undefined:
+        end += sequence.length
+    elif not sequence.items:
+        end += 8
     else:
-        inner = sequence.offset + sequence.header + sequence.length
-    end = inner
-    bad = dataset.broken_at
+        end = _behind(sequence.items, file.read - file.begin)
     for element in dataset.elements:
-        if element.tag <= _SEQUENCE or element.offset != end or element.undefined or element.truncated:
+        if element.offset != end or element.undefined or element.truncated:
             continue
-        if element.tag >> 16 == 4 or (bad is not None and element.offset >= bad):
-            continue
-        end = element.offset + element.header + element.length
+        if element.tag == _PADDING or (element.private and element.tag >> 16 > 8):
+            end = element.offset + element.header + element.length
     return file.begin + end
 
 
-def _behind_items(items: tuple[DataSet, ...], end: int) -> int:
-    return end
+def _behind(items: tuple[DataSet, ...], total: int) -> int:
+    """The byte behind a sequence of undefined length: items may have a delimiter of their own, or not."""
+    gaps = {then.offset - one.end for one, then in pairwise(items)}
+    last = items[-1].end
+    if gaps:
+        return last + (16 if 16 in gaps else 8)
+    return last + (16 if total == last + 16 else 8)
 
 
 def _linked(
@@ -111,7 +117,7 @@ def _linked(
     level_faults: list[tuple[Record, str]] = []
     for number, rivals in claims.items():
         target = records[number - 1]
-        best = max(rivals, key=lambda link: _fitness(link, target, records))
+        best = max(rivals, key=partial(_fitness, target=target, records=records))
         chosen[number] = best
         for link in rivals:
             if link is not best:
@@ -156,9 +162,7 @@ def _linked(
     rings = [r for r in records if r.number not in parent and r.number in chosen and r.in_use]
     if rings and not lost and not astray:
         lost = ((rings[0], None),)
-    return Directory(
-        file, records, parent, tuple(astray), lost, tuple(level_faults), stale, end, broken
-    )
+    return Directory(file, records, parent, tuple(astray), lost, tuple(level_faults), stale, end, broken)
 
 
 def _said(link: Link) -> str:

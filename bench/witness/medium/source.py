@@ -1,7 +1,7 @@
 """The bytes of an image: random access to a file, or to one that is compressed with gzip.
 
-Rules of this file: read-only; what lies behind the end is missing, never invented; a compressed image is unpacked into a
-temporary file that keeps its holes, up to a bound.
+Rules of this file: read-only; what lies behind the end is missing, never invented; a compressed image is unpacked
+into a temporary file that keeps its holes, up to a bound.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Source:
 
 def _unpacked(packed: IO[bytes]) -> IO[Any]:
     packed.seek(0)
-    out: IO[Any] = tempfile.TemporaryFile()
+    out: IO[Any] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the source
     at = data = 0
     zeros = bytes(1 << 20)
     try:

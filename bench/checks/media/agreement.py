@@ -1,0 +1,130 @@
+"""Records against objects: patient, study, series, instance, decoded by their own character sets (STD-X-090 to 094).
+
+Rules of this file:
+
+* Compared is what both have: a record may hold a value that its object lacks (type 1 in the record, 2 in the object).
+* Texts are compared as decoded; one that cannot be decoded is a fault of its character set, not of agreement.
+* Foreign objects are left out.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from bench.checks.crossobject.text import same, value
+from bench.checks.finding import Finding, check
+from bench.checks.iod.tables import label
+from bench.checks.media.authors import authors
+from bench.checks.media.common import judged, number
+from bench.checks.media.view import in_file, in_record
+from bench.resultmodel import Evidence
+from bench.witness.dataset import DataSet
+from bench.witness.medium import DicomFile, Medium, printable
+
+if TYPE_CHECKING:
+    from bench.checks.case import Case
+
+RULES: Final = {"PATIENT": "STD-X-090", "STUDY": "STD-X-091", "SERIES": "STD-X-092", "IMAGE": "STD-X-093"}
+COMPARED: Final = {
+    "PATIENT": ("PatientID", "PatientName", "PatientBirthDate", "PatientSex"),
+    "STUDY": ("StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "AccessionNumber"),
+    "SERIES": ("SeriesInstanceUID", "Modality", "SeriesNumber"),
+    "IMAGE": ("InstanceNumber",),
+}
+TOGETHER: Final = "STD-X-094"
+NUMBERS: Final = frozenset(("SeriesNumber", "InstanceNumber"))
+Fault = tuple[str, Evidence, tuple[str, ...]]
+
+
+@check(*RULES.values(), TOGETHER)
+def records_and_objects(case: Case) -> Iterator[Finding]:
+    """Every object that a record refers to, with the records above it."""
+    for medium in case.media:
+        yield from _records(case, medium)
+        yield from _objects(case, medium)
+
+
+def differs(keyword: str, one: DataSet, other: DataSet) -> tuple[str, str] | None:
+    """Return two values that are not the same; None when they are, or cannot be compared."""
+    a, b = value(one, keyword), value(other, keyword)
+    if not a or not b:
+        return None
+    if keyword in NUMBERS:
+        x, y = one.number(keyword), other.number(keyword)
+        return (a, b) if x is not None and y is not None and x != y else None
+    return None if same(keyword, a, b) else (a, b)
+
+
+def _records(case: Case, medium: Medium) -> Iterator[Finding]:
+    directory = medium.directory
+    if directory is None:
+        return
+    own = authors(case).own
+    faults: dict[str, list[Fault]] = {rule: [] for rule in RULES.values()}
+    counts = dict.fromkeys(faults, 0)
+    seen: set[tuple[int, str]] = set()
+    for record in directory.records:
+        entry = medium.find(record.file_id) if record.file_id else None
+        file = medium.by_path.get(entry.short) if entry is not None else None
+        if file is None or file.path not in own or file.dataset is None or not record.in_use:
+            continue
+        said = record.item.text("ReferencedSOPInstanceUIDInFile")
+        if said and file.sop_instance and said != file.sop_instance:
+            continue  # another instance: what it says of its patient is no news
+        for level in (record, *directory.above(record)):
+            rule = RULES.get(level.kind)
+            if rule is None:
+                continue
+            counts[rule] += 1
+            for keyword in COMPARED[level.kind]:
+                if (level.number, keyword) in seen:
+                    continue
+                found = differs(keyword, level.item, file.dataset)
+                if found is None:
+                    continue
+                seen.add((level.number, keyword))
+                reason = (
+                    f"{level.name}: {label(keyword)} is {printable(found[0])!r}, "
+                    f"and {printable(found[1])!r} in {file.path}"
+                )
+                faults[rule].append((reason, in_record(medium, level, keyword), ()))
+    where = in_file(directory.file, offset=directory.file.begin)
+    for rule, wrong in faults.items():
+        right = f"records and objects agree on {number(counts[rule], 'occasion')}"
+        yield from judged(rule, wrong, counts[rule], right, where)
+
+
+def _objects(case: Case, medium: Medium) -> Iterator[Finding]:
+    own = authors(case).own
+    studies: dict[str, list[DicomFile]] = defaultdict(list)
+    series: dict[str, list[DicomFile]] = defaultdict(list)
+    for file in medium.files:
+        if file.path not in own or file.dataset is None or file.lost:
+            continue
+        if uid := file.dataset.text("StudyInstanceUID"):
+            studies[uid].append(file)
+        if uid := file.dataset.text("SeriesInstanceUID"):
+            series[uid].append(file)
+    faults: list[Fault] = []
+    for groups, keywords in (
+        (studies, ("PatientID", "PatientName")),
+        (series, ("StudyInstanceUID", "Modality")),
+    ):
+        for group in groups.values():
+            first = group[0]
+            for file in group[1:]:
+                for keyword in keywords:
+                    if first.dataset is None or file.dataset is None:
+                        continue
+                    found = differs(keyword, file.dataset, first.dataset)
+                    if found is not None:
+                        reason = (
+                            f"{file.path}: {label(keyword)} is {printable(found[0])!r}, and "
+                            f"{printable(found[1])!r} in {first.path} of the same {'study' if groups is studies else 'series'}"
+                        )
+                        faults.append((reason, in_file(file, file.dataset.get(keyword)), ()))
+    count = sum(map(len, studies.values()))
+    right = f"{number(count, 'object')} agree with those of their study and series"
+    yield from judged(TOGETHER, faults, count, right, Evidence(what=medium.name))

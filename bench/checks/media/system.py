@@ -1,0 +1,103 @@
+"""The medium below its files: kind of FAT, partition, cluster chains (PS3.12; ruling F2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from bench.checks.finding import Finding, check, deviates, failed, inconclusive, passed, remark
+from bench.checks.media.authors import authors
+from bench.checks.media.common import MOST, kind_of
+from bench.resultmodel import Evidence
+
+if TYPE_CHECKING:
+    from bench.checks.case import Case
+
+FORMAT: Final = "STD-MED-001"
+PARTITION: Final = "STD-MED-002"
+SOUND: Final = "STD-MED-003"
+BROKEN: Final = frozenset(("chain-short", "chain-loop", "chain-bad", "cross-link", "folder-loop"))
+
+
+@check(FORMAT, PARTITION, SOUND)
+def file_system(case: Case) -> Iterator[Finding]:
+    """Every medium that was read from an image."""
+    for medium in case.media:
+        if not medium.raw:
+            text = "a folder was read: partitions, kind of FAT and raw names cannot be seen in it"
+            yield remark(FORMAT, text)
+            continue
+        yield from _format(case)
+        yield from _partition(case)
+        yield from _sound(case)
+
+
+def _format(case: Case) -> Iterator[Finding]:
+    facts = case.media[0].file_system
+    kind, why = kind_of(case)
+    where = Evidence(offset=facts.start, what="the file system", note=facts.kind)
+    if facts.kind == "FAT16":
+        yield passed(FORMAT, "the file system is FAT16", where)
+    elif facts.kind == "FAT32":
+        if kind == "sd":
+            text = f"the file system is FAT32 on an SD card ({why}); the standard knows FAT16 there only"
+            yield deviates(FORMAT, text, where)
+        else:
+            yield passed(FORMAT, "the file system is FAT32", where)
+            if not kind:
+                yield remark(
+                    FORMAT, f"FAT32 is outside the standard on an SD card; the kind of medium is {why}"
+                )
+    elif facts.kind == "FAT12":
+        yield inconclusive(
+            FORMAT, "the file system is FAT12, of which the annexes for USB and SD do not speak", where
+        )
+    elif facts.kind == "unknown":
+        yield inconclusive(FORMAT, "there is no file system that is known here", where)
+    else:
+        yield failed(FORMAT, f"the file system is {facts.kind}; USB and SD media have FAT16 or FAT32", where)
+
+
+def _partition(case: Case) -> Iterator[Finding]:
+    medium = case.media[0]
+    facts = medium.file_system
+    where = Evidence(offset=446 if medium.partitions else 0, what="the partition table")
+    if facts.kind == "unknown":
+        return
+    if medium.scheme == "none":
+        yield passed(PARTITION, "the medium has no partitions", where)
+    elif medium.scheme == "gpt":
+        yield inconclusive(PARTITION, "the medium has a GUID partition table, which is not read here", where)
+    elif medium.partitions:
+        first = min(one.number for one in medium.partitions)
+        start = min(one.start for one in medium.partitions)
+        spot = next((one.start for one in medium.partitions if one.number == facts.partition), 0)
+        if facts.partition == first or spot == start:
+            yield passed(PARTITION, f"the file-set is in partition {facts.partition}, the first", where)
+        else:
+            yield failed(
+                PARTITION, f"the file-set is in partition {facts.partition}, not in the first", where
+            )
+
+
+def _sound(case: Case) -> Iterator[Finding]:
+    medium = case.media[0]
+    if medium.file_system.kind not in ("FAT12", "FAT16", "FAT32"):
+        return
+    foreign = authors(case).foreign
+    dicom = {file.path for file in (*medium.files, *medium.directories)}
+    dicom |= {"DICOMDIR"} | {"/".join(p.split("/")[:n]) for p in dicom for n in range(1, p.count("/") + 1)}
+    told = 0
+    for trouble in medium.troubles:
+        where = Evidence(offset=trouble.offset, what=trouble.path or "the file system", note=trouble.code)
+        if trouble.code in BROKEN and trouble.path in dicom and trouble.path not in foreign:
+            told += 1
+            if told <= MOST:
+                yield failed(SOUND, trouble.text, where)
+        elif trouble.code in ("bound", "no-image"):
+            yield inconclusive(SOUND, trouble.text, where)
+        else:
+            yield remark(SOUND, trouble.text, where)
+    if not told:
+        text = f"{sum(not e.folder for e in medium.entries)} files have sound cluster chains"
+        yield passed(SOUND, text, Evidence(what="the file system"))
