@@ -260,3 +260,35 @@ def test_the_image_of_a_film_is_judged_like_others() -> None:
     assert set(failures(film(HighBit=15))) == {"STD-IOD-012"}
     assert set(failures(film(PixelData=b"\0\0" * 100))) == {"STD-IOD-010"}
     assert set(failures(film(BitsStored=12, HighBit=11))) == {"STD-IOD-011"}
+
+
+def test_an_edge_that_the_collimators_shape_does_not_have() -> None:
+    image = dx()
+    image.CollimatorShape, image.CenterOfCircularCollimator, image.RadiusOfCircularCollimator = (
+        "CIRCULAR",
+        [20, 15],
+        9,
+    )
+    assert failures(judge(image)) == {}
+    image.CollimatorLeftVerticalEdge = 3
+    assert set(failures(judge(image))) == {"STD-IOD-005"}
+    del image.RadiusOfCircularCollimator
+    assert set(failures(judge(image))) == {"STD-IOD-003", "STD-IOD-005"}
+
+
+def test_attributes_of_animals_in_a_human() -> None:
+    image = dx()
+    image.PatientSpeciesDescription = "Canis familiaris"
+    scene = Scene(config={"species": "human"})
+    scene.store(image)
+    case = scene.case()
+    assert set(failures(finding for each in every_check() for finding in each(case))) == {"STD-IOD-043"}
+
+
+def test_a_baseline_image_that_calls_itself_lossless() -> None:
+    still = us_multi(frames=1)
+    del still.LossyImageCompressionRatio
+    del still.LossyImageCompressionMethod
+    still.LossyImageCompression = "00"
+    findings = judge(still, "mx1", syntax="1.2.840.10008.1.2.4.50")
+    assert {"STD-IOD-019", "STD-IOD-020", "STD-IOD-027"} <= set(failures(findings))

@@ -14,8 +14,8 @@ from bench.checks.finding import Check, Finding
 from bench.journal import Event
 from bench.verdict import Verdict
 from tests.unit.judged_exam import Exam, asked, ended, order
-from tests.unit.judged_objects import DX, STEP, STUDY, dose_report, dx, event
-from tests.unit.judged_scene import Scene, failures
+from tests.unit.judged_objects import DX, STEP, STUDY, dose_report, dx, event, us_multi
+from tests.unit.judged_scene import WORKLIST, Scene, encode, failures
 
 MODULES = (commitment, copies, dose, identity, steps, truth)
 
@@ -432,3 +432,39 @@ def test_a_study_may_have_two_reports() -> None:
     scene.store(exam.images[1])
     scene.store(second)
     assert failures(judge(scene)) == {}
+
+
+def test_a_scan_under_another_study_than_the_order_is_told_without_a_step() -> None:
+    scene = Scene("mx1")
+    scene.worklist(order())
+    clip = us_multi()
+    clip.StudyInstanceUID = "2.25.77"
+    scene.store(clip)
+    assert set(failures(judge(scene))) == {"STD-X-021"}
+    two = Scene("mx1")
+    other = order()
+    other.StudyInstanceUID = "2.25.1003"
+    other.ScheduledProcedureStepSequence[0].ScheduledProcedureStepID = "SPS9"
+    two.worklist(order(), other)
+    two.store(clip)
+    assert failures(judge(two)) == {}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_values_that_cannot_be_copied_are_the_peers_fault() -> None:
+    exam = Exam()
+    exam.order.PatientSex = "f"
+    assert failures(judge(exam.play())) == {}
+    unknown = Exam()
+    unknown.order.PatientSex = "W"
+    for part in (unknown.begun, *unknown.images, unknown.report):
+        part.PatientSex = ""
+    assert failures(judge(unknown.play())) == {}
+
+
+def test_a_name_that_the_peer_did_not_encode_rightly_is_not_compared() -> None:
+    exam = Exam()
+    item = encode(exam.order).replace(b"Doe^Jane", b"D\x1b$Boe^x")
+    exam.order_known = False
+    exam.scene.exchange("C-FIND", WORKLIST, None, Dataset(), answers=[item], peer="10.0.0.8")
+    assert failures(judge(exam.play())) == {}

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from bench.checks.crossobject.story import Indexed, Item, Made, Step, find_items, story, versions
-from bench.checks.crossobject.text import codes, same, value
+from bench.checks.crossobject.text import codes, same, sound, value
 from bench.checks.finding import Finding, check, failed, passed, remark
 from bench.checks.iod.tables import label, tag_text
 
@@ -91,7 +91,7 @@ def compare(
     must: bool = True,
 ) -> Iterator[Finding]:
     """Compare one attribute with the versions of an item; with ``must`` an empty copy is wrong too."""
-    wanted = [text for item in items if (text := source(item, keyword))]
+    wanted = [text for item in items if (text := source(item, keyword)) and sound(keyword, text)]
     state = dataset.state(keyword)
     if not wanted or (state == "absent" and path and not must):
         return

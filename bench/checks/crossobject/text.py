@@ -9,6 +9,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import TYPE_CHECKING, Final
 
@@ -74,9 +75,21 @@ def same(keyword: str, one: str, other: str) -> bool:
     if keyword.endswith("Date"):
         return plain(one).replace(".", "") == plain(other).replace(".", "")
     one, other = plain(one), plain(other)
+    if keyword == "PatientSex":
+        one, other = one.upper(), other.upper()
     return one == other or _cut(keyword, one, other)
 
 
+def sound(keyword: str, text: str) -> bool:
+    """Whether a value that a peer gave can be copied at all: a date that is none, or a UID that is none, cannot."""
+    if keyword.endswith("UID"):
+        return bool(_UID.match(text)) and len(text) <= 64
+    if keyword.endswith("Date"):
+        return bool(re.fullmatch(r"\d{4}\.?(0[1-9]|1[0-2])\.?(0[1-9]|[12]\d|3[01])", text))
+    return keyword != "PatientSex" or text.upper() in ("M", "F", "O")
+
+
+_UID: Final = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+$")
 _LONGEST: Final = {"SH": 16, "CS": 16, "LO": 64}
 
 
@@ -102,8 +115,18 @@ def value(dataset: DataSet | None, keyword: str) -> str | None:
     """The comparable text of an attribute: None when it is absent or was not decoded, "" when empty."""
     if dataset is None:
         return None
+    element = dataset.get(keyword)
+    if element is not None and element.value and not declared(dataset, element.value):
+        return None
     text = dataset.text(keyword)
     return text if text is None or readable(text) else None
+
+
+def declared(dataset: DataSet, raw: bytes) -> bool:
+    """Whether the character set in force says how to read bytes: escapes need ISO 2022, high bytes any set."""
+    if b"\x1b" in raw and not any(term.startswith("ISO 2022") for term in dataset.charset):
+        return False
+    return bool(any(dataset.charset)) or all(byte < 0x80 for byte in raw)
 
 
 def codes(dataset: DataSet, keyword: str) -> tuple[tuple[str, str], ...]:
