@@ -166,6 +166,13 @@ DEFECTS: dict[str, Defect] = {
     "exposure in mA.s": ({"VX-SR-T-036", "STD-SR-008"}, unit("113736", "mA.s")),
     "area product in dGy.cm2": ({"VX-SR-T-023", "STD-SR-008"}, unit("122130", "dGy.cm2")),
     "relationship": ({"VX-SR-T-013", "STD-SR-006"}, relate("113764", "CONTAINS")),
+    "a text that contains": (
+        {"STD-SR-013"},
+        lambda r: find(r, "121013")[1].__setattr__(
+            "ContentSequence",
+            Sequence([coded("CONTAINS", code("2", "99X", "Too"), code("3", "99X", "Three"))]),
+        ),
+    ),
     "event type": ({"VX-SR-T-020"}, answer("113721", dcm("113612", "Stepping Acquisition"))),
     "yes and no": ({"VX-SR-T-006", "STD-SR-009"}, answer("113945", code("MAYBE", "99X", "Maybe"))),
     "view of no context group": ({"VX-SR-T-021"}, answer("111031", code("99", "99X", "Nowhere"))),

@@ -14,7 +14,7 @@ from bench.checks.finding import Check, Finding
 from bench.journal import Event
 from bench.verdict import Verdict
 from tests.unit.judged_exam import Exam, asked, ended, order
-from tests.unit.judged_objects import DX, STEP, STUDY, dose_report, dx, event, us_multi
+from tests.unit.judged_objects import DX, STEP, STUDY, code, dose_report, dx, event, us_multi
 from tests.unit.judged_scene import WORKLIST, Scene, encode, failures
 
 MODULES = (commitment, copies, dose, identity, steps, truth)
@@ -468,3 +468,33 @@ def test_a_name_that_the_peer_did_not_encode_rightly_is_not_compared() -> None:
     exam.order_known = False
     exam.scene.exchange("C-FIND", WORKLIST, None, Dataset(), answers=[item], peer="10.0.0.8")
     assert failures(judge(exam.play())) == {}
+
+
+def test_codes_of_the_request_in_an_image() -> None:
+    exam = Exam()
+    request = exam.images[0].RequestAttributesSequence[0]
+    request.ScheduledProtocolCodeSequence = Sequence([code("PA1", "99LOCAL", "Chest PA")])
+    assert failures(judge(exam.play())) == {}
+    wrong = Exam()
+    request = wrong.images[0].RequestAttributesSequence[0]
+    request.ScheduledProtocolCodeSequence = Sequence([code("HAND", "99LOCAL", "Hand")])
+    assert set(failures(judge(wrong.play()))) == {"STD-X-024"}
+
+
+def test_a_report_of_another_patient_without_worklist_and_step() -> None:
+    scene = Scene()
+    scene.store(dx())
+    report = dose_report()
+    report.PatientID = "P2"
+    scene.store(report)
+    assert set(failures(judge(scene))) == {"STD-X-040"}
+
+
+def test_an_image_that_no_event_names() -> None:
+    scene = Scene()
+    scene.store(dx())
+    scene.store(dx("2.25.3002"))
+    scene.store(dose_report())
+    found = failures(judge(scene))
+    assert set(found) == {"STD-X-047"}
+    assert "2.25.3002" in found["STD-X-047"][0]
