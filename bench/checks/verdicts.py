@@ -71,7 +71,7 @@ def judge(case: Case, checks: Sequence[Check] | None = None) -> tuple[ClauseResu
         verdict = combine(tally.counts) if tally.counts else Verdict.NOT_EXERCISED
         if tally.counts:
             reason = _reason(tally, verdict)
-        elif id in unseen:
+        elif id in unseen and not (case.media and unseen[id].by == "media"):
             reason = f"not to be seen in a capture, {BY[unseen[id].by]}: {unseen[id].why}"
         else:
             reason = "the occasion did not come"

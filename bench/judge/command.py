@@ -1,4 +1,4 @@
-"""``modbench judge``: a capture, a run, or a cell by a conformance statement, with no bench at all.
+"""``modbench judge``: a capture, a run, a cell, or a removable medium by a conformance statement, with no bench at all.
 
 Rules of this file:
 
@@ -21,7 +21,8 @@ from bench.checks.case import Sut, SutConfig
 from bench.judge.config import load_config
 from bench.judge.deviations import Deviation, default_file, load_deviations
 from bench.judge.engine import facts, judge_capture, known_ids
-from bench.judge.inputs import CaptureInput, InputError, RunInput, config_of, find
+from bench.judge.inputs import CaptureInput, InputError, MediumInput, RunInput, config_of, find
+from bench.judge.medium import NotAMedium, judge_medium, read_medium
 from bench.judge.output import (
     as_cell,
     as_run,
@@ -66,9 +67,11 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace, console: Any) -> int:
-    if str(options.paths[0]).lower().endswith((".img", ".iso", ".dd", ".dmg")):
-        raise InputError(f"{options.paths[0]}: images of removable media are not judged yet")
     found = find(options.paths)
+    if isinstance(found, MediumInput):
+        if not options.statement:
+            raise InputError(f"a medium needs --statement: {', '.join(BUNDLED)}, or a file")
+        return _medium(found, load(options.statement), options, console)
     if isinstance(found, CaptureInput):
         if not options.statement:
             raise InputError(f"a capture needs --statement: {', '.join(BUNDLED)}, or a file")
@@ -138,6 +141,31 @@ def _captures(found: CaptureInput, statement: Statement, options: argparse.Names
     if read.errors and cell.verdict is not Verdict.FAIL:
         cell = replace(cell, verdict=Verdict.ERROR, reason=f"The bench failed: {read.errors[0]}")
     info = as_run(name, statement, read, getattr(options, "command_line", None))
+    return _finish(options, console, info, [(cell, None)])
+
+
+def _medium(found: MediumInput, statement: Statement, options: argparse.Namespace, console: Any) -> int:
+    config = load_config(options.config, statement) if options.config else SutConfig()
+    deviations = _deviations(options, statement, bool(config.get("reference", False)))
+    began = time.perf_counter()
+    try:
+        medium = read_medium(found.path)
+    except NotAMedium as error:
+        _write_error(options, statement, (), str(error))
+        raise InputError(str(error)) from error
+    judged = judge_medium(medium, statement, config=config, deviations=deviations)
+    read = replace(judged.facts, seconds=time.perf_counter() - began)
+    for line in head(statement, read):
+        console.print(line)
+    console.print()
+    _print(console, judged.clauses)
+    if options.json:
+        write_json(options.json, json_of(statement, judged.clauses, [read]))
+    name = medium.name.split(".")[0] or "medium"
+    title = f"A removable medium judged by the statement of {statement.product.name}"
+    cell = replace(as_cell(name, statement, judged.clauses, read), title=title)
+    info = as_run(name, statement, read, getattr(options, "command_line", None))
+    info = replace(info, remarks=("Made from a removable medium: it may name patients.",))
     return _finish(options, console, info, [(cell, None)])
 
 

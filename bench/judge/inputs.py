@@ -1,4 +1,4 @@
-"""What can be judged: captures, run folders, single cells; and what each of them brings along.
+"""What can be judged: captures, run folders, single cells, removable media; and what each of them brings along.
 
 Rules of this file:
 
@@ -17,12 +17,15 @@ from typing import Any, Final
 from bench.checks.case import SutConfig
 from bench.journal import Event, JournalError, read
 from bench.judge.config import ConfigErrors, load_modality
+from bench.judge.medium import is_image, is_mounted
 from bench.results import CellResult, ResultsError, RunInfo, read_cell, read_run
 
 CAPTURE: Final = "wire.pcapng"
 JOURNAL: Final = "journal.jsonl"
 CELL: Final = "cell.json"
 MODALITY: Final = "modality.yaml"
+IMAGES: Final = frozenset((".img", ".iso", ".dd", ".dmg"))
+"""Suffixes of files that can be nothing but images of media."""
 
 
 class InputError(Exception):
@@ -59,7 +62,14 @@ class RunInput:
     cells: tuple[CellInput, ...]
 
 
-def find(paths: list[Path]) -> CaptureInput | RunInput:
+@dataclass(frozen=True)
+class MediumInput:
+    """A removable medium: its image, or the folder where it is mounted."""
+
+    path: Path
+
+
+def find(paths: list[Path]) -> CaptureInput | RunInput | MediumInput:
     """Say what the paths are.
 
     Raises:
@@ -70,13 +80,16 @@ def find(paths: list[Path]) -> CaptureInput | RunInput:
             raise InputError(f"{path}: there is no such file or folder")
     folders = [path for path in paths if path.is_dir()]
     if not folders:
-        return CaptureInput(tuple(paths))
+        images = [path for path in paths if path.suffix.lower() in IMAGES or is_image(path)]
+        if images and len(paths) > 1:
+            raise InputError("several captures can be judged together; a medium is judged alone")
+        return MediumInput(images[0]) if images else CaptureInput(tuple(paths))
     if len(paths) > 1:
-        raise InputError("several captures can be judged together; a run folder is judged alone")
+        raise InputError("several captures can be judged together; a run folder or a medium is judged alone")
     return _folder(folders[0])
 
 
-def _folder(folder: Path) -> RunInput:
+def _folder(folder: Path) -> RunInput | MediumInput:
     if (folder / CELL).is_file():
         info = None
         if folder.parent.name == "cells":
@@ -92,9 +105,11 @@ def _folder(folder: Path) -> RunInput:
             raise InputError(f"{folder}: this run has no cells")
         order = {plan.id: number for number, plan in enumerate(info.planned)}
         return RunInput(folder, info, tuple(sorted(cells, key=lambda c: order.get(c.result.id, len(order)))))
-    if (folder / "DICOMDIR").exists() or (folder / "dicomdir").exists():
-        raise InputError(f"{folder}: removable media are not judged yet; captures and run folders are")
-    raise InputError(f"{folder}: neither a run folder (run.json) nor a cell of one ({CELL})")
+    if is_mounted(folder):
+        return MediumInput(folder)
+    raise InputError(
+        f"{folder}: neither a run folder (run.json), nor a cell of one ({CELL}), nor a medium (DICOMDIR)"
+    )
 
 
 def _cell(path: Path) -> CellInput:
@@ -166,6 +181,7 @@ __all__ = [
     "CaptureInput",
     "CellInput",
     "InputError",
+    "MediumInput",
     "RunInput",
     "as_it_went",
     "config_of",

@@ -157,6 +157,8 @@ def _place(row: Row) -> Any:
     if evidence.message is not None:
         tag = re.split(r"[.>/]", evidence.tag or "")[-1].strip()
         return (*cells, evidence.association, evidence.message, tag)
+    if evidence.frame is None and evidence.seq is None and evidence.what:
+        return (*cells, evidence.what, evidence.tag, evidence.offset)  # on a medium
     return (*cells, evidence.association, evidence.pdu, evidence.frame, evidence.seq)
 
 
@@ -176,10 +178,12 @@ def head(statement: Statement, facts: WireFacts, label: str = "") -> list[str]:
     """Return what was read, by which statement, and who the SUT is and why."""
     edition = statement.edition
     files = ", ".join(facts.files)
+    medium = not facts.frames and not facts.associations and facts.sut.startswith("the product that wrote")
+    what = "cell" if label else "medium" if medium else "capture"
+    wire = f"{facts.associations} associations, {facts.messages} DICOM messages, {facts.frames} frames, "
     lines = [
-        f"{'cell' if label else 'capture':<10}{_clean(label or files)}",
-        f"{'read':<10}{facts.associations} associations, {facts.messages} DICOM messages, {facts.frames} frames, "
-        f"{_size(facts.bytes)}",
+        f"{what:<10}{_clean(label or files)}",
+        f"{'read':<10}{'' if medium else wire}{_size(facts.bytes)}",
         f"{'statement':<10}{edition.document}, revision {edition.revision}",
         f"{'SUT':<10}{_clean(facts.sut or 'unknown')}: {_clean(facts.sut_reason, 400)}",
     ]

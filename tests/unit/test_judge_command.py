@@ -133,7 +133,7 @@ def test_a_report_is_written(good: Path, tmp_path: Path) -> None:
         (lambda p: p / "none.pcap", "there is no such file or folder"),
         (lambda p: _write(p / "text.pcap", b"hello, world\n" * 50), "text.pcap"),
         (lambda p: _write(p / "empty.pcap", b""), "empty.pcap"),
-        (lambda p: _write(p / "stick.img", b"\0" * 512), "images of removable media are not judged yet"),
+        (lambda p: _write(p / "stick.img", b"\0" * 512), "neither a partition table nor a FAT file system"),
         (lambda p: p, "neither a run folder"),
     ],
 )

@@ -9,13 +9,15 @@ Rules of this package:
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from bench.witness.medium import folder as folders
-from bench.witness.medium.disk import look
+from bench.witness.medium.disk import SECTOR, look, name_of
 from bench.witness.medium.fat import Fat, Geometry, geometry
 from bench.witness.medium.model import (
     DIRECTORY,
@@ -48,13 +50,21 @@ Content = Callable[[Entry, int | None], Iterator[bytes]]
 
 
 def looks_like_medium(path: Path) -> bool:
-    """Tell whether a file is an image of a medium: a partition table with partitions, or a known file system."""
+    """Tell whether a file (gzip is looked into) is an image of a medium: a partition table, or a known file system."""
     try:
-        with Source(path) as source:
-            scheme, partitions, _ = look(source)
-            return scheme == "none" or any(one.start < source.size for one in partitions)
-    except (OSError, TooBig):
+        with path.open("rb") as stream:
+            head = stream.read(SECTOR)
+        if head[:2] == b"\x1f\x8b":
+            with gzip.open(path) as unpacked:
+                head = unpacked.read(SECTOR)
+    except (OSError, EOFError, zlib.error):
         return False
+    if name_of(head):
+        return True
+    parts = [head[446 + 16 * n : 462 + 16 * n] for n in range(4)]
+    return head[510:512] == b"\x55\xaa" and any(
+        part[4] and part[0] in (0, 0x80) and any(part[12:16]) for part in parts
+    )
 
 
 def read_medium(path: Path) -> Medium:
@@ -84,7 +94,7 @@ def _image(name: str, source: Source) -> Medium:
         form = geometry(source.read(start, 512))
         part = next((one for one in partitions if one.number == number), None)
         if not isinstance(form, Geometry):
-            kind = (part.file_system if part is not None else "") or _other(source, start)
+            kind = (part.file_system if part is not None else "") or name_of(source.read(start, SECTOR))
             if best is None:
                 best = None, FileSystem(kind or "unknown", start=start, partition=number)
             if kind == "" and part is not None and part.type in (1, 4, 6, 0xB, 0xC, 0xE):
@@ -121,12 +131,6 @@ def _image(name: str, source: Source) -> Medium:
 
     medium = Medium(name, source.size, "image", scheme, partitions, facts, tuple(fat_found.entries), (), None)
     return _with_files(medium, content, [*troubles, *fat_found.troubles])
-
-
-def _other(source: Source, start: int) -> str:
-    from bench.witness.medium.disk import name_of
-
-    return name_of(source.read(start, 512))
 
 
 def _folder(path: Path) -> Medium:
