@@ -129,8 +129,9 @@ def _occasion(case: Case, message: Message) -> Iterator[Occasion]:
             return  # the product was cut off: there never was such a data set
         yield Occasion(message, None, sop_class, "the capture does not hold the whole data set")
     elif dataset is None:
-        gap = "the data set was not seen" if message.command.has_dataset else ""
-        yield Occasion(message, None, sop_class, gap)
+        # A request that announces no data set breaks one rule of messages or services, not every row of a table.
+        if message.command.has_dataset:
+            yield Occasion(message, None, sop_class, "the data set was not seen")
     elif dataset.broken_at is not None:
         broken = next(p for p in dataset.problems if p.structural)
         yield Occasion(message, dataset, sop_class, f"the data set cannot be read to its end ({broken.text})")
