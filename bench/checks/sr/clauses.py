@@ -131,8 +131,12 @@ class _Reading:
         template = _included(rule)
         where = self.report.at()
         nodes = self._nodes_of(template)
+        own = any(_content(c).level == 0 for c in self.plan.by_template.get(template, ()))
         if nodes:
-            own = any(_content(c).level == 0 for c in self.plan.by_template.get(template, ()))
+            without = [] if own or self._not_available(template) else self._without(template)
+            if without:
+                text = f"no row of TID {rule.include} is in {without[0].name}"
+                return failed(clause.id, text, *self.report.at(without[0]))
             if own and rule.vm == "1" and len(nodes) > 1:
                 return failed(
                     clause.id,
@@ -144,8 +148,8 @@ class _Reading:
             return not_applicable(
                 clause.id, f"the report says that the data of TID {rule.include} is not available", *where
             )
-        if not self.containers(rule.template):
-            return not_applicable(clause.id, "the container that includes it is missing", *where)
+        if not self.containers(rule.template) or self._is_gone(rule.template):
+            return not_applicable(clause.id, "what includes it is missing", *where)
         return failed(clause.id, f"no row of TID {rule.include} is in the report", *where)
 
     def _nodes_of(self, template: str, depth: int = 0) -> list[Node]:
@@ -161,6 +165,32 @@ class _Reading:
                 if _content(clause).value_type == "INCLUDE":
                     nodes += self._nodes_of(_included(_content(clause)), depth + 1)
         return nodes
+
+    def _keys_of(self, template: str, depth: int = 0) -> frozenset[tuple[str, str] | None]:
+        """Concepts of the rows that an included template brings, those of templates inside it too."""
+        found: set[tuple[str, str] | None] = set()
+        for clause in self.plan.by_template.get(template, ()):
+            rule = _content(clause)
+            if rule.value_type == "INCLUDE" and depth < 8:
+                found |= self._keys_of(_included(rule), depth + 1)
+            elif rule.concept is not None and rule.level == 1:
+                found.add(_key(rule.concept))
+        return frozenset(found)
+
+    def _without(self, template: str) -> list[Node]:
+        """Containers in which no row of an included template stands."""
+        keys = self._keys_of(template)
+        boxes = self.containers(template)
+        return [box for box in boxes if not any(child.key in keys for child in box.children)]
+
+    def _is_block(self, template: str) -> bool:
+        """Whether a template is included and has no container of its own: a block of rows in somebody else's."""
+        own = any(_content(c).level == 0 for c in self.plan.by_template.get(template, ()))
+        return template in self.plan.included_by and not own
+
+    def _is_gone(self, template: str) -> bool:
+        """Whether a block of rows is nowhere in the report."""
+        return self._is_block(template) and len(self._without(template)) == len(self.containers(template))
 
     def _not_available(self, template: str) -> bool:
         """Whether the report's flag says that this part of an event is not available."""
@@ -199,10 +229,15 @@ class _Reading:
                     clause.id, f"the container of TID {rule.template} is missing", *self.report.at()
                 )
                 return
+        gone = self._without(rule.template) if rule.level == 1 and self._is_block(rule.template) else []
         matched: list[Node] = []
         for box in boxes:
             here = [child for child in box.children if child.key == key]
             matched += here
+            if not here and box in gone:  # the row that includes the template says so, once
+                text = f"no row of TID {rule.template} is in {box.name}"
+                yield not_applicable(clause.id, text, *self.report.at(box))
+                continue
             if not here:
                 yield self._absent(clause, rule, box)
                 continue
