@@ -7,7 +7,7 @@ Rules of this file:
   (PS3.3 C.12.1.1.2).
 * Absent, empty and "has a value" are three states.
 
-:class:`Reader` (bench/witness/walk.py) makes data sets of bytes.
+:class:`Reader` (bench/witness/reader.py) makes data sets of bytes.
 """
 
 from __future__ import annotations
