@@ -89,6 +89,8 @@ def _one(
     known = [uid for _, uid in named if uid in taken]
     wrong = False
     for klass, uid in named:
+        if not uid:  # that it is missing is told by the rules of the request
+            continue
         if uid in taken:
             if klass and taken[uid].sop_class and klass != taken[uid].sop_class:
                 yield failed(

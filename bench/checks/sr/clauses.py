@@ -337,10 +337,9 @@ class _Reading:
             uid = dataset.text("UID") or ""
             if not _UID.match(uid) or len(uid) > 64:
                 return f"{concept} is {uid!r}, which is no UID"
-            if "Study Instance UID" in rule.words and uid != self.report.root.dataset.text(
-                "StudyInstanceUID"
-            ):
-                return f"{concept} is {uid}; the report belongs to {self.report.root.dataset.text('StudyInstanceUID')}"
+            study = self.report.root.dataset.text("StudyInstanceUID")
+            if "Study Instance UID" in rule.words and study and uid != study:
+                return f"{concept} is {uid}; the report belongs to {study}"
             if "unique" in rule.words and sum(n.dataset.text("UID") == uid for n in self.keys[node.key]) > 1:
                 return f"{concept} {uid} is that of two items"
         if rule.value_type == "DATETIME" and not re.match(r"\d{8}", dataset.text("DateTime") or ""):
