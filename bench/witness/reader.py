@@ -25,6 +25,7 @@ class Reader:
 
     __slots__ = (
         "_begin",
+        "_damaged",
         "_done",
         "_inflate",
         "_inflated",
@@ -38,6 +39,7 @@ class Reader:
         self._walk = Walk(transfer_syntax, limits)
         self._inflate = zlib.decompressobj(-15) if transfer_syntax in DEFLATES else None
         self._inflated = 0
+        self._damaged = False
         self._begin = bytearray()
         self._done: DataSet | None = None
 
@@ -63,29 +65,35 @@ class Reader:
             self._inflate_more(data)
 
     def _inflate_more(self, data: bytes) -> None:
-        walk, inflate = self._walk, self._inflate
-        while data and inflate is not None and not walk.dead and not inflate.eof:
+        # Where nothing more can be read it goes on all the same: the length of the data set is told.
+        inflate = self._inflate
+        while data and inflate is not None and not self._damaged and not inflate.eof:
             before = inflate.copy()
             try:
                 plain = inflate.decompress(data, 1 << 20)
             except zlib.error as error:
                 self._inflate_last(before, data)
-                walk.problem("deflate", f"the deflated stream is damaged ({error})", walk.total)
-                walk.dead = True
+                self._damage(f"the deflated stream is damaged ({error})")
                 return
             data = inflate.unconsumed_tail
             self._inflated += len(plain)
             if self._inflated > self._most:
-                walk.problem("deflate", f"inflates to more than {self._most} bytes", walk.total)
-                walk.dead = True
+                self._damage(f"inflates to more than {self._most} bytes")
                 return
-            walk.feed(memoryview(plain))
+            self._walk.feed(memoryview(plain))
 
     def _inflate_last(self, inflate: Any, data: bytes) -> None:
         """Get what comes before the damage: zlib keeps nothing of the bytes given together with it."""
         with suppress(zlib.error):
             for at in range(len(data)):
                 self._walk.feed(memoryview(inflate.decompress(data[at : at + 1], 1 << 20)))
+
+    def _damage(self, text: str) -> None:
+        """Nothing more can be inflated."""
+        walk = self._walk
+        if not walk.dead:
+            walk.problem("deflate", text, walk.total)
+        walk.dead = self._damaged = True
 
     def finish(self) -> DataSet:
         """Return the data set: nothing more will come.  Calling it again gives the same."""

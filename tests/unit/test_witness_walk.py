@@ -103,6 +103,18 @@ def test_deflated_is_inflated_and_bounded() -> None:
     assert [p.code for p in reader.finish().problems] == ["deflate"]
 
 
+def test_the_length_of_a_deflated_data_set_is_told_however_it_came_and_wherever_reading_ended() -> None:
+    plain = example().encode()
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    packed = packer.compress(plain) + packer.flush()
+    for step in (1, 9, len(packed)):
+        reader = Reader(DEFLATED, limits=Limits(elements=2))
+        for at in range(0, len(packed), step):
+            reader.feed(packed[at : at + step])
+        found = reader.finish()
+        assert ([p.code for p in found.problems], found.length) == (["too-many"], len(plain))
+
+
 @pytest.mark.parametrize(
     ("change", "code"),
     [
