@@ -15,7 +15,6 @@ from os import PathLike
 from pathlib import Path
 
 from bench.witness.capture import NotACapture, Source
-from bench.witness.dialogue import KNOWN_PORTS
 from bench.witness.model import (
     Association,
     Capture,
@@ -29,6 +28,7 @@ from bench.witness.model import (
     Side,
     Tcp,
 )
+from bench.witness.talk import KNOWN_PORTS
 from bench.witness.tcp import Reassembler
 
 __all__ = [

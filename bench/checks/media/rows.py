@@ -34,6 +34,8 @@ KINDS: Final = {
     "image-record": "IMAGE",
 }
 SPOKEN: Final = 20
+UNLESS_A_FILE: Final = frozenset(("StudyInstanceUID", "SeriesInstanceUID"))
+"""Keys of type 1C: needed unless the record refers to a file that holds them (PS3.3 F.5)."""
 _ONLY: Final = re.compile(r"present only when Directory Record Type is ([A-Z]+(?:(?:, | or )[A-Z]+)*)")
 
 
@@ -105,7 +107,15 @@ def _judge(
             clause.id, f"{row.name} is absent; the statement lists it, empty or not", engine.evidence(row)
         )
         return
+    if not owner.dataset.has(rule.keyword) and rule.keyword in UNLESS_A_FILE and _no_file(owner.dataset):
+        reason = f"{row.name} is absent; a record that refers to no file needs it"
+        yield failed(clause.id, reason, engine.evidence(row))
+        return
     yield engine.from_place(row)
+
+
+def _no_file(item: DataSet) -> bool:
+    return item.has("DirectoryRecordType") and item.state("ReferencedSOPInstanceUIDInFile") != "value"
 
 
 def _reference(

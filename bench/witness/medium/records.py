@@ -122,16 +122,23 @@ def _linked(
         for link in rivals:
             if link is not best:
                 astray.append((link, f"byte {link.offset}, where {target.name} begins, which {_said(best)}"))
-    # A link to a record of another level is wrong when what it jumps over cannot be reached without it.
+    # A link to a record of another level is wrong when what it jumps over cannot be reached without it; else the
+    # record stands in the wrong place.
     unclaimed = [record for record in records if record.number not in chosen and record.in_use]
     excuses: dict[int, Link] = {}
-    for number, link in list(chosen.items()):
+    misplaced: dict[int, int] = {}  # level at which a misplaced record really stands
+    for number, link in sorted(chosen.items()):
         target = records[number - 1]
+        if link.what == "next" and link.owner in misplaced:
+            level = misplaced[link.owner]
+            if LEVELS.get(target.kind) not in (None, level):
+                misplaced[number] = level
+            continue
         why = _misfit(link, target, records)
         if not why:
             continue
         jumped = [r for r in unclaimed if _fits(link, r, records)]
-        if link.what == "next" or jumped:
+        if link.owner == number or jumped:
             astray.append((link, f"byte {link.offset}, where {target.name} begins: {why}"))
             del chosen[number]
             for record in jumped[:1]:
@@ -140,6 +147,7 @@ def _linked(
                 excuses[number] = link
         else:
             level_faults.append((target, why))
+            misplaced[number] = _wanted(link, records) or 0
 
     parent: dict[int, int] = {}
     below: dict[int, list[Link]] = {}

@@ -1,0 +1,481 @@
+"""File-sets with one defect each: exactly the rules and clauses that it breaks turn, and no others."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.unit.judged_media import explained, fails, judge, judge_set
+
+from tests.lab.elements import EXPLICIT_BE, IMPLICIT_LE, DataSet, Element
+from tests.lab.media import (
+    FIRST,
+    LAST,
+    LOWER,
+    NEXT,
+    FileSet,
+    Record,
+    Volume,
+    fat_image,
+    meta,
+    object_file,
+    part10,
+    record,
+)
+from tests.lab.products.facts import PERSONS
+from tests.lab.products.mx1 import SC, Picture, Scan, image
+
+Change = Callable[[FileSet], None]
+
+
+def _links(change: Callable[[list[Record], list[int], DataSet], None]) -> Change:
+    def defect(made: FileSet) -> None:
+        made.links = change
+
+    return defect
+
+
+def _bytes(change: Callable[[bytes], bytes]) -> Change:
+    def defect(made: FileSet) -> None:
+        made.after = change
+
+    return defect
+
+
+def _of(kind: str, number: int, change: Callable[[DataSet], object]) -> Change:
+    def defect(made: FileSet) -> None:
+        change(made.record(kind, number))
+
+    return defect
+
+
+def _kind(ordered: list[Record], kind: str, number: int) -> int:
+    return [n for n, each in enumerate(ordered) if each.kind == kind][number - 1]
+
+
+def _missing(made: FileSet) -> None:
+    del made.files[made.paths[0]]
+
+
+def _cut(made: FileSet) -> None:
+    made.files[made.paths[0]] = made.files[made.paths[0]][:-700]
+
+
+def _renamed(made: FileSet) -> None:
+    old = made.paths[0]
+    made.files[*old[:-1], "im_in_lower_case"] = made.files.pop(old)
+
+
+def _replaced(made: FileSet) -> None:
+    other = made.objects[0].copy().put("SOPInstanceUID", "2.25.777")
+    made.files[made.paths[0]] = object_file(other)
+
+
+def _unreferenced_file(made: FileSet) -> None:
+    made.files[("EXTRA",)] = object_file(made.objects[0].copy().put("SOPInstanceUID", "2.25.778"))
+
+
+def _long_uid(made: FileSet) -> None:
+    uid = "1.2." + "3" * 62
+    ds = made.objects[0].put("SOPInstanceUID", uid)
+    made.files[made.paths[0]] = object_file(ds)
+    made.record("IMAGE").put("ReferencedSOPInstanceUIDInFile", uid)
+
+
+def _next_astray(ordered: list[Record], offsets: list[int], top: DataSet) -> None:
+    ordered[_kind(ordered, "IMAGE", 1)].ds.put(NEXT, offsets[_kind(ordered, "IMAGE", 2)] + 6)
+
+
+def _next_short(ordered: list[Record], offsets: list[int], top: DataSet) -> None:
+    ordered[_kind(ordered, "IMAGE", 1)].ds.put(NEXT, 0)
+
+
+def _next_back(ordered: list[Record], offsets: list[int], top: DataSet) -> None:
+    ordered[_kind(ordered, "IMAGE", 2)].ds.put(NEXT, offsets[_kind(ordered, "IMAGE", 1)])
+
+
+def _next_into_other_series(ordered: list[Record], offsets: list[int], top: DataSet) -> None:
+    ordered[_kind(ordered, "IMAGE", 2)].ds.put(NEXT, offsets[_kind(ordered, "IMAGE", 3)])
+
+
+def _lower_astray(ordered: list[Record], offsets: list[int], top: DataSet) -> None:
+    ordered[_kind(ordered, "SERIES", 1)].ds.put(LOWER, offsets[_kind(ordered, "IMAGE", 1)] - 4)
+
+
+def _lower_absent(ordered: list[Record], offsets: list[int], top: DataSet) -> None:
+    ordered[_kind(ordered, "STUDY", 1)].ds.put(LOWER, 0)
+
+
+def _first_astray(ordered: list[Record], offsets: list[int], top: DataSet) -> None:
+    top.put(FIRST, offsets[0] + 8)
+
+
+def _last_astray(ordered: list[Record], offsets: list[int], top: DataSet) -> None:
+    top.put(LAST, offsets[-1])
+
+
+def _inactive(made: FileSet) -> None:
+    made.record("IMAGE", 2).put("RecordInUseFlag", 0)
+
+
+def _flat(made: FileSet) -> None:
+    study = made.roots[0].below[0]
+    study.below = study.below[0].below + study.below[1:]
+
+
+def _doubled(made: FileSet) -> None:
+    series = made.roots[0].below[0].below[0]
+    again = series.below[0].ds.copy()
+    series.below.append(Record(again))
+
+
+def _second_instance(made: FileSet) -> None:
+    path = (*made.paths[0][:-1], "COPY0001")
+    made.files[path] = made.files[made.paths[0]]
+    series = made.roots[0].below[0].below[0]
+    series.below.append(Record(series.below[0].ds.copy().put("ReferencedFileID", list(path))))
+
+
+def _second_directory(made: FileSet) -> None:
+    made.files["DICOM", "DICOMDIR"] = made.dicomdir()
+
+
+def _no_directory(made: FileSet) -> None:
+    made.directory = False
+
+
+def _deep(made: FileSet) -> None:
+    path = ("A", "B", "C", "D", "E", "F", "G", "H", "IM")
+    made.files[path] = made.files.pop(made.paths[0])
+    made.record("IMAGE").put("ReferencedFileID", list(path))
+
+
+def _extension(made: FileSet) -> None:
+    path = (*made.paths[0][:-1], "IM1.DCM")
+    made.files[path] = made.files.pop(made.paths[0])
+    made.record("IMAGE").put("ReferencedFileID", list(path))
+
+
+def _meta_of(change: Callable[[DataSet], object], number: int = 0) -> Change:
+    def defect(made: FileSet) -> None:
+        ds = made.objects[number]
+        head = meta(str(ds.get("SOPClassUID")), str(ds.get("SOPInstanceUID")))
+        change(head)
+        made.files[made.paths[number]] = part10(head, ds.encode())
+
+    return defect
+
+
+def _group_length(made: FileSet) -> None:
+    ds = made.objects[0]
+    head = meta(str(ds.get("SOPClassUID")), str(ds.get("SOPInstanceUID")))
+    made.files[made.paths[0]] = part10(head, ds.encode(), length=10)
+
+
+def _no_prefix(made: FileSet) -> None:
+    data = made.files[made.paths[0]]
+    made.files[made.paths[0]] = data[:128] + b"DICX" + data[132:]
+
+
+def _other_syntax(made: FileSet) -> None:
+    ds = made.objects[0]
+    head = meta(str(ds.get("SOPClassUID")), str(ds.get("SOPInstanceUID")))
+    made.files[made.paths[0]] = part10(head, ds.encode(IMPLICIT_LE))
+
+
+def _object(change: Callable[[DataSet], object], number: int = 0) -> Change:
+    def defect(made: FileSet) -> None:
+        change(made.objects[number])
+        made.files[made.paths[number]] = object_file(made.objects[number])
+
+    return defect
+
+
+def _syntax_of_clip(made: FileSet) -> None:
+    ds = image(Scan(PERSONS["default"], start=1_767_259_800.0), Picture("clip", "1.2.840.10008.1.2.4.70"), "1.20")
+    made.files[made.paths[2]] = object_file(ds, "1.2.840.10008.1.2.4.70")
+    made.record("IMAGE", 3).put("ReferencedTransferSyntaxUIDInFile", "1.2.840.10008.1.2.4.70")
+
+
+def _other_class(made: FileSet) -> None:
+    ds = made.objects[0].put("SOPClassUID", "1.2.840.10008.5.1.4.1.1.7.4")
+    made.files[made.paths[0]] = object_file(ds)
+    made.record("IMAGE").put("ReferencedSOPClassUIDInFile", "1.2.840.10008.5.1.4.1.1.7.4")
+
+
+def _stale(data: bytes) -> bytes:
+    return data + data[-333:]
+
+
+def _other_patient(made: FileSet) -> None:
+    made.record("PATIENT").put("PatientName", "Other^Person")
+
+
+DIR = "MX-MED-DIR-"
+DEFECTS: dict[str, tuple[Change, set[str]]] = {
+    # the nine of the research
+    "referenced file missing": (_missing, {"STD-MED-014", DIR + "10"}),
+    "pixel data cut": (_cut, {"STD-MED-015"}),
+    "long lower-case name, stale record": (_renamed, {"STD-MED-012", "STD-MED-014", DIR + "10"}),
+    "DICOMDIR cut": (_bytes(lambda d: d[:-200]), {"STD-MED-030", DIR + "05"}),
+    "wrong next offset": (_links(_next_astray), {"STD-MED-033", DIR + "06"}),
+    "UI of 66 characters": (_long_uid, {"STD-DS-032", "STD-MED-067", "STD-MED-041", DIR + "12"}),
+    "file replaced by another instance": (_replaced, {"STD-MED-051", DIR + "12"}),
+    "unreferenced DICOM file": (_unreferenced_file, {"STD-MED-016", "MX-MED-006"}),
+    # offsets
+    "next too short": (_links(_next_short), {"STD-MED-033", "STD-MED-035", DIR + "06"}),
+    "next leads back": (_links(_next_back), {"STD-MED-033", DIR + "06"}),
+    "next leads into another series": (_links(_next_into_other_series), {"STD-MED-033", DIR + "06"}),
+    "lower astray": (_links(_lower_astray), {"STD-MED-034", DIR + "08"}),
+    "lower absent": (_links(_lower_absent), {"STD-MED-034", "STD-MED-035", DIR + "08"}),
+    "first astray": (_links(_first_astray), {"STD-MED-031", DIR + "02"}),
+    "last astray": (_links(_last_astray), {"STD-MED-032", DIR + "03"}),
+    "stale bytes": (_bytes(_stale), {"STD-MED-040"}),
+    # records
+    "inactive record": (_inactive, {"STD-MED-036", DIR + "07"}),
+    "images below a study": (_flat, {"STD-MED-037", DIR + "09"}),
+    "unknown record type": (
+        _of("IMAGE", 2, lambda ds: ds.put("DirectoryRecordType", "PICTURE")),
+        {"STD-MED-038", DIR + "09", DIR + "10", DIR + "11", DIR + "12", DIR + "13"},
+    ),
+    "doubled record": (_doubled, {"STD-MED-017", DIR + "10"}),
+    "instance twice": (_second_instance, {"STD-MED-018"}),
+    "consistency flag": (
+        lambda m: m.top.put("FileSetConsistencyFlag", 0xFFFF) and None,
+        {"STD-MED-039", DIR + "04"},
+    ),
+    "no consistency flag": (
+        lambda m: m.top.drop("FileSetConsistencyFlag") and None,
+        {"STD-MED-041", DIR + "04"},
+    ),
+    "no file-set id": (lambda m: m.top.drop("FileSetID") and None, {"STD-MED-041", DIR + "01"}),
+    "long file-set id": (
+        lambda m: m.top.put("FileSetID", "ABCDEFGHIJKLMNOPQ") and None,
+        {"STD-MED-041", DIR + "01"},
+    ),
+    "no record type": (
+        _of("SERIES", 2, lambda ds: ds.drop("DirectoryRecordType")),
+        {"STD-MED-041", DIR + "09"},
+    ),
+    "file id in a series": (
+        _of("SERIES", 1, lambda ds: ds.put("ReferencedFileID", ["DICOM", "PA000001"])),
+        {"STD-MED-042", "STD-MED-014", DIR + "10"},
+    ),
+    "no transfer syntax in a record": (
+        _of("IMAGE", 1, lambda ds: ds.drop("ReferencedTransferSyntaxUIDInFile")),
+        {"STD-MED-042", DIR + "13"},
+    ),
+    "other class in a record": (
+        _of("IMAGE", 1, lambda ds: ds.put("ReferencedSOPClassUIDInFile", SC)),
+        {"STD-MED-050", DIR + "11"},
+    ),
+    "other syntax in a record": (
+        _of("IMAGE", 1, lambda ds: ds.put("ReferencedTransferSyntaxUIDInFile", IMPLICIT_LE)),
+        {"STD-MED-052", DIR + "13"},
+    ),
+    "no patient id": (
+        _of("PATIENT", 1, lambda ds: ds.put("PatientID", None)),
+        {"STD-MED-043", "MX-MED-PK-03"},
+    ),
+    "no patient name": (_of("PATIENT", 1, lambda ds: ds.drop("PatientName")), {"STD-MED-044", "MX-MED-PK-02"}),
+    "no birth date": (_of("PATIENT", 1, lambda ds: ds.drop("PatientBirthDate")), {"MX-MED-PK-04"}),
+    "no study time": (_of("STUDY", 1, lambda ds: ds.drop("StudyTime")), {"STD-MED-043", "MX-MED-SK-03"}),
+    "no study description": (
+        _of("STUDY", 1, lambda ds: ds.drop("StudyDescription")),
+        {"STD-MED-044", "MX-MED-SK-05"},
+    ),
+    "no study uid": (
+        _of("STUDY", 1, lambda ds: ds.drop("StudyInstanceUID")),
+        {"STD-MED-043", "MX-MED-SK-06"},
+    ),
+    "bad study date": (
+        _of("STUDY", 1, lambda ds: ds.put("StudyDate", "01.01.26")),
+        {"STD-DS-023", "MX-MED-SK-02", "STD-X-091"},
+    ),
+    "no modality": (_of("SERIES", 1, lambda ds: ds.put("Modality", None)), {"STD-MED-043", "MX-MED-RK-02"}),
+    "no series number": (_of("SERIES", 1, lambda ds: ds.drop("SeriesNumber")), {"STD-MED-043", "MX-MED-RK-04"}),
+    "no instance number": (
+        _of("IMAGE", 1, lambda ds: ds.drop("InstanceNumber")),
+        {"STD-MED-043", "MX-MED-IK-02"},
+    ),
+    "wrong VR of a key": (
+        _of("PATIENT", 1, lambda ds: ds.change("PatientID", vr="SH")),
+        {"STD-DS-008", "MX-MED-PK-03"},
+    ),
+    # agreement
+    "other patient": (_other_patient, {"STD-X-090"}),
+    "other study id": (_of("STUDY", 1, lambda ds: ds.put("StudyID", "X9")), {"STD-X-091"}),
+    "other series number": (_of("SERIES", 1, lambda ds: ds.put("SeriesNumber", 9)), {"STD-X-092"}),
+    "other instance number": (_of("IMAGE", 1, lambda ds: ds.put("InstanceNumber", 9)), {"STD-X-093"}),
+    # files and names
+    "second DICOMDIR": (_second_directory, {"STD-MED-011", "MX-MED-006"}),
+    "no DICOMDIR": (_no_directory, {"STD-MED-010", "MX-MED-006"}),
+    "nine levels": (_deep, {"STD-MED-013", DIR + "10"}),
+    "extension": (_extension, {"STD-MED-012", DIR + "10"}),
+    # file meta information
+    "network identity": (
+        _meta_of(lambda m: m.put("ImplementationClassUID", "1.2.392.200036.9107.804")),
+        {"MX-MED-001"},
+    ),
+    "network version name": (
+        _meta_of(lambda m: m.put("ImplementationVersionName", "KM_SMGMX1_1.00")),
+        {"MX-MED-002"},
+    ),
+    "no implementation": (
+        _meta_of(lambda m: m.drop("ImplementationClassUID")),
+        {"STD-MED-061", "MX-MED-001"},
+    ),
+    "no version": (_meta_of(lambda m: m.drop("FileMetaInformationVersion")), {"STD-MED-061"}),
+    "group length": (_group_length, {"STD-MED-062"}),
+    "no prefix": (_no_prefix, {"STD-MED-060"}),
+    "meta names another class": (_meta_of(lambda m: m.put("MediaStorageSOPClassUID", SC)), {"STD-MED-064"}),
+    "meta names another instance": (
+        _meta_of(lambda m: m.put("MediaStorageSOPInstanceUID", "2.25.5")),
+        {"STD-MED-065"},
+    ),
+    "data set in another syntax": (_other_syntax, {"STD-MED-066", "STD-DS-001"}),
+    "meta in implicit order": (
+        _meta_of(lambda m: m.append(Element(0x00020002, "UI", b"1.2\0"))),
+        {"STD-MED-063"},
+    ),
+    # profile
+    "clip in JPEG lossless": (
+        _syntax_of_clip,
+        {"MX-MED-PC-002", "MX-MED-PC-003", "MX-MED-PC-004", "MX-MED-PC-005"},
+    ),
+    "class that is not listed": (_other_class, {"STD-MED-019"}),
+    # objects
+    "no rows": (_object(lambda ds: ds.drop("Rows")), {"STD-IOD-001", "MX-STO-IMG-014"}),
+}
+
+
+@pytest.mark.parametrize("name", DEFECTS)
+def test_defect_turns_its_set(name: str, tmp_path: Path) -> None:
+    """Exactly the declared set fails."""
+    change, wanted = DEFECTS[name]
+    made = FileSet.of_mx1()
+    change(made)
+    rows = judge_set(made, tmp_path)
+    assert fails(rows) == wanted, explained(rows)
+    for id in wanted:
+        assert rows[id].evidence, id
+
+
+def _loop(volume: Volume) -> None:
+    first = next(c for p, c in volume.first.items() if p[-1] == "IM000001")
+    volume.table[first + 1] = first
+
+
+def _cross(volume: Volume) -> None:
+    one, two = [c for p, c in volume.first.items() if p[-1].startswith("IM00000") and p[3] == "SE000001"]
+    volume.table[two] = one + 1
+
+
+def _short(volume: Volume) -> None:
+    first = next(c for p, c in volume.first.items() if p[-1] == "IM000001")
+    volume.table[first] = volume.end
+
+
+@pytest.mark.parametrize(
+    ("how", "wanted"),
+    [
+        ({"partition": 2}, set()),
+        ({"kind": "FAT12"}, set()),
+        ({"spoil": _loop}, {"STD-MED-003", "STD-MED-015"}),
+        ({"spoil": _short}, {"STD-MED-003", "STD-MED-015"}),
+        ({"raw_names": {("DICOM",): b"dicom      "}}, {"STD-MED-012"}),
+        ({"raw_names": {("DICOM", "PA000001"): b"PA~00001   "}}, {"STD-MED-012", "STD-MED-014", DIR + "10"}),
+    ],
+)
+def test_defect_of_the_file_system(how: dict[str, object], wanted: set[str], tmp_path: Path) -> None:
+    """Chains and raw names."""
+    rows = judge_set(FileSet.of_mx1(), tmp_path, **how)
+    assert fails(rows) == wanted, explained(rows)
+
+
+def test_cross_link(tmp_path: Path) -> None:
+    """Two files share clusters: one of them is not whole."""
+    rows = judge_set(FileSet.of_mx1(), tmp_path, spoil=_cross)
+    assert "STD-MED-003" in fails(rows), explained(rows)
+
+
+def test_second_partition(tmp_path: Path) -> None:
+    """A file-set in the second of two partitions is not where it belongs."""
+    made = FileSet.of_mx1()
+    path = made.write_image(tmp_path / "two.img", partition=2, start=70000)
+    fat_image(tmp_path / "first.img", {("README.TXT",): b"hello"}, start=2048)
+    first = (tmp_path / "first.img").read_bytes()
+    with path.open("r+b") as out:
+        out.seek(446)
+        out.write(first[446:462])
+        out.seek(2048 * 512)
+        out.write(first[2048 * 512 :][: 60000 * 512])
+    rows = judge(path)
+    assert fails(rows) == {"STD-MED-002"}, explained(rows)
+
+
+def test_exfat_fails(tmp_path: Path) -> None:
+    """ExFAT is in no annex (ruling F2)."""
+    path = tmp_path / "card.img"
+    path.write_bytes(b"\xeb\x76\x90EXFAT   " + bytes(499) + b"\x55\xaa" + bytes(1 << 16))
+    rows = judge(path, medium="sd")
+    assert fails(rows) == {"STD-MED-001"}, explained(rows)
+
+
+def test_fat32_on_sd_deviates(tmp_path: Path) -> None:
+    """FAT32 on an SD card is DEV-FROM-STD (ruling F2)."""
+    rows = judge(FileSet.of_mx1().write_image(tmp_path / "m.img", kind="FAT32"), medium="sd")
+    assert not fails(rows), explained(rows)
+    assert rows["STD-MED-001"].verdict.value == "DEV-FROM-STD"
+    assert rows["MX-MED-007"].verdict.value == "PASS"
+    assert rows["MX-MED-006"].verdict.value == "NOT-EXERCISED"
+
+
+@pytest.mark.parametrize(("syntax", "row"), [(IMPLICIT_LE, "MX-MED-PC-006"), (EXPLICIT_BE, "MX-MED-PC-008")])
+def test_declared_syntaxes_deviate(syntax: str, row: str, tmp_path: Path) -> None:
+    """Implicit LE and Explicit BE: the clause passes, the profile is left (ruling F3)."""
+    rows = judge_set(FileSet.of_mx1(pictures=(Picture("us", syntax),)), tmp_path)
+    assert not fails(rows), explained(rows)
+    assert rows[row].verdict.value == "PASS"
+    assert rows["STD-MED-070"].verdict.value == "DEV-FROM-STD"
+
+
+def test_directory_in_another_syntax(tmp_path: Path) -> None:
+    """A DICOMDIR in Implicit VR."""
+    made = FileSet.of_mx1()
+    made.head.put("TransferSyntaxUID", IMPLICIT_LE)
+    rows = judge_set(made, tmp_path)
+    assert fails(rows) == {"STD-MED-071", "MX-MED-PC-001"}, explained(rows)
+
+
+def test_character_set_that_is_not_listed(tmp_path: Path) -> None:
+    """A set outside the statement's list turns the section's row (ruling F7)."""
+    made = FileSet.of_mx1(PERSONS["latin1"])
+    for ds in (made.record("PATIENT"), *made.objects):
+        ds.put("SpecificCharacterSet", "ISO_IR 101")
+    for path, ds in zip(made.paths, made.objects, strict=True):
+        made.files[path] = object_file(ds)
+    rows = judge_set(made, tmp_path)
+    assert any(id.startswith("MX-CHR") for id in fails(rows)), explained(rows)
+
+
+def test_name_without_its_character_set(tmp_path: Path) -> None:
+    """A record in Kanji that does not say so."""
+    made = FileSet.of_mx1(PERSONS["kanji"])
+    raw = made.record("PATIENT").encode()
+    assert b"\x1b" in raw
+    name = raw[raw.index(b"\x10\0\x10\0") + 8 :]
+    length = struct.unpack_from("<H", raw, raw.index(b"\x10\0\x10\0") + 6)[0]
+    made.record("PATIENT").put("PatientName", name[:length]).drop("SpecificCharacterSet")
+    rows = judge_set(made, tmp_path)
+    assert {"MX-MED-PK-01", "STD-CS-005"} <= fails(rows) or {"MX-MED-PK-01", "STD-CS-003"} <= fails(rows)
+
+
+def test_record_kinds_of_other_tables(tmp_path: Path) -> None:
+    """A PRIVATE record of the product is not in its table."""
+    made = FileSet.of_mx1()
+    made.roots.append(record("PRIVATE", PrivateRecordUID="2.25.9"))
+    rows = judge_set(made, tmp_path)
+    assert fails(rows) == {DIR + "09"}, explained(rows)
