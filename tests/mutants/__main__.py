@@ -42,6 +42,9 @@ WITHOUT: dict[str, str] = {
         ),
         EXISTS,
     ),
+    "VX-MPPS-001": "an N-CREATE without an association of its own needs two services on one: VX-ASC-010's mutant",
+    "VX-SR-A-049": "a report without its tree breaks every row of the tree",
+    "VX-SR-T-026": "the report says that mechanical data is not available (VX-E-51): its rows may be absent",
     **dict.fromkeys((f"VX-PRN-PR-{number:03}" for number in range(1, 10)), OPTIONAL),
 }
 """Why a clause has no mutant."""

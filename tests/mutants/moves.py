@@ -95,7 +95,7 @@ def _titles(base: Base, services: tuple[str, ...]) -> Iterator[Mutant]:
         if rows is not None and service not in services[: number - 1]:
             edit = _request(number, lambda request: replace(request, called="NOBODY"))
             # what was stored at nobody was not stored at the archive that commitment is asked of
-            asked = {"STD-X-050"} if service == "store" and "commit" in services else set()
+            asked = {"STD-X-050", "VX-SC-009"} if service == "store" and "commit" in services else set()
             yield Mutant(f"{rows[0]} called {service}", base, rows[0], frozenset(rows) | asked, edit)
 
 
@@ -332,13 +332,14 @@ SILENT = {
     "store": ("C-STORE", "1.2.840.10008.5.1.4.1.1.1.1", ("VX-STO-002",)),
     "dose": ("C-STORE", "1.2.840.10008.5.1.4.1.1.88.67", ("VX-SR-002", "VX-SC-009", "STD-X-050")),
     "film": ("N-ACTION", "1.2.840.10008.5.1.1.2", ("VX-PRN-006",)),
+    "session": ("N-CREATE", "1.2.840.10008.5.1.1.1", ("VX-PRN-003", "VX-PRN-004", "STD-SVC-503")),
 }
 
 
 def _silent(base: Base, services: tuple[str, ...]) -> Iterator[Mutant]:
     """An association on which what it is for does not happen."""
     for service, (name, sop_class, turns) in SILENT.items():
-        there = "print" in services if service == "film" else service in services
+        there = "print" in services if service in ("film", "session") else service in services
         if not there or (service == "store" and "commit" in services):
             continue
 

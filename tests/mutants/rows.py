@@ -244,20 +244,12 @@ WRONG_ELSEWHERE: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("film-session", "PrintPriority"): ("STD-SVC-512",),
     ("film-box", "FilmOrientation"): ("STD-SVC-512",),
     ("image-box", "Polarity"): ("STD-SVC-512",),
-    **dict.fromkeys(
-        (
-            ("image-box", keyword)
-            for keyword in (
-                "SamplesPerPixel",
-                "PhotometricInterpretation",
-                "BitsAllocated",
-                "BitsStored",
-                "HighBit",
-                "PixelRepresentation",
-            )
-        ),
-        ("STD-SVC-508",),
-    ),
+    ("image-box", "SamplesPerPixel"): ("STD-SVC-508", "STD-IOD-014"),
+    ("image-box", "PhotometricInterpretation"): ("STD-SVC-508",),
+    ("image-box", "BitsAllocated"): ("STD-SVC-508", "STD-IOD-010"),
+    ("image-box", "BitsStored"): ("STD-SVC-508", "STD-IOD-012"),
+    ("image-box", "HighBit"): ("STD-SVC-508", "STD-IOD-012"),
+    ("image-box", "PixelRepresentation"): ("STD-SVC-508",),
 }
 OTHER_VALUE: Final[dict[str, tuple[str, ...]]] = {
     # the defect "other VR" also gives the element another value, "1": what that breaks
@@ -268,6 +260,7 @@ OTHER_VALUE: Final[dict[str, tuple[str, ...]]] = {
             "PerformedProcedureStepStartDate",
             "PerformedProcedureStepStartTime",
             "PerformedProcedureStepID",
+            "PerformedProcedureStepDescription",
         ),
         ("STD-X-032",),
     ),
@@ -275,7 +268,6 @@ OTHER_VALUE: Final[dict[str, tuple[str, ...]]] = {
     "PatientOrientation": ("STD-IOD-039",),
     "PixelData": ("STD-IOD-010",),
     "PixelSpacing": ("STD-IOD-022",),
-    "KVP": ("STD-IOD-033",),
     **dict.fromkeys(
         (
             "XRayTubeCurrent",
@@ -318,7 +310,7 @@ def _root(section: Section, rule: AttributeRule) -> frozenset[str]:
 
 def _other(section: Section, rule: AttributeRule) -> tuple[str, ...]:
     if section.dataset == "image-box" and rule.keyword == "PixelData":
-        return ("STD-SVC-508",)
+        return ("STD-SVC-508", "STD-IOD-010", "STD-IOD-011")
     if REPORT in section.sop_classes:  # agreement of series is about images
         return ()
     return OTHER_VALUE.get(rule.keyword, ())
