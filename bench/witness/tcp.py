@@ -333,6 +333,9 @@ class Reassembler:
             return not 0 <= _signed(lowest - base) < HELD
         if flags & ACK and half.other.isn is not None:
             return (half.other.isn + 1 & _M) != ack
+        if half.other.low_ack is not None:
+            # Only the answers of an older conversation were recorded: they acknowledge other numbers.
+            return not 0 <= _signed(half.other.low_ack - base) < HELD
         return False
 
     def _place(
