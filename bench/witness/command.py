@@ -12,7 +12,8 @@ from functools import lru_cache
 from typing import Final
 
 from bench.witness.dataset import Reader
-from bench.witness.model import IMPLICIT, Command, CommandValue
+from bench.witness.encodings import IMPLICIT_LITTLE
+from bench.witness.model import Command, CommandValue
 from simulators.wire.commandtable import COMMAND_ELEMENTS, Field
 
 NAMES: Final = {int(field): field.name.replace("_", "-") for field in Field}
@@ -25,7 +26,7 @@ _VRS: Final = {0: "UL", **{number: vr for number, (_, vr) in COMMAND_ELEMENTS.it
 def read_command(raw: bytes) -> tuple[Command, tuple[tuple[str, str, int], ...]]:
     """Read a command set; faults are ``(code, text, offset in the command set)``."""
     faults: list[tuple[str, str, int]] = []
-    reader = Reader(IMPLICIT)
+    reader = Reader(IMPLICIT_LITTLE)
     reader.feed(raw)
     data = reader.finish()
     values: dict[int, CommandValue] = {}

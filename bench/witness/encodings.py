@@ -97,12 +97,16 @@ def other_encoding(
 
 
 def guess(head: bytes) -> str:
-    """Return the transfer syntax that the first 8 bytes of a data set look like; Implicit VR LE for none."""
+    """Return the transfer syntax that the first 8 bytes of a data set look like.
+
+    Where the first tag is in no dictionary: Explicit VR LE if a VR stands behind it, else Implicit VR LE.
+    """
     if len(head) >= 8:
         for explicit, big, syntax, _ in _ENCODINGS[:3]:
             if _sensible(head, 0, explicit, big):
                 return syntax
-    return IMPLICIT_LITTLE
+    code = head[4:6]
+    return EXPLICIT_LITTLE if code in SHORT_CODES or code in LONG_CODES else IMPLICIT_LITTLE
 
 
 def begins_explicit(data: bytes) -> bool:

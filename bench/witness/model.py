@@ -15,7 +15,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from simulators.wire import PDU
 from simulators.wire.commandtable import ELEMENTS, NO_DATASET
@@ -27,8 +27,6 @@ Side: TypeAlias = Literal["requestor", "acceptor"]
 """A side of an association: who sent the A-ASSOCIATE-RQ, and whom it was sent to."""
 End: TypeAlias = Literal["released", "aborted", "rejected", "closed", "reset", "open"]
 """How an association ended; ``closed``: by closing the TCP connection only; ``open``: not in the capture."""
-
-IMPLICIT: Final = "1.2.840.10008.1.2"
 
 
 def other_side(side: Side) -> Side:

@@ -14,7 +14,7 @@ from bench.witness.problems import CODES, EVIDENCE
 from simulators.wire import PresentationContextRQ, RawItem, RawPDU, encode
 from simulators.wire.dimse import Command, encode_command
 from tests.lab.conversation import Conversation, Cut, Lab
-from tests.lab.elements import EXPLICIT_LE, IMPLICIT_LE, DataSet
+from tests.lab.elements import EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE, DataSet
 
 ECHO, STORE = "1.2.840.10008.1.1", "1.2.840.10008.5.1.4.1.1.1.1"
 DATA = DataSet(PatientID="7", PixelData=bytes(3000))
@@ -393,3 +393,18 @@ def test_announced_maximum_of_both_sides(tmp_path: Path) -> None:
         a.respond()
         found = [p.code for p in one(lab, tmp_path).problems]
         assert found == ["pdu-too-long"] * problems
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT_LE, IMPLICIT_LE, EXPLICIT_BE])
+def test_a_data_set_without_an_accepted_syntax_is_read_as_it_looks(tmp_path: Path, syntax: str) -> None:
+    """(2000,0010), with which a film session begins, makes sense in both byte orders."""
+    lab = Lab()
+    a = lab.associate(contexts=[(STORE, [IMPLICIT_LE, EXPLICIT_LE, EXPLICIT_BE])]).accept(refuse=[STORE])
+    film = DataSet(NumberOfCopies="2", MediumType="BLUE FILM")
+    a.pdu("requestor", pdata(pdv(1, 3, STORE_RQ), pdv(1, 2, film.encode(syntax))))
+    (message,) = one(lab, tmp_path).messages
+    assert {p.code for p in message.problems} == {"context-refused", "transfer-syntax-guessed"}
+    assert message.transfer_syntax == syntax
+    assert message.dataset is not None
+    assert message.dataset.problems == ()
+    assert [message.dataset.text(k) for k in ("NumberOfCopies", "MediumType")] == ["2", "BLUE FILM"]

@@ -332,3 +332,9 @@ def test_the_syntax_of_a_data_set_can_be_guessed(syntax: str, first: str) -> Non
         found = read(data, other)
         assert [p.code for p in found.problems] == ([] if other == syntax else ["wrong-syntax"])
         assert found.elements[0].keyword == first
+
+
+def test_an_unknown_first_tag_is_guessed_by_the_vr_behind_it() -> None:
+    assert guess(bytes.fromhex("0800ff00") + b"DA\x08\0") == EXPLICIT_LE
+    assert guess(bytes.fromhex("0800ff00") + b"\x08\0\0\0") == IMPLICIT_LE
+    assert guess(b"\x08\0") == IMPLICIT_LE
