@@ -1,4 +1,4 @@
-"""Judging a removable medium: an image, or the folder where one is mounted, by the statement of the product that wrote it.
+"""Judging a removable medium, an image or the folder where one is mounted, by the statement of its writer.
 
 Rules of this file:
 

@@ -472,6 +472,7 @@ __all__ = [
     "MEDIA_UID",
     "MEDIA_VERSION",
     "NEXT",
+    "START",
     "FileSet",
     "Record",
     "Volume",

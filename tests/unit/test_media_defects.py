@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.unit.judged_media import explained, fails, judge, judge_set
 
 from tests.lab.elements import EXPLICIT_BE, IMPLICIT_LE, DataSet, Element
 from tests.lab.media import (
@@ -26,6 +25,7 @@ from tests.lab.media import (
 )
 from tests.lab.products.facts import PERSONS
 from tests.lab.products.mx1 import SC, Picture, Scan, image
+from tests.unit.judged_media import explained, fails, judge, judge_set
 
 Change = Callable[[FileSet], None]
 
@@ -194,7 +194,9 @@ def _object(change: Callable[[DataSet], object], number: int = 0) -> Change:
 
 
 def _syntax_of_clip(made: FileSet) -> None:
-    ds = image(Scan(PERSONS["default"], start=1_767_259_800.0), Picture("clip", "1.2.840.10008.1.2.4.70"), "1.20")
+    ds = image(
+        Scan(PERSONS["default"], start=1_767_259_800.0), Picture("clip", "1.2.840.10008.1.2.4.70"), "1.20"
+    )
     made.files[made.paths[2]] = object_file(ds, "1.2.840.10008.1.2.4.70")
     made.record("IMAGE", 3).put("ReferencedTransferSyntaxUIDInFile", "1.2.840.10008.1.2.4.70")
 
@@ -279,7 +281,10 @@ DEFECTS: dict[str, tuple[Change, set[str]]] = {
         _of("PATIENT", 1, lambda ds: ds.put("PatientID", None)),
         {"STD-MED-043", "MX-MED-PK-03"},
     ),
-    "no patient name": (_of("PATIENT", 1, lambda ds: ds.drop("PatientName")), {"STD-MED-044", "MX-MED-PK-02"}),
+    "no patient name": (
+        _of("PATIENT", 1, lambda ds: ds.drop("PatientName")),
+        {"STD-MED-044", "MX-MED-PK-02"},
+    ),
     "no birth date": (_of("PATIENT", 1, lambda ds: ds.drop("PatientBirthDate")), {"MX-MED-PK-04"}),
     "no study time": (_of("STUDY", 1, lambda ds: ds.drop("StudyTime")), {"STD-MED-043", "MX-MED-SK-03"}),
     "no study description": (
@@ -295,7 +300,10 @@ DEFECTS: dict[str, tuple[Change, set[str]]] = {
         {"STD-DS-023", "MX-MED-SK-02", "STD-X-091"},
     ),
     "no modality": (_of("SERIES", 1, lambda ds: ds.put("Modality", None)), {"STD-MED-043", "MX-MED-RK-02"}),
-    "no series number": (_of("SERIES", 1, lambda ds: ds.drop("SeriesNumber")), {"STD-MED-043", "MX-MED-RK-04"}),
+    "no series number": (
+        _of("SERIES", 1, lambda ds: ds.drop("SeriesNumber")),
+        {"STD-MED-043", "MX-MED-RK-04"},
+    ),
     "no instance number": (
         _of("IMAGE", 1, lambda ds: ds.drop("InstanceNumber")),
         {"STD-MED-043", "MX-MED-IK-02"},

@@ -108,9 +108,9 @@ def _objects(case: Case, medium: Medium) -> Iterator[Finding]:
         if uid := file.dataset.text("SeriesInstanceUID"):
             series[uid].append(file)
     faults: list[Fault] = []
-    for groups, keywords in (
-        (studies, ("PatientID", "PatientName")),
-        (series, ("StudyInstanceUID", "Modality")),
+    for what, groups, keywords in (
+        ("study", studies, ("PatientID", "PatientName")),
+        ("series", series, ("StudyInstanceUID", "Modality")),
     ):
         for group in groups.values():
             first = group[0]
@@ -122,7 +122,7 @@ def _objects(case: Case, medium: Medium) -> Iterator[Finding]:
                     if found is not None:
                         reason = (
                             f"{file.path}: {label(keyword)} is {printable(found[0])!r}, and "
-                            f"{printable(found[1])!r} in {first.path} of the same {'study' if groups is studies else 'series'}"
+                            f"{printable(found[1])!r} in {first.path} of the same {what}"
                         )
                         faults.append((reason, in_file(file, file.dataset.get(keyword)), ()))
     count = sum(map(len, studies.values()))

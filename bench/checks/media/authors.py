@@ -3,10 +3,9 @@
 Rules of this file:
 
 * The file meta information tells by its Implementation Class UID and Version Name; a file that bears one of the
-  product's identities (those that its statement prints), its vendor's root, or none at all, is the product's.
+  product's identities (those that its statement prints), or none at all, is the product's.
 * A file that names another implementation is foreign only where the product's own files show what its own look like:
-  when not one file (nor the DICOMDIR) bears the product's identity, the whole medium is its work, and its identity is
-  wrong.
+  when not one object bears the product's identity, the whole medium is its work, and its identity is wrong.
 * A file with a foreign identity in a series of the product's own, or from a device of the same make and model, is the
   product's, and its identity is wrong.
 """
@@ -34,7 +33,6 @@ class Identity:
 
     uids: frozenset[str]
     versions: frozenset[str]
-    roots: tuple[str, ...]
     media_uids: tuple[tuple[str, str], ...]  # clause id, UID
     media_versions: tuple[tuple[str, str], ...]
 
@@ -66,14 +64,7 @@ def _identity(texts: tuple[tuple[str, str, str, str], ...]) -> Identity:
             versions.update(said)
             if kind == "media":
                 media_versions += [(id, one) for one in said[:1]]
-    roots = {
-        ".".join(uid.split(".")[: 7 if uid.startswith("1.3.6.1.4.1.") else 5]) + "."
-        for uid in uids
-        if uid.count(".") >= 5
-    }
-    return Identity(
-        frozenset(uids), frozenset(versions), tuple(sorted(roots)), tuple(media_uids), tuple(media_versions)
-    )
+    return Identity(frozenset(uids), frozenset(versions), tuple(media_uids), tuple(media_versions))
 
 
 def identity(statement: Statement) -> Identity:
@@ -98,7 +89,7 @@ def bears(file: DicomFile, known: Identity) -> bool | None:
     version = file.meta.text("ImplementationVersionName") or ""
     if not uid:
         return True if version in known.versions else None
-    return uid in known.uids or version in known.versions or uid.startswith(known.roots or ("\0",))
+    return uid in known.uids or version in known.versions
 
 
 def _make(file: DicomFile) -> tuple[str, str] | None:
@@ -106,7 +97,7 @@ def _make(file: DicomFile) -> tuple[str, str] | None:
     if dataset is None:
         return None
     made = (dataset.text("Manufacturer") or "", dataset.text("ManufacturerModelName") or "")
-    return made if all(made) else None
+    return made if made[0] else None
 
 
 def _series(file: DicomFile) -> str:
@@ -117,29 +108,21 @@ def _authors(case: Case) -> Authors:
     medium = case.media[0]
     known = identity(case.statement)
     files = medium.files
-    root = medium.directory.file if medium.directory is not None else None
     sure = [file for file in files if bears(file, known)]
-    claimed = bool(sure) or (root is not None and bears(root, known) is True)
+    claimed = bool(sure)
     foreign: set[str] = set()
     if claimed and (known.uids or known.versions):
         makes = {made for file in sure if (made := _make(file)) is not None}
         series = {uid for file in sure if (uid := _series(file))}
-        vendor = _letters(case.statement.product.vendor)
         for file in files:
             if bears(file, known) is not False:
                 continue
             made = _make(file)
             if made in makes or (_series(file) and _series(file) in series):
                 continue
-            if made is not None and vendor and _letters(made[0]).startswith(vendor[:8]):
-                continue
             foreign.add(file.path)
     own = {file.path for file in files} - foreign
     return Authors(frozenset(own), frozenset(foreign), frozenset(_records(case, foreign)), certain=claimed)
-
-
-def _letters(text: str) -> str:
-    return "".join(c for c in text.upper() if c.isalnum())
 
 
 def _records(case: Case, foreign: set[str]) -> set[int]:

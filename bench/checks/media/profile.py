@@ -145,7 +145,7 @@ def activities(case: Case) -> Iterator[Finding]:
                     yield passed(clause.id, text, where)
             elif "as FSU" in said or "can be updated by adding" in said:
                 if own and foreign:
-                    text = f"{number(len(own), 'object')} of the product and {len(foreign)} foreign ones are in one file-set"
+                    text = f"{number(len(own), 'object')} of the product, {len(foreign)} foreign ones in one file-set"
                     yield passed(clause.id, text, where)
             elif "Only SOP Instances made by" in said and foreign:
                 cut = [file for file in foreign if file.lost]
@@ -158,5 +158,5 @@ def activities(case: Case) -> Iterator[Finding]:
                     yield passed(clause.id, f"{text}, all whole", where)
         for file in foreign[:10]:
             name = file.meta.text("ImplementationVersionName") or file.meta.text("ImplementationClassUID")
-            text = f"{file.path} was written by another implementation ({printable(name or '')}): its content is not judged"
+            text = f"{file.path} was written by {printable(name or 'another')}: its content is not judged"
             yield remark(SYNTAXES, text)

@@ -151,10 +151,10 @@ class MediaCase(Case):
             if record.number not in own:
                 continue
             inner = tuple(e for e in record.item.elements if e.tag >> 16 != 4)
-            length = root.length if root is not None else record.item.end  # offsets count from the root's begin
-            item = replace(
-                record.item, elements=inner, problems=(), offset=0, length=length, _index=None
-            )
+            length = (
+                root.length if root is not None else record.item.end
+            )  # offsets count from the root's begin
+            item = replace(record.item, elements=inner, problems=(), offset=0, length=length, _index=None)
             name = f"{file.path}, {record.name}"
             command = FileCommand("", "", name="DICOMDIR")
             found.append(FileMessage(name, record.number, file.path, file.begin, item, True, command, syntax))
@@ -269,4 +269,4 @@ def checks_for(statement: str) -> Sequence[Check]:
     return tuple(one for one in registry.checks(statement) if one.name.split(".", 1)[0] in AREAS)
 
 
-__all__ = ["MediaCase", "FileMessage", "case_of", "checks_for", "in_file", "in_record"]
+__all__ = ["FileMessage", "MediaCase", "case_of", "checks_for", "in_file", "in_record"]

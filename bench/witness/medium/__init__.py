@@ -84,7 +84,7 @@ def read_medium(path: Path) -> Medium:
 
 def _image(name: str, source: Source) -> Medium:
     scheme, partitions, troubles = look(source)
-    if not scheme:
+    if not scheme or (scheme == "mbr" and not partitions):
         raise NotAMedium(f"{name}: there is neither a partition table nor a FAT file system in it")
     spots = [(one.number, one.start) for one in partitions] or [(0, 0)]
     best: tuple[Fat | None, FileSystem] | None = None
