@@ -172,6 +172,30 @@ def test_foreign_objects(name: tuple[str, ...], tmp_path: Path) -> None:
     assert rows["STD-MED-070"].remarks
 
 
+def test_every_media_clause_is_judged(tmp_path: Path) -> None:
+    """Three media are enough for every clause about media to be kept."""
+    from tests.lab.elements import EXPLICIT_BE, IMPLICIT_LE
+
+    plain = FileSet.of_mx1(PERSONS["kanji"], (*ALL, *(Picture("clip", s, n) for n, s in ((3, IMPLICIT_LE),))))
+    for each in plain.records():
+        each.ds.put("SpecificCharacterSet", ["", "ISO 2022 IR 87"])
+    old = FileSet.of_mx1(
+        pictures=tuple(
+            Picture(kind, syntax, number)
+            for number, syntax in ((1, IMPLICIT_LE), (2, EXPLICIT_BE))
+            for kind in ("us", "clip", "sc")
+        )
+    )
+    _foreign(old)
+    kept: set[str] = set()
+    for number, (made, medium) in enumerate(((plain, "usb"), (old, "sd"))):
+        rows = judge(made.write_image(tmp_path / f"{number}.img"), medium=medium)
+        assert not fails(rows), explained(rows)
+        kept |= {id for id, row in rows.items() if row.verdict.value.startswith("PASS")}
+    wanted = {id for id in rows if id.startswith("MX-MED")} | {"MX-GEN-004", "MX-GEN-005"}
+    assert wanted <= kept, sorted(wanted - kept)
+
+
 def test_no_medium_no_verdict(tmp_path: Path) -> None:
     """What is none is said in one sentence."""
     (tmp_path / "zero.img").write_bytes(bytes(1 << 20))

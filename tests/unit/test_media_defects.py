@@ -211,6 +211,27 @@ def _stale(data: bytes) -> bytes:
     return data + data[-333:]
 
 
+def _empty(made: FileSet) -> None:
+    made.files[made.paths[0]] = b""
+
+
+def _zeros(made: FileSet) -> None:
+    made.files[made.paths[0]] = bytes(len(made.files[made.paths[0]]))
+
+
+def _below(made: FileSet) -> None:
+    made.files["DICOM", "DICOMDIR"] = made.dicomdir()
+    made.directory = False
+
+
+def _shifted(ordered: list[Record], offsets: list[int], top: DataSet) -> None:
+    for each in ordered:
+        for keyword in (NEXT, LOWER):
+            if each.ds.get(keyword):
+                each.ds.put(keyword, each.ds.get(keyword) - 132)
+    top.put(FIRST, top.get(FIRST) - 132).put(LAST, top.get(LAST) - 132)
+
+
 def _other_patient(made: FileSet) -> None:
     made.record("PATIENT").put("PatientName", "Other^Person")
 
@@ -354,6 +375,49 @@ DEFECTS: dict[str, tuple[Change, set[str]]] = {
         {"MX-MED-PC-002", "MX-MED-PC-003", "MX-MED-PC-004", "MX-MED-PC-005"},
     ),
     "class that is not listed": (_other_class, {"STD-MED-019"}),
+    "record of another kind": (
+        _of("STUDY", 1, lambda ds: ds.put("DirectoryRecordType", "SERIES")),
+        {"STD-MED-037", DIR + "09"},
+    ),
+    "File ID with slashes": (
+        _of("IMAGE", 1, lambda ds: ds.put("ReferencedFileID", "DICOM/PA000001")),
+        {"STD-MED-012", "STD-MED-014", DIR + "10"},
+    ),
+    "File ID in lower case": (
+        _of(
+            "IMAGE", 1, lambda ds: ds.put("ReferencedFileID", [p.lower() for p in ds.get("ReferencedFileID")])
+        ),
+        {"STD-MED-012", DIR + "10"},
+    ),
+    "File ID of a folder": (
+        _of("IMAGE", 1, lambda ds: ds.put("ReferencedFileID", ["DICOM", "PA000001"])),
+        {"STD-MED-014", DIR + "10"},
+    ),
+    "empty file": (_empty, {"STD-MED-015"}),
+    "file full of zeros": (_zeros, {"STD-MED-060"}),
+    "DICOMDIR is no DICOM file": (
+        _bytes(lambda d: b"hello" * 100),
+        {"STD-MED-010", "STD-MED-060", "MX-MED-006"},
+    ),
+    "DICOMDIR below the root": (_below, {"STD-MED-010", "MX-MED-006"}),
+    "offsets count from behind the meta": (
+        _links(_shifted),
+        {
+            "STD-MED-031",
+            "STD-MED-032",
+            "STD-MED-033",
+            "STD-MED-034",
+            *(DIR + n for n in ("02", "03", "06", "08")),
+        },
+    ),
+    "identity of the DICOMDIR": (
+        lambda m: m.head.put("ImplementationClassUID", "1.2.826.0.1.3680043.8.498.1") and None,
+        {"MX-MED-001"},
+    ),
+    "other study uid in the record": (
+        _of("STUDY", 1, lambda ds: ds.put("StudyInstanceUID", "2.25.99")),
+        {"STD-X-091"},
+    ),
     # objects
     "no rows": (_object(lambda ds: ds.drop("Rows")), {"STD-IOD-001", "MX-STO-IMG-014"}),
 }

@@ -16,6 +16,7 @@ from bench.resultmodel import Evidence
 if TYPE_CHECKING:
     from bench.checks.case import Case
     from bench.statements.model import Clause
+    from bench.witness.medium import Directory, Record
 
 FIRST: Final = "OffsetOfTheFirstDirectoryRecordOfTheRootDirectoryEntity"
 LAST: Final = "OffsetOfTheLastDirectoryRecordOfTheRootDirectoryEntity"
@@ -65,6 +66,12 @@ def kind_of(case: Case) -> tuple[str, str]:
         if re.search(rf"(^|[^A-Z]){word}([^A-Z]|HC|XC|$)", label):
             return word.lower(), f"by its label {label!r}"
     return "", "not known; --config says it (medium: usb or sd)"
+
+
+def in_doubt(directory: Directory, record: Record, keys: tuple[str, ...]) -> bool:
+    """Tell whether a record is probably of another kind: it stands in the wrong place, and has no key of its kind."""
+    misplaced = any(record is one for one, _ in directory.level_faults)
+    return misplaced and not any(record.item.has(key) for key in keys)
 
 
 def on(ids: tuple[str, ...], say: Say, reason: str, *evidence: Evidence) -> Iterator[Finding]:

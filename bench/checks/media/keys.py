@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from bench.checks.finding import Finding, check, remark
 from bench.checks.iod.tables import label, tag_text
 from bench.checks.media.authors import authors
-from bench.checks.media.common import FIRST, LAST, LOWER, NEXT, RECORDS, judged, number
+from bench.checks.media.common import FIRST, LAST, LOWER, NEXT, RECORDS, in_doubt, judged, number
 from bench.checks.media.view import in_file, in_record
 from bench.resultmodel import Evidence
 from bench.witness.dataset import DataSet, Element
@@ -85,7 +85,7 @@ def _elements(case: Case, medium: Medium, directory: Directory) -> Iterator[Find
         if record.number in own:
             if directory.broken and record is directory.records[-1]:
                 continue  # it may be the one that is cut
-            for rule, reason, place in _record(medium, record, counts):
+            for rule, reason, place in _record(medium, directory, record, counts):
                 found[rule].append((reason, place, ()))
         elif any(_lack(record.item, keyword, kind) for keyword, kind in KEYS.get(record.kind, ())):
             yield remark(TYPE_1, f"{record.name}, of a foreign object, lacks keys")
@@ -103,7 +103,9 @@ def _lack(dataset: DataSet, keyword: str, kind: str) -> str:
     return ""
 
 
-def _record(medium: Medium, record: Record, counts: dict[str, int]) -> Iterator[tuple[str, str, Evidence]]:
+def _record(
+    medium: Medium, directory: Directory, record: Record, counts: dict[str, int]
+) -> Iterator[tuple[str, str, Evidence]]:
     item, name = record.item, record.name
     for keyword, kind in OF_RECORD:
         counts[ELEMENTS] += 1
@@ -123,7 +125,10 @@ def _record(medium: Medium, record: Record, counts: dict[str, int]) -> Iterator[
                 state = "is absent" if item.state(keyword) == "absent" else "is empty"
                 reason = f"{name}: {label(keyword)} {state}"
                 yield TOGETHER, reason, in_record(medium, record, keyword)
-    for keyword, kind in KEYS.get(record.kind, ()):
+    keys = KEYS.get(record.kind, ())
+    if in_doubt(directory, record, tuple(keyword for keyword, _ in keys)):
+        return
+    for keyword, kind in keys:
         rule = TYPE_1 if kind == "1" else TYPE_2
         counts[rule] += 1
         if why := _lack(item, keyword, kind):

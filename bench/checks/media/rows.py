@@ -18,7 +18,7 @@ from bench.checks.attributes.conditions import Row
 from bench.checks.attributes.where import Occasion, Owner
 from bench.checks.finding import Finding, check, failed, passed
 from bench.checks.media.authors import authors
-from bench.checks.media.common import RECORDS
+from bench.checks.media.common import RECORDS, in_doubt
 from bench.checks.media.view import FileMessage, MediaCase
 from bench.witness.dataset import DataSet
 from bench.witness.medium import Record
@@ -77,12 +77,15 @@ def _row(case: MediaCase, section: Section, clause: Clause) -> Iterator[Finding]
         yield from _judge(case, clause, message, root, Owner(root), 0)
         return
     own = authors(case).records
+    keys = tuple(c.attribute.keyword for c in section.clauses if c.attribute is not None)
     by_number = {message.number: message for message in case.records}
     count = 0
     for record in directory.records:
         if record.number not in own or (kind is not None and record.kind != kind):
             continue
         if directory.broken and record is directory.records[-1]:
+            continue
+        if kind is not None and in_doubt(directory, record, keys):
             continue
         message = by_number[record.number]
         owner = Owner(record.item, f"(0004,1220)[{record.number}]", f"{record.name}: ")

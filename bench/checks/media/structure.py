@@ -136,7 +136,10 @@ def _last(case: Case, directory: Directory, doubtful: bool) -> Iterator[Finding]
     elif doubtful and (said in tops or said in {r.offset for r in directory.records}):
         return  # which one is the last is not known
     else:
-        reason = f"the offset of the last root record is {said}; that record begins at byte {wanted}"
+        where = f"that record begins at byte {wanted}"
+        if doubtful or not ends:
+            where = "no record begins there"
+        reason = f"the offset of the last root record is {said}; {where}"
         yield from on((LAST_ROOT, *clauses_of(case, LAST)), failed, reason, place)
 
 

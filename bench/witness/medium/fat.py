@@ -5,7 +5,8 @@ Rules of this file:
 * Read-only and bounded: no chain is followed further than there are clusters, no folder is opened twice, and the number
   of entries and of clusters that are looked at has an end.
 * Nothing is repaired: a chain that ends too early gives what it has, and a :class:`Trouble`.
-* The kind of FAT follows from the number of clusters alone, as Microsoft's specification says.
+* The kind of FAT follows from the number of clusters, as Microsoft's specification says, and from the layout where that
+  leaves no doubt.
 """
 
 from __future__ import annotations
@@ -68,6 +69,8 @@ def geometry(head: bytes) -> Geometry | str:
         kind = "FAT16"
     if not short and not roots:
         kind = "FAT32"
+    elif kind == "FAT12" and head[54:59] == b"FAT16" and size * sector >= 2 * (clusters + 2):
+        kind = "FAT16"  # too small for one, and made as one
     at = 71 if kind == "FAT32" else 43
     label = head[at : at + 11].decode("latin-1").rstrip() if head[at - 5] == 0x29 else ""
     return Geometry(

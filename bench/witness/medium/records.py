@@ -59,6 +59,8 @@ def directory_of(file: DicomFile) -> Directory:
             break
     if not broken and file.lost and end >= file.read:
         broken = file.lost
+    if not file.magic and not records:
+        broken = "it is no file of PS3.10"
     stale = max(file.read - end, 0) if sequence is not None and not broken else 0
     return _linked(file, records, dataset, stale, end, broken)
 
