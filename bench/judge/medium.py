@@ -9,9 +9,9 @@ Rules of this file:
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from bench.checks import verdicts
 from bench.checks.case import SutConfig
@@ -19,10 +19,13 @@ from bench.checks.media.authors import authors
 from bench.checks.media.view import case_of, checks_for
 from bench.judge.config import completed
 from bench.judge.deviations import Deviation, declare
-from bench.judge.engine import PROBLEMS, Judged, tell
-from bench.resultmodel import WireFacts
+from bench.judge.engine import EXCERPTS, NEWS, PROBLEMS, Judged, tell
+from bench.judge.excerpt import excerpt
+from bench.resultmodel import ClauseResult, Evidence, WireFacts
 from bench.statements.model import Statement
+from bench.witness.dataset import DataSet
 from bench.witness.medium import Medium, NotAMedium, looks_like_medium, read_medium
+from bench.witness.model import Message
 
 LOOKED_AT: Final = 2000
 """Files of a folder that are opened to find out whether it is a medium."""
@@ -43,7 +46,7 @@ def judge_medium(
     binding = bool(config.get("reference", False)) if reference is None else reference
     case = case_of(medium, statement, config, reference=binding)
     found = verdicts.judge(case, checks_for(statement.name))
-    told = tell(found, case)
+    told = _with_excerpts(tell(found, case), medium)
     who = authors(case)
     why = "who wrote the files is told by their file meta information"
     if not who.certain:
@@ -51,6 +54,55 @@ def judge_medium(
     elif who.foreign:
         why += f"; {len(who.foreign)} of {len(who.own) + len(who.foreign)} are foreign"
     return Judged(case, declare(told, deviations, names), facts(medium, why))
+
+
+def _with_excerpts(clauses: Iterable[ClauseResult], medium: Medium) -> tuple[ClauseResult, ...]:
+    """Give what is news the elements around the one that is meant; offsets count from the begin of the file."""
+    places: dict[str, tuple[DataSet, int, DataSet]] = {}
+    empty = DataSet()
+    for file in medium.files:
+        places[file.path] = (file.dataset or empty, file.begin, file.meta)
+    if (directory := medium.directory) is not None:
+        file = directory.file
+        places[file.path] = (file.dataset or empty, file.begin, file.meta)
+        for record in directory.records:
+            places[f"{file.path}, {record.name}"] = (record.item, file.begin, file.meta)
+
+    def shown(evidence: Evidence) -> Evidence:
+        place = places.get(evidence.what or "")
+        if place is None or evidence.tag is None:
+            return evidence
+        dataset, begin, meta = place
+        tag = evidence.tag.rpartition("/")[2]
+        if tag.startswith("(0002,"):
+            dataset, begin = meta, 0
+        at = None if evidence.offset is None else evidence.offset - begin
+        lines = excerpt(cast("Message", _Listed(dataset)), tag, at)
+        return replace(
+            evidence,
+            excerpt=tuple(
+                replace(one, offset=None if one.offset is None else one.offset + begin) for one in lines
+            ),
+        )
+
+    return tuple(
+        replace(
+            clause,
+            evidence=tuple(
+                shown(one) if number < EXCERPTS else one for number, one in enumerate(clause.evidence)
+            ),
+        )
+        if clause.verdict in NEWS
+        else clause
+        for clause in clauses
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """A data set in the place of a message."""
+
+    dataset: DataSet
 
 
 def facts(medium: Medium, why: str = "") -> WireFacts:

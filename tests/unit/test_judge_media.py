@@ -55,6 +55,10 @@ def test_a_bad_folder(tmp_path: Path, usb: Path, capsys: pytest.CaptureFixture[s
     data = made.dicomdir()
     assert data[evidence["offset"] : evidence["offset"] + 4] == b"\x04\x00\x00\x15"
     assert evidence["tag"] == "(0004,1500)"
+    marked = [line for line in evidence["excerpt"] if line.get("marked")]
+    assert [(line["keyword"], line["offset"]) for line in marked] == [
+        ("ReferencedFileID", evidence["offset"])
+    ]
     assert "IM000002" in row["reason"]
     assert "removable medium" in (html / "index.html").read_text(encoding="utf-8")
     assert "MX-MED-DIR-10, STD-MED-014" in capsys.readouterr().out

@@ -108,6 +108,8 @@ class Entry:
 
 def printable(text: str) -> str:
     """Return a text with everything that is not printable written as an escape; never longer than 300 characters."""
+    if len(text) <= 300 and text.isprintable():
+        return text
     shown = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text[:300])
     return shown if len(text) <= 300 else shown + "..."
 
