@@ -6,7 +6,7 @@ Rules of this file:
   request, a byte of the stream of a connection (counted from its first one) or a byte of a message (of its data
   set).
 * It fires ``count`` times (1; 0 = until disarmed) after ``skip`` occasions were let pass.
-* This file decides *whether*; :mod:`simulators.dicom.association` does it.  Nothing here touches a socket.
+* This file decides *whether*; :mod:`simulators.dicom.mishaps` does it.  Nothing here touches a socket.
 * While nothing is armed a connection pays one attribute read per batch of bytes.
 """
 
