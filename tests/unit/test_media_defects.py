@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.elements import EXPLICIT_BE, IMPLICIT_LE, DataSet, Element
+from tests.lab.elements import EXPLICIT_BE, IMPLICIT_LE, DataSet, Element, Fragments
 from tests.lab.media import (
     FIRST,
     LAST,
@@ -201,6 +201,15 @@ def _syntax_of_clip(made: FileSet) -> None:
     made.record("IMAGE", 3).put("ReferencedTransferSyntaxUIDInFile", "1.2.840.10008.1.2.4.70")
 
 
+def _jpeg_2000(made: FileSet) -> None:
+    syntax = "1.2.840.10008.1.2.4.90"
+    size = struct.pack(">HHIIIIIIIIH", 47, 0, 64, 48, 0, 0, 64, 48, 0, 0, 3) + b"\7\1\1" * 3
+    stream = b"\xff\x4f\xff\x51" + size + bytes(100) + b"\xff\xd9"
+    ds = made.objects[0].put("PixelData", Fragments((stream + bytes(len(stream) & 1),)), vr="OB")
+    made.files[made.paths[0]] = object_file(ds, syntax)
+    made.record("IMAGE").put("ReferencedTransferSyntaxUIDInFile", syntax)
+
+
 def _other_class(made: FileSet) -> None:
     ds = made.objects[0].put("SOPClassUID", "1.2.840.10008.5.1.4.1.1.7.4")
     made.files[made.paths[0]] = object_file(ds)
@@ -373,6 +382,10 @@ DEFECTS: dict[str, tuple[Change, set[str]]] = {
     "clip in JPEG lossless": (
         _syntax_of_clip,
         {"MX-MED-PC-002", "MX-MED-PC-003", "MX-MED-PC-004", "MX-MED-PC-005"},
+    ),
+    "JPEG 2000": (
+        _jpeg_2000,
+        {"STD-MED-070", *(f"MX-MED-PC-{n:03}" for n in range(6, 11))},
     ),
     "class that is not listed": (_other_class, {"STD-MED-019"}),
     "record of another kind": (

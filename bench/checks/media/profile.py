@@ -36,11 +36,11 @@ ALLOWED: Final = frozenset(
         "1.2.840.10008.1.2.4.50",
         "1.2.840.10008.1.2.4.51",
         "1.2.840.10008.1.2.4.70",
-        "1.2.840.10008.1.2.4.90",
-        "1.2.840.10008.1.2.4.91",
     )
 )
-"""Table J.3-1, of the JPEG and the J2K profiles."""
+"""Table J.3-1, of the JPEG profiles."""
+J2K: Final = frozenset(("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"))
+"""Of the J2K profiles: of a statement that lists one of them."""
 
 
 def name_of(uid: str) -> str:
@@ -103,7 +103,14 @@ def _object(case: Case, file: DicomFile, rows: dict[str, list[Clause]]) -> Itera
     if of_class and not listed:
         for row in of_class:
             yield failed(row.id, f"{about}, which the statement does not list for this SOP Class", where)
-    if syntax in ALLOWED:
+    claims = {
+        uid
+        for each in rows.values()
+        for row in each
+        if row.sop is not None
+        for uid in row.sop.transfer_syntaxes
+    }
+    if syntax in ALLOWED or (syntax in J2K and (not rows or claims & J2K)):
         yield passed(SYNTAXES, about, where)
     elif listed:
         yield deviates(

@@ -37,6 +37,10 @@ from bench.witness.medium.records import LEVELS, directory_of
 from bench.witness.medium.source import Source, TooBig
 
 NAME: Final = "DICOMDIR"
+CAPTURES: Final = frozenset(
+    bytes.fromhex(magic) for magic in ("d4c3b2a1", "a1b2c3d4", "4d3cb2a1", "a1b23c4d", "0a0d0d0a")
+)
+"""First bytes of pcap and pcapng."""
 READ: Final = 1 << 34
 """Bytes of DICOM files that are read in all."""
 
@@ -58,6 +62,8 @@ def looks_like_medium(path: Path) -> bool:
             with gzip.open(path) as unpacked:
                 head = unpacked.read(SECTOR)
     except (OSError, EOFError, zlib.error):
+        return False
+    if head[:4] in CAPTURES:
         return False
     if name_of(head):
         return True

@@ -24,8 +24,8 @@ TROUBLES: Final = 200
 DEPTH: Final = 64
 CLUSTERS: Final = 1 << 28
 TABLE: Final = 1 << 24
-WORK: Final = 1 << 25
-"""Steps along cluster chains in all: one 1 TB card of 32 KB clusters."""
+WORK: Final = 1 << 24
+"""Steps along cluster chains in all: 512 GB in clusters of 32 KB."""
 _LABEL, _FOLDER, _LONG = 0x08, 0x10, 0x0F
 _ORDER: Final = ((1, 10), (14, 12), (28, 4))
 
@@ -149,7 +149,6 @@ class Fat:
     def _chain(self, first: int, most: int, path: str) -> tuple[list[tuple[int, int]], int]:
         """Follow a chain of at most *most* clusters: runs of (cluster, count), and how many clusters in all."""
         runs: list[tuple[int, int]] = []
-        seen: set[int] = set()
         count, cluster = 0, first
         while count < most:
             if not 2 <= cluster < self.form.clusters + 2:
@@ -157,22 +156,19 @@ class Fat:
                     what = "a free cluster" if not cluster else f"cluster {cluster}, which does not exist"
                     self.trouble("chain-bad", f"the cluster chain of {path} leads to {what}", path)
                 break
-            if cluster in seen:
-                self.trouble(
-                    "chain-loop", f"the cluster chain of {path} comes back to cluster {cluster}", path
-                )
-                break
             self._work += 1
             if self._work > WORK:
                 self.trouble(
                     "bound", f"the chain of {path} is not followed: there is too much on this medium", path
                 )
                 break
-            seen.add(cluster)
             if self._taken[cluster >> 3] & 1 << (cluster & 7):
-                self.trouble(
-                    "cross-link", f"{path} shares cluster {cluster} with another file or folder", path
-                )
+                if any(begin <= cluster < begin + length for begin, length in runs):
+                    text = f"the cluster chain of {path} comes back to cluster {cluster}"
+                    self.trouble("chain-loop", text, path)
+                else:
+                    text = f"{path} shares cluster {cluster} with another file or folder"
+                    self.trouble("cross-link", text, path)
                 break
             self._taken[cluster >> 3] |= 1 << (cluster & 7)
             if runs and runs[-1][0] + runs[-1][1] == cluster:
