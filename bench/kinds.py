@@ -78,6 +78,21 @@ KINDS: Final[dict[str, str]] = {
     "generator.garbage": "bytes on the serial line were no frame: why, size, sample, total",
     "generator.line": "a console opened or left the serial line: how, baud",
     "panel.contact": "a contact changed: prep, expose",
+    "panel.footswitch": "the foot switch was pressed or released: pressed",
+    "panel.freeze": "the freeze key was pressed or released: pressed",
+    "panel.barcode": "the barcode reader read something: text",
+    "panel.line": "a console opened or left the serial line of a contact or reader: how",
+    "ultrasound.frame": "a picture was made, before any of it left: sequence, sha256 (of its pixels), width, height, "
+    "components, mode, source (bank, synthesis), geometry (number), spacing_mm, region, due (monotonic ns)",
+    "ultrasound.geometry": "pictures are calibrated so from the next one on: geometry (number), width, height, "
+    "components, spacing_mm, regions",
+    "ultrasound.set": "knobs were turned: by, depth, gain, dynamic_range, freeze, probe, mode",
+    "ultrasound.refused": "a knob cannot be set so: by, reason",
+    "ultrasound.probe": "the probe was plugged in or pulled: probe, plugged",
+    "ultrasound.client": "a client joined or left the stream: client, peer, how, sent, dropped",
+    "ultrasound.dropped": "a picture was not sent: client (null: to nobody), sequence, why (slow client, fault)",
+    "ultrasound.late": "the device could not keep its pace and left out pictures: slots, after (sequence)",
+    "ultrasound.garbage": "bytes of a client were no message: client, reason",
     # the system under test
     "sut.started": "the SUT was started: pid, command",
     "sut.ready": "the SUT answered for the first time",
