@@ -39,6 +39,8 @@ LEVELS: Final[Mapping[str, int]] = {
     ),
 }  # fmt: skip
 """The level of each kind of record (PS3.3 Table F.4-1); PRIVATE may stand anywhere."""
+REFERRED: Final = "MRDR"
+"""Retired: records refer to it by (0004,1504), and no chain leads to it."""
 _SEQUENCE: Final = 0x00041220
 _PADDING: Final = 0xFFFCFFFC
 
@@ -167,7 +169,10 @@ def _linked(
     lost = tuple(
         (record, _short_link(record, records, astray, excuses))
         for record in records
-        if record.number not in parent and record.number not in chosen and record.in_use
+        if record.number not in parent
+        and record.number not in chosen
+        and record.in_use
+        and record.kind != REFERRED
     )
     # A ring that nothing leads to has no first record: take the first by number.
     rings = [r for r in records if r.number not in parent and r.number in chosen and r.in_use]
