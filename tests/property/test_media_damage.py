@@ -81,6 +81,24 @@ def test_random_offsets(seed: int, tmp_path: Path) -> None:
     _survives(path.read_bytes(), tmp_path)
 
 
+def test_many_wrong_records(tmp_path: Path) -> None:
+    """Twenty thousand records in wrong places cost no more than their number."""
+    made = FileSet()
+    made.roots = [record("IMAGE" if number % 2 else "SERIES") for number in range(20_000)]
+
+    def astray(ordered, offsets, top) -> None:  # type: ignore[no-untyped-def]
+        for number, each in enumerate(ordered):
+            target = offsets[(number * 7919) % len(offsets)] if number % 3 else 12345
+            each.ds.put("OffsetOfTheNextDirectoryRecord", target)
+
+    made.links = astray
+    path = made.write_image(tmp_path / "many.img")
+    began = time.perf_counter()
+    rows = judge(path)
+    assert time.perf_counter() - began < 60
+    assert rows["STD-MED-033"].verdict is Verdict.FAIL
+
+
 @pytest.mark.parametrize(
     "data", [b"", b"\0", b"\x1f\x8b", b"\x1f\x8b" + bytes(600), bytes(510) + b"\x55\xaa"]
 )

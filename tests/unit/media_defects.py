@@ -5,12 +5,13 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
-from tests.lab.elements import IMPLICIT_LE, DataSet, Element, Fragments
+from tests.lab.elements import IMPLICIT_LE, JPEG_BASELINE, DataSet, Element, Fragments
 from tests.lab.media import (
     FIRST,
     LAST,
     LOWER,
     NEXT,
+    START,
     FileSet,
     Record,
     meta,
@@ -187,9 +188,7 @@ def _object(change: Callable[[DataSet], object], number: int = 0) -> Change:
 
 
 def _syntax_of_clip(made: FileSet) -> None:
-    ds = image(
-        Scan(PERSONS["default"], start=1_767_259_800.0), Picture("clip", "1.2.840.10008.1.2.4.70"), "1.20"
-    )
+    ds = image(Scan(PERSONS["default"], start=START), Picture("clip", "1.2.840.10008.1.2.4.70"), "1.20")
     made.files[made.paths[2]] = object_file(ds, "1.2.840.10008.1.2.4.70")
     made.record("IMAGE", 3).put("ReferencedTransferSyntaxUIDInFile", "1.2.840.10008.1.2.4.70")
 
@@ -201,6 +200,23 @@ def _jpeg_2000(made: FileSet) -> None:
     ds = made.objects[0].put("PixelData", Fragments((stream + bytes(len(stream) & 1),)), vr="OB")
     made.files[made.paths[0]] = object_file(ds, syntax)
     made.record("IMAGE").put("ReferencedTransferSyntaxUIDInFile", syntax)
+
+
+def _below_another_series(made: FileSet) -> None:
+    study = made.roots[0].below[0]
+    study.below[0].below.append(study.below[1].below.pop())
+
+
+def _no_lossy_flag(made: FileSet) -> None:
+    scan = Scan(PERSONS["default"], start=START)
+    ds = image(scan, Picture("us", JPEG_BASELINE), "1.20").drop("LossyImageCompression")
+    made.files[made.paths[0]] = object_file(ds, JPEG_BASELINE)
+    made.record("IMAGE").put("ReferencedTransferSyntaxUIDInFile", JPEG_BASELINE)
+
+
+def _all_foreign(made: FileSet) -> None:
+    for path, ds in zip(made.paths, made.objects, strict=True):
+        made.files[path] = object_file(ds, uid="1.2.826.0.1.3680043.8.498.1", version="PYDICOM 3.0.2")
 
 
 def _other_class(made: FileSet) -> None:
@@ -424,6 +440,10 @@ DEFECTS: dict[str, tuple[Change, set[str]]] = {
         _of("STUDY", 1, lambda ds: ds.put("StudyInstanceUID", "2.25.99")),
         {"STD-X-091"},
     ),
+    "clip below another series": (_below_another_series, {"STD-X-092"}),
+    "lossy flag gone": (_no_lossy_flag, {"MX-STO-IMG-009", "STD-IOD-019"}),
+    "zeros behind the records": (_bytes(lambda d: d + bytes(64)), {"STD-MED-040"}),
+    "identity of all objects": (_all_foreign, {"MX-MED-001", "MX-MED-002"}),
     # objects
     "no rows": (_object(lambda ds: ds.drop("Rows")), {"STD-IOD-001", "MX-STO-IMG-014"}),
 }

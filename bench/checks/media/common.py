@@ -70,8 +70,7 @@ def kind_of(case: Case) -> tuple[str, str]:
 
 def in_doubt(directory: Directory, record: Record, keys: tuple[str, ...]) -> bool:
     """Tell whether a record is probably of another kind: it stands in the wrong place, and has no key of its kind."""
-    misplaced = any(record is one for one, _ in directory.level_faults)
-    return misplaced and not any(record.item.has(key) for key in keys)
+    return record.number in directory.misplaced and not any(record.item.has(key) for key in keys)
 
 
 def on(ids: tuple[str, ...], say: Say, reason: str, *evidence: Evidence) -> Iterator[Finding]:

@@ -246,6 +246,11 @@ class Directory:
     end: int = 0
     broken: str = ""
 
+    @cached_property
+    def misplaced(self) -> frozenset[int]:
+        """Numbers of records in a place where their kind may not be."""
+        return frozenset(record.number for record, _ in self.level_faults)
+
     def reached(self, record: Record) -> bool:
         """Whether a reader that follows the offsets comes to a record."""
         return record.number in self.parent

@@ -41,6 +41,8 @@ LEVELS: Final[Mapping[str, int]] = {
 """The level of each kind of record (PS3.3 Table F.4-1); PRIVATE may stand anywhere."""
 REFERRED: Final = "MRDR"
 """Retired: records refer to it by (0004,1504), and no chain leads to it."""
+LOST: Final = 300
+"""Records that cannot be reached and are looked into."""
 _SEQUENCE: Final = 0x00041220
 _PADDING: Final = 0xFFFCFFFC
 
@@ -129,7 +131,10 @@ def _linked(
                 astray.append((link, f"byte {link.offset}, where {target.name} begins, which {_said(best)}"))
     # A link to a record of another level is wrong when what it jumps over cannot be reached without it; else the
     # record stands in the wrong place.
-    unclaimed = [record for record in records if record.number not in chosen and record.in_use]
+    unclaimed: dict[int | None, Record] = {}  # the first of each level
+    for record in records:
+        if record.number not in chosen and record.in_use:
+            unclaimed.setdefault(LEVELS.get(record.kind), record)
     excuses: dict[int, Link] = {}
     misplaced: dict[int, int] = {}  # level at which a misplaced record really stands
     for number, link in sorted(chosen.items()):
@@ -142,7 +147,7 @@ def _linked(
         why = _misfit(link, target, records)
         if not why:
             continue
-        jumped = [r for r in unclaimed if _fits(link, r, records)]
+        jumped = [r for r in unclaimed.values() if _fits(link, r, records)]
         if link.owner == number or jumped:
             astray.append((link, f"byte {link.offset}, where {target.name} begins: {why}"))
             del chosen[number]
@@ -166,14 +171,15 @@ def _linked(
         parent[number] = above
         for link in below.get(number, ()):
             waiting.append((link.owner, above if link.what == "next" else number))
-    lost = tuple(
-        (record, _short_link(record, records, astray, excuses))
+    unreached = [
+        record
         for record in records
         if record.number not in parent
         and record.number not in chosen
         and record.in_use
         and record.kind != REFERRED
-    )
+    ]
+    lost = tuple((r, _short_link(r, records, astray[:LOST], excuses)) for r in unreached[:LOST])
     # A ring that nothing leads to has no first record: take the first by number.
     rings = [r for r in records if r.number not in parent and r.number in chosen and r.in_use]
     if rings and not lost and not astray:
