@@ -25,7 +25,8 @@ Bytes = npt.NDArray[np.uint8]
 
 LINES: Final = 192
 SAMPLES: Final = 1024
-SCATTERERS: Final = 60_000
+SCATTERERS: Final = 100_000
+"""About six in every cell of resolution: enough for speckle to be developed."""
 FLOOR_DB: Final = -52.0
 STEP_DB: Final = 0.4
 LATERAL: Final = 1.3

@@ -210,9 +210,9 @@ def pieces(message: Message, *, spoil: bool = False) -> tuple[bytes, bytes | mem
 
     ``spoil`` makes the CRC wrong.  Raises :class:`ValueError` for what the format cannot say.
     """
-    fixed, bulk = _content(message.body)
     tail = b""
     try:
+        fixed, bulk = _content(message.body)
         if message.version >= 2:
             head, values = _metadata(message.metadata)
             fixed = EXTENDED.pack(EXTENDED.size, len(head), len(values), message.number) + fixed
