@@ -289,7 +289,6 @@ class Ultrasound:
                 self._replug = time.monotonic() + seconds if seconds else None
             if not self._plugged:
                 return
-            self._sequence = sequence
             knobs, size = self._knobs, self._size
         if (engine.knobs, engine.size) != (knobs, SIZES[size]):
             engine.set(SIZES[size], knobs)
@@ -308,7 +307,10 @@ class Ultrasound:
         g = picture.geometry
         digest = hashlib.sha256(picture.pixels).hexdigest()
         with self._lock:
+            if self._knobs.freeze or not self._plugged:  # while it was made: nobody shall see it
+                return
             self._describe()
+            self._sequence = sequence
             region = g.regions[0]
             self._emit(
                 "ultrasound.frame",
@@ -341,17 +343,15 @@ class Ultrasound:
             )
             spoil = bool(self._due(sequence, "crc"))
             stalls, cuts = self._due(sequence, "stall"), self._due(sequence, "close")
-            clients = self._door.clients() if self._door else []
-        parts = igtl.pieces(message, spoil=spoil)
-        parcel = Parcel(
-            parts,
-            sequence,
-            int(stalls[0].args["at_bytes"]) if stalls else None,
-            float(stalls[0].args["seconds"]) if stalls else 0.0,
-            int(cuts[0].args["at_bytes"]) if cuts else None,
-        )
-        for client in clients:
-            client.put(parcel)
+            parcel = Parcel(
+                igtl.pieces(message, spoil=spoil),
+                sequence,
+                int(stalls[0].args["at_bytes"]) if stalls else None,
+                float(stalls[0].args["seconds"]) if stalls else 0.0,
+                int(cuts[0].args["at_bytes"]) if cuts else None,
+            )
+            for client in self._door.clients() if self._door else ():
+                client.put(parcel)
 
     def _describe(self) -> None:
         """Send settings and geometry when they are not those that were sent last."""
@@ -376,7 +376,7 @@ class Ultrasound:
                 "model": self._config.model,
                 "serial": self._config.serial,
                 "fps": self._config.fps,
-                "from": max(1, self._sequence),
+                "from": self._sequence + 1,
                 "knobs": knobs,
                 "number": self._geometry,
                 "geometry": engine.geometry.to_json(),

@@ -86,7 +86,7 @@ class Engine:
             self._colour: Colour | None = None
         if not same or old is None or old.mode != knobs.mode:
             self._strip: Bytes | None = None
-            self._columns = 0.0
+            self._drawn = -1
         if knobs.mode == "colour" and self._colour is None:
             self._colour = Colour(self.beam, self._converter)
         if knobs.mode == "PW" and not (same and old is not None and old.mode == "PW"):
@@ -125,9 +125,10 @@ class Engine:
         width, height = self.size
         if self._strip is None:
             self._strip = np.zeros((height, width), np.uint8)
-        self._columns += width / SWEEP_S / self.fps
-        count = min(int(self._columns), width)
-        self._columns -= int(self._columns)
+        per_frame = width / SWEEP_S / self.fps
+        before = int(number * per_frame) if self._drawn < 0 else self._drawn
+        self._drawn = int((number + 1) * per_frame)
+        count = min(max(0, self._drawn - before), width)
         if count:
             step = SWEEP_S / width
             times = number / self.fps - step * np.arange(count - 1, -1, -1, dtype=np.float64)
