@@ -165,7 +165,7 @@ def _add_judge(parser: argparse.ArgumentParser) -> None:
         "paths",
         nargs="+",
         type=Path,
-        metavar="RUN|CAPTURE",
+        metavar="RUN|CAPTURE|IMAGE",
         help="captures, a run folder, or a cell's folder",
     )
     parser.add_argument(
