@@ -26,7 +26,7 @@ from typing import Any, Final
 
 from simulators.base import CommandError, Emit
 from simulators.ultrasound import igtl
-from simulators.ultrasound.clients import Client, Door, Parcel
+from simulators.ultrasound.clients import Client, Door, Parcel, prefer
 from simulators.ultrasound.config import Config
 from simulators.ultrasound.engine import Engine, Geometry, Picture, matrix, metadata
 from simulators.ultrasound.faults import Armed, Book
@@ -244,6 +244,7 @@ class Ultrasound:
 
     def _run(self) -> None:
         """The frame clock."""
+        prefer()
         period = round(1e9 / self._config.fps)
         due = 0
         while True:
