@@ -65,11 +65,23 @@ class Log:
             return next(d for k, d in self.events if k == kind and true(d))
 
 
+_OPEN: list[socket.socket] = []
+
+
+@pytest.fixture(autouse=True)
+def _close() -> Iterator[None]:
+    """Every client's socket is closed after its test."""
+    yield
+    while _OPEN:
+        _OPEN.pop().close()
+
+
 class Peer:
     """A client that reads everything in order."""
 
     def __init__(self, port: int, **options: int) -> None:
         self.sock = socket.socket()
+        _OPEN.append(self.sock)
         if "buffer" in options:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, options["buffer"])
         self.sock.settimeout(TIMEOUT)
