@@ -140,7 +140,7 @@ def _captures(found: CaptureInput, statement: Statement, options: argparse.Names
     cell = as_cell(name, statement, judged.clauses, read)
     if read.errors and cell.verdict is not Verdict.FAIL:
         cell = replace(cell, verdict=Verdict.ERROR, reason=f"The bench failed: {read.errors[0]}")
-    info = as_run(name, statement, read, getattr(options, "command_line", None))
+    info = as_run(name, statement, read, getattr(options, "command_line", None), config)
     return _finish(options, console, info, [(cell, None)])
 
 
@@ -164,7 +164,7 @@ def _medium(found: MediumInput, statement: Statement, options: argparse.Namespac
     name = medium.name.split(".")[0] or "medium"
     title = f"A removable medium judged by the statement of {statement.product.name}"
     cell = replace(as_cell(name, statement, judged.clauses, read), title=title)
-    info = as_run(name, statement, read, getattr(options, "command_line", None))
+    info = as_run(name, statement, read, getattr(options, "command_line", None), config)
     info = replace(info, remarks=("Made from a removable medium: it may name patients.",))
     return _finish(options, console, info, [(cell, None)])
 

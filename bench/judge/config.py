@@ -104,6 +104,7 @@ CONFIG: Final = Record(
         Field("variants", ListOf(_NAME), "variants of the statement that this product is (MX1: `V1.10`)"),
         Field("software_version", _NAME, "its software version"),
         Field("serial", _NAME, "its serial number"),
+        Field("tester", _NAME, "who judges it: for the report"),
         Field("manufacturer", _NAME, "Manufacturer (0008,0070) as configured"),
         Field("oem_manufacturer", _NAME, "the name of the OEM that sells it, when configured"),
         Field("station_name", Text("a name", longest=16), "Station Name (0008,1010)"),

@@ -19,6 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from bench.checks.case import SutConfig
 from bench.checks.standard import rules
 from bench.resultmodel import (
     CellResult,
@@ -286,16 +287,22 @@ def _length(facts: WireFacts) -> float:
     return max(0.0, (end - begin).total_seconds())
 
 
-def as_run(name: str, statement: Statement, facts: WireFacts, command: str | None) -> RunInfo:
-    """Return what a report says of a judgement of a capture, in the place of a run."""
+def as_run(
+    name: str, statement: Statement, facts: WireFacts, command: str | None, config: SutConfig | None = None
+) -> RunInfo:
+    """Return what a report says of a judgement of a capture, in the place of a run; *config* names product and tester."""
+    config = config or SutConfig()
     now = datetime.now().astimezone().isoformat()
     edition = statement.edition
     return RunInfo(
         run_id=name,
         product=Product(
-            name=statement.product.name, statement=f"{edition.document}, revision {edition.revision}"
+            name=statement.product.name,
+            serial=config.get("serial"),
+            version=config.get("software_version"),
+            statement=f"{edition.document}, revision {edition.revision}",
         ),
-        tester="not named",
+        tester=config.get("tester", "not named"),
         start=facts.first or now,
         end=facts.last,
         seed=0,
