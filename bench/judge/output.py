@@ -290,7 +290,7 @@ def _length(facts: WireFacts) -> float:
 def as_run(
     name: str, statement: Statement, facts: WireFacts, command: str | None, config: SutConfig | None = None
 ) -> RunInfo:
-    """Return what a report says of a judgement of a capture, in the place of a run; *config* names product and tester."""
+    """Return what a report says of a judgement of a capture, in the place of a run; *config* names the product."""
     config = config or SutConfig()
     now = datetime.now().astimezone().isoformat()
     edition = statement.edition
