@@ -15,6 +15,7 @@ import contextlib
 import os
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -155,14 +156,16 @@ class Client:
             self.end("reset")
 
     def _send(self, parcel: Parcel) -> bool:
-        stops = sorted({s for s in (parcel.hold_at, parcel.cut_at) if s is not None and s <= parcel.size})
+        size = parcel.size
+        hold = None if parcel.hold_at is None else min(parcel.hold_at, size)
+        cut = None if parcel.cut_at is None else min(parcel.cut_at, size)
         at = 0
-        for stop in [*stops, parcel.size]:
+        for stop in sorted({size, *(s for s in (hold, cut) if s is not None)}):
             send_all(self.sock, piece(parcel.parts, at, stop))
             at = stop
-            if stop == parcel.hold_at and self._ended.wait(parcel.hold_s):
+            if stop == hold and self._ended.wait(parcel.hold_s):
                 return False
-            if stop == parcel.cut_at:
+            if stop == cut:
                 self.end("cut by the device")
                 return False
         return True
@@ -270,10 +273,17 @@ class Door:
             try:
                 sock, address = self._listener.accept()
             except OSError:
-                return
+                with self._guard:
+                    if self._closed:
+                        return
+                time.sleep(0.05)  # out of descriptors, or the peer was gone before it was greeted
+                continue
             with self._guard:
                 full = self._closed or len(self._clients) >= self._most
             if full:
                 sock.close()
                 continue
-            self._welcome(sock, f"{address[0]}:{address[1]}").start()
+            try:
+                self._welcome(sock, f"{address[0]}:{address[1]}").start()
+            except OSError:
+                sock.close()

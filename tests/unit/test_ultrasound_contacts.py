@@ -42,7 +42,7 @@ def until(port: Any, lines: tuple[bool, bool]) -> bool:
     return False
 
 
-@pytest.mark.filterwarnings("ignore:setDaemon:DeprecationWarning")  # pyserial's own
+@pytest.mark.filterwarnings("ignore:set(Daemon|Name):DeprecationWarning")  # pyserial's own
 def test_foot_switch_and_freeze_key_are_modem_lines() -> None:
     """CTS follows the pedal, DSR the key; a press that changes nothing is not told."""
     log = Log()
