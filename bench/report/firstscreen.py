@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from bench.report.text import seconds
+from bench.report.text import seconds, shorten
 from bench.results import LinkFidelity, RunResult, VolumeFidelity
 from bench.verdict import Verdict
 
@@ -71,7 +71,7 @@ def headline(run: RunResult) -> str:
     if not total:
         return "Nothing was run."
     if red:
-        parts.append(f"{len(red)} of {total} cells failed" if total > 1 else "the one cell failed")
+        parts.append(f"{len(red)} of {total} cells failed" if total > 1 else shorten(red[0].reason, 200))
     if errors:
         parts.append(f"in {errors} of {total} the bench itself was at fault")
     unclear = sum(c.verdict is Verdict.INCONCLUSIVE for c in run.cells)
@@ -86,7 +86,7 @@ def headline(run: RunResult) -> str:
         else:
             parts.append(f"{f'All {total} cells' if total > 1 else 'The one cell'} did what was expected")
     text = ", ".join(parts)
-    return text[:1].upper() + text[1:] + "."
+    return text[:1].upper() + text[1:].removesuffix(".") + "."
 
 
 def duration(run: RunResult) -> str:
