@@ -265,8 +265,13 @@ def add_neighbour(index: int, address: str, mac: str) -> Request:
 
 
 @cache
-def set_rate(index: int, rate: int, burst: int, limit: int, overhead: int, minimum: int) -> Request:
+def set_rate(
+    index: int, rate: int, burst: int, limit: int, overhead: int, minimum: int, handle: int = 1
+) -> Request:
     """Shape what leaves an interface to a line of *rate* bit/s (token bucket); replaces an earlier shape.
+
+    A token bucket that is changed in place while frames wait in it can stop for good.  With another *handle* than that
+    of the earlier one it is replaced by a new one, and the frames that waited are lost.
 
     Args:
         index: the interface.
@@ -275,6 +280,7 @@ def set_rate(index: int, rate: int, burst: int, limit: int, overhead: int, minim
         limit: bytes that may wait; more are dropped.
         overhead: bytes per frame that the wire carries beyond what the kernel counts.
         minimum: bytes on the wire of the shortest frame.
+        handle: name of the new token bucket, from 1.
     """
     from pyroute2.netlink.rtnl.tcmsg import tcmsg
 
@@ -290,7 +296,7 @@ def set_rate(index: int, rate: int, burst: int, limit: int, overhead: int, minim
     message = tcmsg()
     message["index"] = index
     message["parent"] = TC_H_ROOT
-    message["handle"] = 0x1_0000
+    message["handle"] = handle << 16
     message["attrs"] = [("TCA_KIND", "tbf"), ("TCA_OPTIONS", {"attrs": [("TCA_TBF_PARMS", parameters)]})]
     return Request(f"rate of {index}", RTM_NEWQDISC, _NEW | NLM_F_REPLACE, _body(message))
 

@@ -97,6 +97,7 @@ class VethNetwork:
         )
         self._namespaces = dict(namespaces)
         self._lock = threading.RLock()
+        self._shapes = 0
         self._switch: Rtnl | None = None
         self._hosts: dict[str, Rtnl] = {}
         self._cables: dict[str, _Cable] = {}
@@ -296,7 +297,7 @@ class VethNetwork:
         return moment
 
     def set_mode(self, link: str, mode: str) -> None:
-        """Change the rate of both ends of the cable.
+        """Change the rate of both ends of the cable; frames that wait are lost, as when a line is negotiated anew.
 
         Raises:
             ValueError: unknown mode.
@@ -304,9 +305,11 @@ class VethNetwork:
         check_mode(mode)
         cable = self._cable(link)
         with self._lock:
+            self._shapes = self._shapes % 0xFFF0 + 1
+            handle = self._shapes + 1  # 1 is the one that the cable began with
             for port in cable.ports:
-                self._opened().run([_rate(port.index, mode, _switch_limit(mode))])
-                self._connection(port.end.host).run([_rate(port.nic_index, mode, _nic_limit(mode))])
+                self._opened().run([_rate(port.index, mode, _switch_limit(mode), handle)])
+                self._connection(port.end.host).run([_rate(port.nic_index, mode, _nic_limit(mode), handle)])
             cable.mode = mode
 
     def pull_at(
@@ -343,10 +346,10 @@ class VethNetwork:
         return self._hosts[host]
 
 
-def _rate(index: int, mode: str, limit: int) -> rtnl.Request:
+def _rate(index: int, mode: str, limit: int, handle: int = 1) -> rtnl.Request:
     line = LINE_RATES[mode]
     burst = max(3028, line // 8 // 1000)
-    return rtnl.set_rate(index, line, burst, limit, WIRE_OVERHEAD, SHORTEST_ON_WIRE)
+    return rtnl.set_rate(index, line, burst, limit, WIRE_OVERHEAD, SHORTEST_ON_WIRE, handle)
 
 
 def _switch_limit(mode: str) -> int:

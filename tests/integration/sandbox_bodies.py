@@ -307,6 +307,45 @@ def changed_mode(channel: Channel, argument: Any) -> None:
     channel.send(seen)
 
 
+def changed_mode_under_load(channel: Channel, argument: Any) -> None:
+    """A cable that changes its mode while its queues are full: how long the next connection takes, each time."""
+    bench = Bench()
+    took = []
+    for _ in range(6):
+        for mode in ("10BASE-T", "1000BASE-T"):
+            client, receiver = bench.connect("modality", "pacs", None)
+            stop = threading.Event()
+
+            def flood(client: socket.socket = client, stop: threading.Event = stop) -> None:
+                with contextlib.suppress(OSError):
+                    while not stop.is_set():
+                        client.sendall(bytes(1 << 16))
+
+            def drain(receiver: socket.socket = receiver) -> None:
+                with contextlib.suppress(OSError):
+                    while receiver.recv(1 << 18):
+                        pass
+
+            threads = [threading.Thread(target=work, daemon=True) for work in (flood, drain)]
+            for thread in threads:
+                thread.start()
+            time.sleep(0.05)  # the queues fill: the load is what is tested, not a moment
+            bench.network.set_mode("modality", mode)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            stop.set()
+            receiver.shutdown(socket.SHUT_RDWR)
+            client.close()
+            began = time.monotonic()
+            try:
+                for sock in bench.connect("modality", "pacs", None):
+                    sock.close()
+            except OSError as error:
+                channel.send({"mode": mode, "error": str(error), "took": took})
+                return
+            took.append(time.monotonic() - began)
+    channel.send({"took": took})
+
+
 def pull_and_plug(channel: Channel, argument: Any) -> None:
     """What a host sees of a pull; TCP survives a short one."""
     bench = Bench(lan="100BASE-T")
