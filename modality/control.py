@@ -78,9 +78,12 @@ class ControlServer:
             except OSError:
                 return
             client = _Client(connection, self._handler, self._gone)
-            with self._lock:
+            with self._lock:  # who closes waits for what was begun here, and nothing begins behind it
+                if self._closed:
+                    connection.close()
+                    return
+                client.start()
                 self._clients.add(client)
-            client.start()
 
     def _gone(self, client: _Client) -> None:
         with self._lock:
