@@ -473,7 +473,9 @@ def test_behind_a_lying_length_nothing_is_known() -> None:
     made = DataSet(PatientName="Doe^Jane", PatientSex="X", PatientAge="055Y")
     made.append(Element(0x00101020, "DS", b"1.70", length=60000))
     sent = Sent("C-STORE-RQ", DX, made)
-    assert verdict("VX-STO-DX-005", sent) == "FAIL"  # well before it; the element right before it may be the liar
+    assert (
+        verdict("VX-STO-DX-005", sent) == "FAIL"
+    )  # well before it; the element right before it may be the liar
     assert verdict("VX-STO-DX-002", sent) == "FAIL"  # (0010,0020) is absent between two that are there
     assert verdict("VX-STO-DX-085", sent) == "INCONCLUSIVE"  # behind it
 
