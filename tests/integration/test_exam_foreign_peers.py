@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ ITEM = """\
 (fffe,e000) -
 (0008,0060) CS [DX]
 (0040,0001) AE [VXVUE]
-(0040,0002) DA [20261121]
+(0040,0002) DA [{today}]
 (0040,0003) TM [100000]
 (0040,0006) PN [Roentgen^Wilhelm]
 (0040,0007) LO [Thorax pa]
@@ -59,7 +60,7 @@ def test_an_exam_against_foreign_peers(archive: str, tmp_path: Path) -> None:
             "folder": str(item),
             "backend": backend,
             "archive": archive,
-            "item": ITEM,
+            "item": ITEM.replace("{today}", datetime.now().strftime("%Y%m%d")),  # the console asks for today
             "accession": "F1",
         }
         handle = zygote.run("foreign_exam:main", argument)
