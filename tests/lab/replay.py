@@ -104,6 +104,7 @@ class _Line:
         self.key, self.begin = key, begin
         self.next: list[int | None] = [None, None]
         self.bytes = [bytearray(), bytearray()]
+        self.waiting: list[dict[int, bytes]] = [{}, {}]
         self.pdus: list[tuple[float, int, bytes]] = []
         self.ends: list[tuple[float, int, str]] = []
 
@@ -113,25 +114,33 @@ class _Line:
             return
         if segment.length:
             wanted = self.next[side]
-            if wanted is not None and segment.seq != wanted:
-                if (wanted - segment.seq) & 0xFFFFFFFF < 1 << 31:  # sent again
-                    return
-                raise ValueError("a segment is missing: only whole captures are replayed")
-            self.next[side] = (segment.seq + segment.length) & 0xFFFFFFFF
-            buffer = self.bytes[side]
-            buffer += segment.data
-            while len(buffer) >= 6:
-                total = 6 + _HEADER.unpack_from(buffer)[1]
-                if len(buffer) < total:
-                    break
-                self.pdus.append((time, side, bytes(buffer[:total])))
-                del buffer[:total]
+            if wanted is None or not (wanted - segment.seq - 1) & 0xFFFFFFFF < 1 << 31:  # not sent again
+                self.waiting[side][segment.seq] = bytes(segment.data)
+            self._deliver(time, side, segment.seq)
         if segment.flags & 0x04:
             self.ends.append((time, side, "rst"))
         elif segment.flags & 0x01:
             self.ends.append((time, side, "fin"))
 
+    def _deliver(self, time: float, side: int, first: int) -> None:
+        """Take what is next; a segment that the recorder saw too early waits for the one before it."""
+        wanted = first if self.next[side] is None else self.next[side]
+        assert wanted is not None
+        buffer = self.bytes[side]
+        while (data := self.waiting[side].pop(wanted, None)) is not None:
+            buffer += data
+            wanted = (wanted + len(data)) & 0xFFFFFFFF
+        self.next[side] = wanted
+        while len(buffer) >= 6:
+            total = 6 + _HEADER.unpack_from(buffer)[1]
+            if len(buffer) < total:
+                break
+            self.pdus.append((time, side, bytes(buffer[:total])))
+            del buffer[:total]
+
     def talk(self) -> Talk:
+        if any(self.waiting):
+            raise ValueError("a segment is missing: only whole captures are replayed")
         talk = Talk(*_ends(self.key), self.begin)
         parts: list[_Parts] = [_Parts(), _Parts()]
         for time, side, data in self.pdus:
