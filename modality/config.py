@@ -1,40 +1,29 @@
-"""The console's settings: a YAML file, read strictly, and what the operator changed since.
+"""The settings that every console has: who it is, whom it speaks with, and how patient it is.
 
-Rules of this file:
-
-* Every fault is reported as ``FILE:LINE: message``, all of them at once; nothing is started on a bad file.
-* Scalars are read as the *expected* type, never as the type YAML would guess: an AE title ``0123`` or ``NO``
-  stays text.
-* An unknown key is an error with a suggestion.
-* What an operator changed in the preference dialog is laid over the file and passes the same checks.
+Rules of this file: a product adds its own settings in ``products/NAME/config.py`` by a subclass of :class:`Config` and
+a reader that takes :func:`common`; a setting that only one product knows is an unknown key to the other.
 """
 
 from __future__ import annotations
 
-import difflib
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import yaml
+from .settings import ConfigError, Section
+
+if TYPE_CHECKING:
+    from .products.profile import Profile
+
+__all__ = ["AUTO_SEND", "Config", "ConfigError", "Peer", "Timeouts", "WorklistPeer", "common", "peer"]
 
 AUTO_SEND: Final = ("complete", "accept", "off")
-LATERALITIES: Final = ("L", "R", "U", "B")
-
-
-class ConfigError(Exception):
-    """The configuration cannot be used; ``problems`` has one line per fault."""
-
-    def __init__(self, problems: Iterable[str]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("\n".join(self.problems))
 
 
 @dataclass(frozen=True)
 class Peer:
-    """One remote application entity (VX-CFG-002 and following)."""
+    """One remote application entity (VX-CFG-002 and following, MX-CFG-001 … 012)."""
 
     name: str
     ae_title: str
@@ -51,17 +40,8 @@ class WorklistPeer(Peer):
 
 
 @dataclass(frozen=True)
-class Receiver:
-    """The DICOM Receiver: answers Verification while enabled (VX-VER-006)."""
-
-    enabled: bool = False
-    host: str = "0.0.0.0"
-    port: int = 11112
-
-
-@dataclass(frozen=True)
 class Timeouts:
-    """Seconds (VX-D-05)."""
+    """Seconds (VX-D-05, MX-D-04)."""
 
     connect: float = 10.0
     association: float = 30.0
@@ -70,28 +50,16 @@ class Timeouts:
 
 
 @dataclass(frozen=True)
-class AcquisitionSettings:
-    """What is handed to the acquisition driver; ``driver`` is ``module:Class``."""
-
-    driver: str = "modality.acquisition:Acquisition"
-    detector: Mapping[str, Any] = field(default_factory=dict)
-    generator: Mapping[str, Any] = field(default_factory=dict)
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class Config:
-    """All settings of one console; every field has the statement's or section 15's default."""
+    """The common settings of one console."""
 
     data_dir: Path
     control: Path
-    ae_title: str = "VXVUE"
-    station_name: str = "VXVUE"
-    receiver: Receiver = field(default_factory=Receiver)
+    profile: Profile
+    ae_title: str = ""
+    station_name: str = ""
     worklist: WorklistPeer | None = None
-    mpps: Peer | None = None
     storage: tuple[Peer, ...] = ()
-    acquisition: AcquisitionSettings = field(default_factory=AcquisitionSettings)
     charset: tuple[str, ...] = ("ISO_IR 192",)
     timeouts: Timeouts = field(default_factory=Timeouts)
     auto_send: str = "complete"
@@ -100,251 +68,54 @@ class Config:
     institution: str = ""
     institution_address: str = ""
     department: str = ""
-    location: str = ""
-    manufacturer: str = "Vieworks Co.,Ltd"
+    manufacturer: str = ""
     operator: str = ""
-    modality: str = "DX"
-    bits_stored: int = 14
-    laterality: str = "U"
+    modality: str = ""
+
+    @property
+    def peers(self) -> dict[str, Peer]:
+        """Every configured peer by the name that the operator knows."""
+        peers: dict[str, Peer] = {peer.name: peer for peer in self.storage}
+        if self.worklist:
+            peers["worklist"] = self.worklist
+        return peers
 
 
-class _Section:
-    """One YAML mapping: typed access with every fault noted at its line, and unknown keys at the end."""
-
-    def __init__(self, name: str, path: str, node: yaml.Node | None, problems: list[str]) -> None:
-        self._name, self._path, self._problems = name, path, problems
-        self._seen: set[str] = set()
-        self._entries: dict[str, tuple[yaml.Node, yaml.Node]] = {}
-        self.line = node.start_mark.line + 1 if node is not None else 1
-        if node is None or _is_null(node):
-            return
-        if not isinstance(node, yaml.MappingNode):
-            self._fault(node, f"{path or 'the file'} must be a mapping of settings")
-            return
-        for key, value in node.value:
-            if key.value in self._entries:
-                self._fault(key, f"{self._full(key.value)} is given twice")
-            self._entries[key.value] = (key, value)
-
-    def _full(self, key: str) -> str:
-        return f"{self._path}.{key}" if self._path else key
-
-    def _fault(self, node: yaml.Node | None, text: str) -> None:
-        line = node.start_mark.line + 1 if node is not None else self.line
-        self._problems.append(f"{self._name}:{line}: {text}")
-
-    def node(self, key: str) -> yaml.Node | None:
-        """The value's node, or None when the key is absent or null."""
-        self._seen.add(key)
-        entry = self._entries.get(key)
-        return None if entry is None or _is_null(entry[1]) else entry[1]
-
-    def _scalar(self, key: str, what: str) -> tuple[yaml.Node, str] | None:
-        node = self.node(key)
-        if node is None:
-            return None
-        if not isinstance(node, yaml.ScalarNode):
-            self._fault(node, f"{self._full(key)} must be {what}")
-            return None
-        return node, str(node.value)
-
-    def text(self, key: str, default: str = "", *, required: bool = False, limit: int = 1024) -> str:
-        """A string of at most ``limit`` characters, as written."""
-        found = self._scalar(key, "text")
-        if found is None:
-            if required and key not in self._entries:
-                self._fault(None, f"{self._full(key)} is missing")
-            elif required:
-                self._fault(self._entries[key][0], f"{self._full(key)} must have a value")
-            return default
-        node, value = found
-        if len(value) > limit:
-            self._fault(node, f"{self._full(key)} is longer than {limit} characters")
-        return value
-
-    def ae(self, key: str, default: str = "", *, required: bool = False) -> str:
-        """An AE title: 1 to 16 characters of the default repertoire without backslash (PS3.5 6.2)."""
-        value = self.text(key, default, required=required)
-        node = self.node(key)
-        good = value.strip() and len(value) <= 16 and "\\" not in value
-        if node is not None and not (good and all(" " <= c <= "~" for c in value)):
-            self._fault(
-                node, f"{self._full(key)}: {value!r} is no AE title (1 to 16 ASCII characters, no \\)"
-            )
-        return value
-
-    def integer(self, key: str, default: int, low: int, high: int, *, required: bool = False) -> int:
-        """A decimal integer between ``low`` and ``high``."""
-        found = self._scalar(key, "an integer")
-        if found is None:
-            if required:
-                self._fault(None, f"{self._full(key)} is missing")
-            return default
-        node, value = found
-        if not value.lstrip("-").isascii() or not value.lstrip("-").isdigit():
-            self._fault(node, f"{self._full(key)} must be an integer, not {value!r}")
-            return default
-        if not low <= int(value) <= high:
-            self._fault(node, f"{self._full(key)} must be between {low} and {high}")
-            return default
-        return int(value)
-
-    def number(self, key: str, default: float, low: float = 0.001, high: float = 86400.0) -> float:
-        """A finite number between ``low`` and ``high``."""
-        found = self._scalar(key, "a number")
-        if found is None:
-            return default
-        node, value = found
-        try:
-            number = float(value)
-        except ValueError:
-            self._fault(node, f"{self._full(key)} must be a number, not {value!r}")
-            return default
-        if not low <= number <= high:
-            self._fault(node, f"{self._full(key)} must be between {low:g} and {high:g}")
-            return default
-        return number
-
-    def boolean(self, key: str, default: bool) -> bool:
-        """``true`` or ``false`` (also yes, no, on, off)."""
-        found = self._scalar(key, "true or false")
-        if found is None:
-            return default
-        node, value = found
-        if value.lower() in ("true", "yes", "on"):
-            return True
-        if value.lower() not in ("false", "no", "off"):
-            self._fault(node, f"{self._full(key)} must be true or false, not {value!r}")
-        return False if value.lower() in ("false", "no", "off") else default
-
-    def choice(self, key: str, default: str, choices: tuple[str, ...]) -> str:
-        """One of the given words."""
-        value = self.text(key, default)
-        if value not in choices:
-            self._fault(
-                self.node(key), f"{self._full(key)} must be one of {', '.join(choices)}, not {value!r}"
-            )
-            return default
-        return value
-
-    def texts(self, key: str, default: tuple[str, ...]) -> tuple[str, ...]:
-        """A list of strings; a single string is a list of one."""
-        node = self.node(key)
-        if node is None:
-            return default
-        if isinstance(node, yaml.ScalarNode):
-            return (str(node.value),)
-        if isinstance(node, yaml.SequenceNode) and all(isinstance(n, yaml.ScalarNode) for n in node.value):
-            return tuple("" if _is_null(n) else str(n.value) for n in node.value)
-        self._fault(node, f"{self._full(key)} must be a list of texts")
-        return default
-
-    def section(self, key: str) -> _Section:
-        """A nested mapping (empty when absent)."""
-        return _Section(self._name, self._full(key), self.node(key), self._problems)
-
-    def sections(self, key: str) -> list[_Section]:
-        """A list of mappings."""
-        node = self.node(key)
-        if node is None:
-            return []
-        if not isinstance(node, yaml.SequenceNode):
-            self._fault(node, f"{self._full(key)} must be a list")
-            return []
-        return [
-            _Section(self._name, f"{self._full(key)}[{index}]", item, self._problems)
-            for index, item in enumerate(node.value)
-        ]
-
-    def plain(self, key: str) -> dict[str, Any]:
-        """A mapping that another part checks (driver settings), with YAML's own types."""
-        node = self.node(key)
-        if node is None:
-            return {}
-        if not isinstance(node, yaml.MappingNode):
-            self._fault(node, f"{self._full(key)} must be a mapping of settings")
-            return {}
-        loader = yaml.SafeLoader("")
-        try:
-            value = loader.construct_document(node)
-        finally:
-            loader.dispose()
-        return dict(value)
-
-    def fault(self, key: str, text: str) -> None:
-        """Note a fault at the value of ``key``."""
-        self._fault(self.node(key), f"{self._full(key)}: {text}")
-
-    def __contains__(self, key: str) -> bool:
-        return self.node(key) is not None
-
-    def given(self) -> list[str]:
-        """The keys that were given."""
-        return list(self._entries)
-
-    def done(self) -> None:
-        """Report every key that nobody asked for."""
-        for key, (node, _) in self._entries.items():
-            if key not in self._seen:
-                near = difflib.get_close_matches(key, self._seen, 1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
-                self._fault(node, f"unknown setting {self._full(key)!r}{hint}")
+def common(top: Section, standard: type[Config]) -> dict[str, Any]:
+    """The common settings of a file, as arguments of ``standard``, whose defaults count."""
+    timeouts = top.section("timeouts")
+    patience = Timeouts()
+    worklist = top.section("worklist") if "worklist" in top else None
+    found = {
+        "data_dir": Path(top.text("data_dir", required=True)),
+        "control": Path(top.text("control", required=True, limit=100)),
+        "ae_title": top.ae("ae_title", standard.ae_title),
+        "station_name": top.text("station_name", standard.station_name, limit=16),
+        "worklist": _worklist(worklist) if worklist else None,
+        "storage": _storage(top.sections("storage")),
+        "charset": top.texts("charset", standard.charset),
+        "timeouts": Timeouts(
+            connect=timeouts.number("connect", patience.connect),
+            association=timeouts.number("association", patience.association),
+            dimse=timeouts.number("dimse", patience.dimse),
+            idle=timeouts.number("idle", patience.idle),
+        ),
+        "auto_send": _auto_send(top),
+        "auto_retry": top.boolean("auto_retry", standard.auto_retry),
+        "retry_interval": top.number("retry_interval", standard.retry_interval),
+        "institution": top.text("institution", limit=64),
+        "institution_address": top.text("institution_address"),
+        "department": top.text("department", limit=64),
+        "manufacturer": top.text("manufacturer", standard.manufacturer, limit=64),
+        "operator": top.text("operator", limit=64),
+        "modality": top.text("modality", standard.modality, limit=16),
+    }
+    timeouts.done()
+    return found
 
 
-def _is_null(node: yaml.Node) -> bool:
-    return isinstance(node, yaml.ScalarNode) and node.style is None and node.value in ("", "~", "null")
-
-
-def load(path: Path, changes: Mapping[str, Any] | None = None) -> Config:
-    """Read a configuration file; ``changes`` are settings the operator made since.
-
-    Raises:
-        ConfigError: the file cannot be read or has faults; nothing of it is used then.
-    """
-    try:
-        source = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([f"{path}: cannot be read: {error}"]) from None
-    return parse(source, str(path), changes)
-
-
-def _lay(below: yaml.Node | None, above: yaml.Node) -> yaml.Node:
-    """The settings of ``above`` over those of ``below`` (mappings merge, everything else replaces)."""
-    if not isinstance(below, yaml.MappingNode) or not isinstance(above, yaml.MappingNode):
-        return above
-    entries = {key.value: (key, value) for key, value in below.value}
-    for key, value in above.value:
-        known = entries.get(key.value)
-        entries[key.value] = (known[0] if known else key, _lay(known[1] if known else None, value))
-    return yaml.MappingNode(below.tag, list(entries.values()), below.start_mark, below.end_mark)
-
-
-def parse(source: str, name: str, changes: Mapping[str, Any] | None = None) -> Config:
-    """Check YAML text and build the configuration; ``name`` stands in error messages.
-
-    Raises:
-        ConfigError: with every fault found.
-    """
-    try:
-        node = yaml.compose(source, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = mark.line + 1 if mark else 1
-        raise ConfigError([f"{name}:{line}: no valid YAML: {getattr(error, 'problem', error)}"]) from None
-    if changes and node is not None:
-        above = yaml.compose(json.dumps(changes), Loader=yaml.SafeLoader)
-        assert above is not None
-        node = _lay(node, above)
-    problems: list[str] = []
-    top = _Section(name, "", node, problems)
-    config = _config(top)
-    top.done()
-    if problems:
-        raise ConfigError(problems)
-    return config
-
-
-def _peer(section: _Section, name: str) -> Peer:
+def peer(section: Section, name: str) -> Peer:
+    """One peer; the caller ends the section."""
     return Peer(
         name=name,
         ae_title=section.ae("ae_title", required=True),
@@ -353,93 +124,32 @@ def _peer(section: _Section, name: str) -> Peer:
     )
 
 
-def _worklist(section: _Section) -> WorklistPeer:
-    peer = _peer(section, "worklist")
+def _worklist(section: Section) -> WorklistPeer:
+    found = peer(section, "worklist")
     keys = section.section("keys")
     added = keys.section("add")
     extra = {key: added.text(key) for key in added.given()}
     removed = keys.texts("remove", ())
     keys.done()
     section.done()
-    return WorklistPeer(peer.name, peer.ae_title, peer.host, peer.port, removed, extra)
+    return WorklistPeer(found.name, found.ae_title, found.host, found.port, removed, extra)
 
 
-def _storage(sections: list[_Section]) -> tuple[Peer, ...]:
+def _storage(sections: list[Section]) -> tuple[Peer, ...]:
     peers: list[Peer] = []
     for section in sections:
         name = section.text("name", required=True, limit=64)
-        peer = _peer(section, name)
+        found = peer(section, name)
         section.done()
         if any(p.name == name for p in peers):
             section.fault("name", f"two destinations are called {name!r}")
-        peers.append(peer)
+        peers.append(found)
     return tuple(peers)
 
 
-def _auto_send(top: _Section) -> str:
+def _auto_send(top: Section) -> str:
     value = top.text("auto_send", "complete")
     word = {"true": "complete", "yes": "complete", "false": "off", "no": "off"}.get(value.lower(), value)
     if word not in AUTO_SEND:
         top.fault("auto_send", f"must be true, false, {', '.join(AUTO_SEND)}, not {value!r}")
     return word
-
-
-def _config(top: _Section) -> Config:
-    receiver = top.section("receiver")
-    timeouts = top.section("timeouts")
-    acquisition = top.section("acquisition")
-    worklist = top.section("worklist") if "worklist" in top else None
-    mpps = top.section("mpps") if "mpps" in top else None
-    standard = Timeouts()
-    data_dir = top.text("data_dir", required=True)
-    config = Config(
-        data_dir=Path(data_dir),
-        control=Path(top.text("control", required=True, limit=100)),
-        ae_title=top.ae("ae_title", "VXVUE"),
-        station_name=top.text("station_name", "VXVUE", limit=16),
-        receiver=Receiver(
-            enabled=receiver.boolean("enabled", bool(receiver.given())),
-            host=receiver.text("host", "0.0.0.0", limit=253),
-            port=receiver.integer("port", 11112, 1, 65535),
-        ),
-        worklist=_worklist(worklist) if worklist else None,
-        mpps=_peer(mpps, "mpps") if mpps else None,
-        storage=_storage(top.sections("storage")),
-        acquisition=AcquisitionSettings(
-            driver=acquisition.text("driver", AcquisitionSettings.driver),
-            detector=top.plain("detector"),
-            generator=top.plain("generator"),
-            options=acquisition.plain("options"),
-        ),
-        charset=top.texts("charset", ("ISO_IR 192",)),
-        timeouts=Timeouts(
-            connect=timeouts.number("connect", standard.connect),
-            association=timeouts.number("association", standard.association),
-            dimse=timeouts.number("dimse", standard.dimse),
-            idle=timeouts.number("idle", standard.idle),
-        ),
-        auto_send=_auto_send(top),
-        auto_retry=top.boolean("auto_retry", False),
-        retry_interval=top.number("retry_interval", 60.0),
-        institution=top.text("institution", limit=64),
-        institution_address=top.text("institution_address"),
-        department=top.text("department", limit=64),
-        location=top.text("location", limit=16),
-        manufacturer=top.text("manufacturer", "Vieworks Co.,Ltd", limit=64),
-        operator=top.text("operator", limit=64),
-        modality=top.text("modality", "DX", limit=16),
-        bits_stored=int(top.choice("bits_stored", "14", ("12", "14"))),
-        laterality=top.choice("laterality", "U", LATERALITIES),
-    )
-    receiver.done()
-    timeouts.done()
-    acquisition.done()
-    if mpps:
-        mpps.done()
-    if ":" not in config.acquisition.driver:
-        acquisition.fault("driver", "must read module:Class")
-    from .dicom.terms import unknown_terms
-
-    for term in unknown_terms(config.charset):
-        top.fault("charset", f"{term!r} is not among the character sets of the statement (section 3)")
-    return config

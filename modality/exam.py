@@ -4,60 +4,29 @@ Rules of this file:
 
 * One exam is open at a time; it survives a restart.  States: ``open`` -> ``completed`` | ``discontinued``; appending
   opens it again with a new step (VX-E-40), never with the old one.
-* Every identifier (Study, Series, SOP Instance, step) is made here and committed before anybody else hears of it.
-* An exposure is kept from the moment it is processed (state ``acquired``); the operator accepts or rejects it.
-* No network here: messages are made and sent by :mod:`modality.console`.
+* Every identifier (Study, Series, SOP Instance, step) is made here or by the product's part, and committed before
+  anybody else hears of it.
+* How an image is made is the product's own: ``products/NAME/exam.py``.  No network here.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
-import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from .config import LATERALITIES, Config
 from .dicom.values import new_uid
 from .store import Row, Store
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-    from .objects.common import SeriesFacts, StepFacts
-    from .objects.dx import Shot
-
 KINDS: Final = ("scheduled", "unscheduled", "emergency")
-_CODE_STRING: Final = re.compile(r"[A-Z0-9_ ]{1,16}")
 
 
 class ExamError(Exception):
     """The operator asked for something that cannot be done now; the text says why."""
-
-
-@dataclass(frozen=True)
-class View:
-    """What is exposed next."""
-
-    view: str
-    body_part: str
-    laterality: str
-    protocol: str
-
-
-def code_string(what: str, given: str) -> str:
-    """A CS value from what the operator wrote (PS3.5 6.2).
-
-    Raises:
-        ExamError: it has characters or a length that CS does not allow.
-    """
-    word = given.strip().upper().replace("-", "_")
-    if not _CODE_STRING.fullmatch(word):
-        raise ExamError(f"{what} {given!r}: 1 to 16 letters, digits, blanks and underscores")
-    return word
 
 
 class Exams:
@@ -104,39 +73,9 @@ class Exams:
 
         return unpack(exam["dataset"])
 
-    def facts(self, config: Config, exam: Row, step: Row) -> StepFacts:
-        """What messages and images say of a step."""
-        from .objects.common import StepFacts
-
-        return StepFacts(
-            study_uid=exam["study_uid"],
-            study_id=exam["study_id"],
-            sop_instance=step["sop_instance"],
-            pps_id=step["pps_id"],
-            started=datetime.fromisoformat(step["started"]),
-            station_ae=config.ae_title,
-            station_name=config.station_name,
-            location=config.location,
-        )
-
-    def series(self, step: Row) -> list[SeriesFacts]:
-        """The step's series with their accepted images (ruling D6)."""
-        from .objects.common import SeriesFacts
-
-        found = []
-        for series in self._store.rows("SELECT * FROM series WHERE step=? ORDER BY id", step["id"]):
-            images = self._store.rows(
-                "SELECT sop_instance FROM images WHERE series=? AND state='accepted' ORDER BY id",
-                series["id"],
-            )
-            if images:
-                instances = tuple(str(image["sop_instance"]) for image in images)
-                found.append(SeriesFacts(series["uid"], series["protocol"], series["description"], instances))
-        return found
-
     # -- actions
 
-    def start(self, kind: str, dataset: bytes, study_uid: str, *, mpps: bool, now: datetime) -> Row:
+    def start(self, kind: str, dataset: bytes, study_uid: str, *, now: datetime, mpps: bool = False) -> Row:
         """Open an exam with its first step.
 
         Args:
@@ -163,7 +102,7 @@ class Exams:
             self._new_step(exam, mpps=mpps, now=now)
         return self.open()
 
-    def append(self, *, mpps: bool, now: datetime) -> Row:
+    def append(self, *, now: datetime, mpps: bool = False) -> Row:
         """Go on with the last exam under a new step (VX-MPPS-013).
 
         Raises:
@@ -179,7 +118,7 @@ class Exams:
             self._new_step(exam["id"], mpps=mpps, now=now)
         return self.open()
 
-    def _new_step(self, exam: int, *, mpps: bool, now: datetime) -> None:
+    def _new_step(self, exam: int, *, now: datetime, mpps: bool = False) -> None:
         number = self._store.next_number("step")
         self._store.insert(
             "steps",
@@ -191,96 +130,15 @@ class Exams:
             create_state="pending" if mpps else "off",
         )
 
-    def plan_view(self, config: Config, args: Mapping[str, Any], previous: View | None) -> View:
-        """Check what the operator wants to expose; the previous view fills what is not said.
+    # -- images
 
-        Raises:
-            ExamError: a word that DICOM cannot carry.
-        """
-        given = {
-            key: str(args[key]) for key in ("view", "body_part", "laterality", "protocol") if args.get(key)
-        }
-        view = code_string("view", given.get("view") or (previous.view if previous else "PA"))
-        body_part = code_string(
-            "body part", given.get("body_part") or (previous.body_part if previous else "CHEST")
-        )
-        laterality = given.get("laterality", config.laterality).upper()
-        if laterality not in LATERALITIES:
-            raise ExamError(f"laterality {laterality!r}: one of {', '.join(LATERALITIES)}")
-        return View(view, body_part, laterality, given.get("protocol") or f"{body_part.capitalize()} {view}")
-
-    def keep(self, config: Config, view: View, shot: Shot, *, mpps: bool) -> Row:
-        """Make an exposure an image of the open exam: identifiers, file and row.
-
-        Returns:
-            The image's row; its ``claim`` is what the operator is told.
-
-        Raises:
-            ExamError: no exam is open.
-            ValueError: the pixels cannot be an image (see :func:`modality.objects.dx.build`).
-        """
-        from .objects import dx
-
-        exam = self.open()
-        step = self.step(exam)
-        with self._store.transaction():
-            series = self._series(exam, step, view, shot.started)
-            number = self._store.row("SELECT COUNT(*) AS n FROM images WHERE series=?", series["id"])
-            count = int(number["n"]) + 1 if number else 1
-        sop_instance = new_uid()
-        facts = dx.ImageFacts(
-            sop_instance=sop_instance,
-            number=count,
-            series_uid=series["uid"],
-            series_number=series["number"],
-            series_started=datetime.fromisoformat(series["started"]),
-            protocol=series["protocol"],
-            description=series["description"],
-            body_part=view.body_part,
-            view=view.view,
-            laterality=view.laterality,
-            exam_started=datetime.fromisoformat(exam["started"]),
-            mpps=mpps,
-        )
-        header, pixels = dx.build(config, self.order(exam), self.facts(config, exam, step), facts, shot)
-        digest = hashlib.sha256()
-        hashing = threading.Thread(target=digest.update, args=(pixels,), name="hash")  # beside the disk
-        hashing.start()
-        self._store.write_object(sop_instance, (header, pixels))
-        hashing.join()
-        claim = {
-            "sop_instance": sop_instance,
-            "series_instance": series["uid"],
-            "study_instance": exam["study_uid"],
-            "sha256": digest.hexdigest(),
-            "raw_sha256": getattr(shot, "raw_sha256", ""),
-            "rows": int(shot.pixels.shape[0]),
-            "columns": int(shot.pixels.shape[1]),
-            "bits_stored": shot.bits_stored,
-            "view": view.view,
-            "body_part": view.body_part,
-            "laterality": view.laterality,
-            "number": count,
-            **{name: getattr(shot, name) for name in ("ei", "target_ei", "di", "kvp", "ma", "ms", "mas")},
-            "dap_dgycm2": shot.dap_dgycm2,
-        }
-        row = self._store.insert(
-            "images",
-            exam=exam["id"],
-            step=step["id"],
-            series=series["id"],
-            number=count,
-            sop_instance=sop_instance,
-            state="acquired",
-            claim=json.dumps(claim),
-        )
-        return self._store.row("SELECT * FROM images WHERE id=?", row) or {}
-
-    def _series(self, exam: Row, step: Row, view: View, started: datetime) -> Row:
-        """The step's series for a body part and side, made at its first image."""
+    def series_for(
+        self, exam: Row, step: Row, started: datetime, body_part: str, laterality: str, protocol: str
+    ) -> Row:
+        """The step's series for a body part, side and protocol, made at its first image."""
         known = self._store.row(
             "SELECT * FROM series WHERE step=? AND body_part=? AND laterality=? AND protocol=?",
-            step["id"], view.body_part, view.laterality, view.protocol,
+            step["id"], body_part, laterality, protocol,
         )  # fmt: skip
         if known:
             return known
@@ -292,31 +150,34 @@ class Exams:
             step=step["id"],
             uid=new_uid(),
             number=int((last or {}).get("n") or 0) + 1,
-            body_part=view.body_part,
-            laterality=view.laterality,
-            protocol=view.protocol,
-            description=view.protocol,
+            body_part=body_part,
+            laterality=laterality,
+            protocol=protocol,
+            description=protocol,
             started=started.isoformat(),
         )
         return self._store.row("SELECT * FROM series WHERE id=?", row) or {}
 
-    def decide(self, sop_instance: str | None, state: str, reason: str = "") -> Row:
-        """Accept or reject an image: the one named, else the last one that waits for it.
+    def next_number(self, series: Row) -> int:
+        """The Instance Number of the next image of a series."""
+        number = self._store.row("SELECT COUNT(*) AS n FROM images WHERE series=?", series["id"])
+        return int(number["n"]) + 1 if number else 1
 
-        Raises:
-            ExamError: no such image waits.
-        """
-        with self._store.transaction():
-            exam = self.open()
-            waiting = self.images(exam, "acquired")
-            chosen = [row for row in waiting if sop_instance in (None, row["sop_instance"])]
-            if not chosen:
-                raise ExamError("no image waits for acceptance" if sop_instance is None else
-                                f"{sop_instance} does not wait for acceptance")  # fmt: skip
-            self._store.update("images", chosen[-1]["id"], state=state, reason=reason)
-        if state == "rejected":
-            self._store.remove_object(chosen[-1]["sop_instance"])
-        return {**chosen[-1], "state": state, "reason": reason}
+    def add_image(
+        self, exam: Row, step: Row, series: Row, number: int, state: str, claim: Mapping[str, Any]
+    ) -> Row:
+        """The row of an image whose file lies in the store; ``claim`` is what the operator is told of it."""
+        row = self._store.insert(
+            "images",
+            exam=exam["id"],
+            step=step["id"],
+            series=series["id"],
+            number=number,
+            sop_instance=claim["sop_instance"],
+            state=state,
+            claim=json.dumps(claim),
+        )
+        return self._store.row("SELECT * FROM images WHERE id=?", row) or {}
 
     def close(self, state: str, reason: str, now: datetime) -> tuple[Row, Row]:
         """End the open exam; return it and its step.
@@ -334,7 +195,7 @@ class Exams:
             if state == "COMPLETED":
                 if waiting:
                     raise ExamError("an image waits for acceptance: accept or reject it first")
-                if not self.series(step):
+                if not self._kept(step):
                     raise ExamError("no image of this step was accepted: discontinue it instead")
             for row in waiting:  # nobody accepted them, and the exam is given up
                 self._store.update("images", row["id"], state="rejected", reason="exam discontinued")
@@ -348,3 +209,8 @@ class Exams:
             self._store.remove_object(row["sop_instance"])
         exam["state"] = state.lower()
         return exam, self.step(exam)
+
+    def _kept(self, step: Row) -> bool:
+        """Tell whether the step has an accepted image."""
+        found = self._store.row("SELECT 1 FROM images WHERE step=? AND state='accepted' LIMIT 1", step["id"])
+        return found is not None

@@ -21,17 +21,9 @@ from .notices import Notices, ServiceFailure
 from .store import Row, Store
 
 Begin = Callable[[], None]
-Report = Callable[[str, int, str], None]
+Report = Callable[[str, int | None, str], None]
 Sender = Callable[[Config, Peer, list[tuple[str, Path]], Begin, Report], None]
-"""See :func:`modality.dicom.storage.send_set`."""
-
-
-def _send_set(
-    config: Config, peer: Peer, images: list[tuple[str, Path]], begin: Begin, report: Report
-) -> None:
-    from .dicom.storage import send_set
-
-    send_set(config, peer, images, begin, report)
+"""How a product sends a set: see :func:`modality.dicom.storage.send_set`, :func:`modality.dicom.transfer.send_set`."""
 
 
 def _is_sent(status: int) -> bool:
@@ -41,9 +33,7 @@ def _is_sent(status: int) -> bool:
 class SendQueue:
     """The jobs of one console and the threads that work on them."""
 
-    def __init__(
-        self, store: Store, notices: Notices, config: Callable[[], Config], sender: Sender = _send_set
-    ) -> None:
+    def __init__(self, store: Store, notices: Notices, config: Callable[[], Config], sender: Sender) -> None:
         self._store, self._notices, self._config, self._send = store, notices, config, sender
         self._changed = threading.Condition()
         self._workers: dict[str, threading.Thread] = {}
@@ -231,7 +221,12 @@ class SendQueue:
                 self._begun.add(job["id"])
                 self._changed.notify_all()
 
-        def report(sop_instance: str, status: int, comment: str) -> None:
+        def report(sop_instance: str, status: int | None, comment: str) -> None:
+            if status is None:  # it could not be offered to this peer at all
+                self._mark(job["id"], by_uid[sop_instance], "failed", None)
+                self._notices.warn("storage", peer.name, comment, sop_instance=sop_instance)
+                refused.append(comment)
+                return
             sent = _is_sent(status)
             self._mark(job["id"], by_uid[sop_instance], "sent" if sent else "failed", status)
             if status != 0:

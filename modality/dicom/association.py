@@ -2,8 +2,8 @@
 
 Rules of this file:
 
-* A new association for every service (VX-ASC-010), Explicit VR Little Endian only (VX-PC-…), maximum PDU 16384
-  (VX-ASC-001), the statement's Implementation Class UID and no version name (VX-ASC-007, 008).
+* A new association for every service (VX-ASC-010); contexts, PDU sizes and identity are those of the product's
+  profile.  A product may promise one association at a time to each peer: the second one waits for its turn.
 * Success is only what an answer said: after a peer's abort pynetdicom returns an *empty* status while still calling the
   association established (field issue M8), so :func:`answered` raises on every missing status.
 * Sending is pushed back by the network: at most :data:`_IN_FLIGHT` PDUs wait in memory, so the answer's timeout starts
@@ -19,13 +19,12 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import P_DATA
@@ -33,7 +32,11 @@ from pynetdicom.presentation import build_context
 
 from ..config import Config, Peer
 from ..notices import ServiceFailure
-from ..products import vxvue
+from .turns import turn
+from .uids import SYNTAX_NAMES
+
+if TYPE_CHECKING:
+    from ..products.profile import Profile
 
 _config.STORE_SEND_CHUNKED_DATASET = True  # C-STORE reads the file piece by piece
 _config.LOG_HANDLER_LEVEL = "none"
@@ -45,6 +48,8 @@ logging.getLogger("pynetdicom").setLevel(
 
 _IN_FLIGHT: Final = 64
 _SEND_BUFFER: Final = 1 << 20
+_CLOSING_S: Final = 2.0
+"""How long the end of a connection is waited for before the next one begins."""
 
 _REJECTION: Final = {
     (1, 1): "no reason given",
@@ -109,11 +114,11 @@ class Watch:
 
 
 def make_ae(config: Config) -> AE:
-    """An application entity with the statement's identity and the configured timeouts (VX-D-05)."""
+    """An application entity with the statement's identity and the configured timeouts (VX-D-05, MX-D-04)."""
     ae = AE(config.ae_title)
-    ae.maximum_pdu_size = vxvue.MAX_PDU
-    ae.implementation_class_uid = vxvue.IMPLEMENTATION_CLASS_UID
-    ae.implementation_version_name = None
+    ae.maximum_pdu_size = config.profile.announced_pdu
+    ae.implementation_class_uid = config.profile.implementation_class_uid
+    ae.implementation_version_name = config.profile.implementation_version_name
     ae.connection_timeout = config.timeouts.connect
     ae.acse_timeout = config.timeouts.association
     ae.dimse_timeout = config.timeouts.dimse
@@ -122,30 +127,49 @@ def make_ae(config: Config) -> AE:
 
 
 @contextmanager
-def associate(
-    config: Config, peer: Peer, service: str, abstract_syntaxes: Sequence[str]
-) -> Iterator[Association]:
+def associate(config: Config, peer: Peer, service: str) -> Iterator[Association]:
     """Open an association for one service; release it at the end, abort it when the body raises.
 
     Raises:
         ServiceFailure: no connection, rejected, aborted, no answer, or no context accepted.  A release that fails
             after the work was answered is no failure of the work (field issue AN-16).
     """
-    watch = Watch()
+    if config.profile.ipv4_only and ":" in peer.host:
+        text = f"{peer.name}: {peer.host} is no IPv4 address, and this product speaks IPv4 only"
+        raise ServiceFailure(service, peer.name, text, connection="refused")
+    if not config.profile.one_association:
+        with _association(config, peer, service, Watch()) as association:
+            yield association
+        return
+    with turn(peer.host, peer.port, peer.ae_title):
+        watch = Watch()
+        try:
+            with _association(config, peer, service, watch) as association:
+                yield association
+        finally:
+            if watch.connected:
+                watch.closed.wait(_CLOSING_S)
+
+
+@contextmanager
+def _association(config: Config, peer: Peer, service: str, watch: Watch) -> Iterator[Association]:
     ae = make_ae(config)
     handlers = [
         (evt.EVT_CONN_OPEN, _on_open, [watch, config.timeouts.idle]),
         (evt.EVT_CONN_CLOSE, _on_close, [watch]),
         (evt.EVT_PDU_RECV, _on_pdu, [watch]),
     ]
-    contexts = [build_context(uid, [ExplicitVRLittleEndian]) for uid in abstract_syntaxes]
+    contexts = [
+        build_context(context.abstract_syntax, list(context.transfer_syntaxes))
+        for context in config.profile.contexts[service]
+    ]
     try:
         association = ae.associate(
             peer.host,
             peer.port,
             contexts=contexts,
             ae_title=peer.ae_title,
-            max_pdu=vxvue.MAX_PDU,
+            max_pdu=config.profile.announced_pdu,
             evt_handlers=handlers,
         )
     except (OSError, RuntimeError, ValueError, TypeError) as error:
@@ -155,7 +179,7 @@ def associate(
     association.watch = watch
     if not association.is_established:
         raise _not_established(config, peer, service, association, watch)
-    _check_peer_length(association)
+    _limit_pdus(config.profile, association)
     try:
         yield association
     except BaseException:
@@ -166,12 +190,14 @@ def associate(
         association.release()
 
 
-def _check_peer_length(association: Association) -> None:
-    """A peer without limit (0) gets PDUs of 16384 all the same (VX-D-04)."""
-    if not association.acceptor.maximum_length:
+def _limit_pdus(profile: Profile, association: Association) -> None:
+    """A peer without limit (0) and one that takes more than the product sends get the product's length (VX-D-04)."""
+    length = association.acceptor.maximum_length or profile.unlimited_pdu
+    length = min(length, profile.longest_pdu or length)
+    if length != association.acceptor.maximum_length:
         for item in association.acceptor.primitive.user_information:
             if hasattr(item, "maximum_length_received"):
-                item.maximum_length_received = vxvue.MAX_PDU
+                item.maximum_length_received = length
 
 
 def _not_established(
@@ -196,9 +222,11 @@ def _not_established(
         return _aborted(service, name, watch, "during negotiation")
     if association.rejected_contexts:
         refused = ", ".join(
-            f"{cx.abstract_syntax.name} ({cx.result})" for cx in association.rejected_contexts
+            dict.fromkeys(f"{cx.abstract_syntax.name} ({cx.result})" for cx in association.rejected_contexts)
         )
-        text = f"{name}: {where} does not serve {refused} in Explicit VR Little Endian"
+        offered = {uid for cx in config.profile.contexts[service] for uid in cx.transfer_syntaxes}
+        shown = " or ".join(name_ for uid, name_ in SYNTAX_NAMES.items() if uid in offered)
+        text = f"{name}: {where} does not serve {refused} in {shown}"
         results = [int(cx.result) for cx in association.rejected_contexts]
         return ServiceFailure(service, name, text, contexts=results)
     if time.monotonic() - watch.started >= config.timeouts.association * 0.95:

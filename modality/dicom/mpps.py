@@ -13,8 +13,8 @@ from pydicom.dataset import Dataset
 
 from ..config import Config, Peer
 from ..notices import ServiceFailure
-from ..products import vxvue
 from .association import answered, associate, comment
+from .uids import MPPS
 
 SERVICE = "mpps"
 _DUPLICATE = 0x0111
@@ -28,8 +28,8 @@ def create(config: Config, peer: Peer, sop_instance: str, attributes: Dataset) -
         ServiceFailure: it did not arrive or was refused.
     """
     when = "while waiting for the N-CREATE answer"
-    with associate(config, peer, SERVICE, [vxvue.MPPS]) as association:
-        status, _ = association.send_n_create(attributes, vxvue.MPPS, sop_instance)
+    with associate(config, peer, SERVICE) as association:
+        status, _ = association.send_n_create(attributes, MPPS, sop_instance)
         code = answered(config, peer, SERVICE, association, status, when)
     if code == _DUPLICATE:
         return 0
@@ -43,8 +43,8 @@ def set_final(config: Config, peer: Peer, sop_instance: str, changes: Dataset) -
         ServiceFailure: it did not arrive or was refused.
     """
     when = "while waiting for the N-SET answer"
-    with associate(config, peer, SERVICE, [vxvue.MPPS]) as association:
-        status, _ = association.send_n_set(changes, vxvue.MPPS, sop_instance)
+    with associate(config, peer, SERVICE) as association:
+        status, _ = association.send_n_set(changes, MPPS, sop_instance)
         code = answered(config, peer, SERVICE, association, status, when)
     return _judge(peer, "N-SET", code, status)
 

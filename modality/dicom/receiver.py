@@ -15,19 +15,19 @@ from typing import Any
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import evt
 
-from ..config import Config
-from ..products import vxvue
+from ..products.vxvue.config import VxvueConfig
 from .association import make_ae
+from .uids import VERIFICATION
 
 
 class DicomReceiver:
     """A listening application entity in a thread of its own."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: VxvueConfig) -> None:
         ae = make_ae(config)
         ae.require_called_aet = True
         ae.maximum_associations = 20
-        ae.add_supported_context(vxvue.VERIFICATION, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+        ae.add_supported_context(VERIFICATION, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
         self._server: Any = ae.start_server(
             (config.receiver.host, config.receiver.port),
             block=False,

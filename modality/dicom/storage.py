@@ -15,13 +15,12 @@ from pathlib import Path
 
 from ..config import Config, Peer
 from ..notices import ServiceFailure
-from ..products import vxvue
 from .association import answered, associate, comment
 
 SERVICE = "storage"
 
-Report = Callable[[str, int, str], None]
-"""Called for each answered image: SOP instance, status, the peer's comment."""
+Report = Callable[[str, int | None, str], None]
+"""Called for each answered image: SOP instance, status, the peer's comment.  Status None: not offered, and why."""
 Begin = Callable[[], None]
 """Called when the association stands and the first request goes out."""
 
@@ -44,7 +43,7 @@ def send_set(
     Raises:
         ServiceFailure: the association could not be made or was lost; what was not reported is still to be sent.
     """
-    with associate(config, peer, SERVICE, [vxvue.DX_PRESENTATION]) as association:
+    with associate(config, peer, SERVICE) as association:
         begin()
         for number, (sop_instance, path) in enumerate(images, 1):
             when = f"in image {number} of {len(images)}"

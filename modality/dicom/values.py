@@ -8,6 +8,10 @@ from __future__ import annotations
 import math
 import uuid
 from datetime import date, datetime
+from typing import Final
+
+STEP: Final = "ScheduledProcedureStepSequence"
+"""The sequence of a worklist item that says what is to be done."""
 
 
 def new_uid() -> str:

@@ -1,4 +1,4 @@
-"""Verification SCU (VX-VER-001 … 005): one association, one C-ECHO, release.
+"""Verification SCU (VX-VER-001 … 005, MX-VER-001 … 008): one association, one C-ECHO, release.
 
 Rules of this file: success is status 0000H and nothing else; every other end is a :class:`ServiceFailure`.
 """
@@ -9,7 +9,6 @@ import time
 
 from ..config import Config, Peer
 from ..notices import ServiceFailure
-from ..products import vxvue
 from .association import answered, associate, comment
 
 SERVICE = "verification"
@@ -22,7 +21,7 @@ def verify(config: Config, peer: Peer) -> float:
         ServiceFailure: no association, no answer, or a status other than success.
     """
     started = time.monotonic()
-    with associate(config, peer, SERVICE, [vxvue.VERIFICATION]) as association:
+    with associate(config, peer, SERVICE) as association:
         status = association.send_c_echo()
         code = answered(config, peer, SERVICE, association, status, "while waiting for the echo")
     if code != 0:

@@ -1,9 +1,9 @@
-"""Modality Worklist SCU (VX-MWL-001 … 008): the query, its keys, and what is kept of the answers.
+"""Modality Worklist SCU (VX-MWL-001 … 008, MX-MWL-001 … 010): the query, its keys, and what is kept of the answers.
 
 Rules of this file:
 
-* Keys are the table of spec 6.2, plus and minus what the configuration says; every sequence key has one item of
-  zero-length keys (ruling D2); matching values by VX-D-13.
+* Keys are the profile's, plus and minus what the configuration says; every sequence key has one item of
+  zero-length keys (ruling D2); matching values by VX-D-13 and MX-D-10.
 * Both pending statuses are matches (field issue WL-08); at most 500 are kept, without C-CANCEL (VX-D-14).
 * Items are kept as the bytes received, so that nothing of their text is lost before the exam needs it.
 """
@@ -25,13 +25,13 @@ from pynetdicom.dsutils import decode, encode
 
 from ..config import Config, WorklistPeer
 from ..notices import ServiceFailure
-from ..products import vxvue
 from .association import answered, associate, comment
 from .charset import seal, thaw
-from .values import da, split_name
+from .uids import WORKLIST
+from .values import STEP, da, split_name
 
 SERVICE = "worklist"
-_TYPE_1 = ("PatientName", "PatientID", "StudyInstanceUID", "RequestedProcedureID", vxvue.STEP)
+_TYPE_1 = ("PatientName", "PatientID", "StudyInstanceUID", "RequestedProcedureID", STEP)
 
 
 @dataclass(frozen=True)
@@ -55,24 +55,25 @@ def build_query(config: Config, peer: WorklistPeer, wanted: Mapping[str, str], t
     Raises:
         KeyFault: a keyword is no key of this console, or the value does not fit it.
     """
-    paths = [path for path in vxvue.WORKLIST_KEYS if not _removed(path, peer.remove_keys)]
+    keys = config.profile.worklist
+    paths = [path for path in keys.paths if not _removed(path, peer.remove_keys)]
     paths += [path for path in peer.add_keys if path not in paths]
     values = {
-        f"{vxvue.STEP}.ScheduledStationAETitle": config.ae_title,
-        f"{vxvue.STEP}.ScheduledProcedureStepStartDate": da(today),
-        f"{vxvue.STEP}.Modality": config.modality,
-        "PatientName": "*",
+        f"{STEP}.ScheduledStationAETitle": config.ae_title,
+        f"{STEP}.ScheduledProcedureStepStartDate": da(today),
+        f"{STEP}.Modality": config.modality,
+        **keys.defaults,
         **peer.add_keys,
     }
     for keyword, value in wanted.items():
         path = _find(keyword, paths)
-        if keyword == "PatientName" and value and not value.endswith("*"):
+        if keys.name_prefix and keyword == "PatientName" and value and not value.endswith("*"):
             value += "*"
         values[path] = value
     query = Dataset()
     for path in paths:
         _put(query, split_name(path), values.get(path, ""))
-    seal(query, config.charset, ascii_too=False)
+    seal(query, config.charset, ascii_too=keys.say_charset)
     return query
 
 
@@ -88,7 +89,7 @@ def _removed(path: str, removed: tuple[str, ...]) -> bool:
 
 
 def _find(keyword: str, paths: list[str]) -> str:
-    for path in (keyword, f"{vxvue.STEP}.{keyword}"):
+    for path in (keyword, f"{STEP}.{keyword}"):
         if path in paths:
             return path
     raise KeyFault(f"{keyword!r} is no key of this console's worklist query")
@@ -127,11 +128,11 @@ def query(config: Config, peer: WorklistPeer, wanted: Mapping[str, str], today: 
     truncated = False
     code = 0xC000
     status = Dataset()
-    with associate(config, peer, SERVICE, [vxvue.WORKLIST]) as association:
-        for status, found in association.send_c_find(identifier, vxvue.WORKLIST):
+    with associate(config, peer, SERVICE) as association:
+        for status, found in association.send_c_find(identifier, WORKLIST):
             code = answered(config, peer, SERVICE, association, status, "while waiting for worklist items")
             if code in (0xFF00, 0xFF01):
-                if found is not None and len(items) < vxvue.WORKLIST_LIMIT:
+                if found is not None and len(items) < config.profile.worklist.limit:
                     items.append(found)
                 elif found is not None:
                     truncated = True
@@ -159,7 +160,7 @@ def unpack(data: bytes) -> Dataset:
 def summary(item: Dataset) -> dict[str, Any]:
     """What the operator sees of an item: keyword -> text, those of the scheduled step beside the others."""
     shown: dict[str, Any] = {}
-    step = sequence(item, vxvue.STEP)
+    step = sequence(item, STEP)
     for source in (*(step[:1]), item):
         for element in readable(source):
             if element.VR != "SQ" and element.keyword:

@@ -15,8 +15,7 @@ from typing import Any
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from ..dicom.values import da, tm
-from ..products import vxvue
+from ..dicom.values import STEP, da, tm
 
 
 def value(source: Dataset, keyword: str) -> Any:
@@ -47,7 +46,7 @@ def items(source: Dataset, keyword: str) -> list[Dataset]:
 
 def scheduled_step(order: Dataset) -> Dataset:
     """The first scheduled procedure step of an order; an empty data set when there is none."""
-    steps = items(order, vxvue.STEP)
+    steps = items(order, STEP)
     return steps[0] if steps else Dataset()
 
 

@@ -24,10 +24,11 @@ from pydicom.sequence import Sequence
 from pydicom.uid import UID, ExplicitVRLittleEndian
 from pynetdicom.dsutils import encode
 
-from ..config import Config
 from ..dicom.charset import seal, terms_of
+from ..dicom.uids import DX_PRESENTATION, MPPS
 from ..dicom.values import age, da, decimal, integer, tm
 from ..products import vxvue
+from ..products.vxvue.config import VxvueConfig
 from . import anatomy
 from .common import (
     StepFacts,
@@ -95,7 +96,7 @@ class ImageFacts:
 
 
 def build(
-    config: Config, order: Dataset, step: StepFacts, facts: ImageFacts, shot: Shot
+    config: VxvueConfig, order: Dataset, step: StepFacts, facts: ImageFacts, shot: Shot
 ) -> tuple[bytes, memoryview]:
     """Make one image.
 
@@ -146,7 +147,7 @@ def _file_start(sop_instance: str) -> bytes:
     meta = FileMetaDataset()
     meta.FileMetaInformationGroupLength = 0  # set by the writer
     meta.FileMetaInformationVersion = b"\x00\x01"
-    meta.MediaStorageSOPClassUID = UID(vxvue.DX_PRESENTATION)
+    meta.MediaStorageSOPClassUID = UID(DX_PRESENTATION)
     meta.MediaStorageSOPInstanceUID = UID(sop_instance)
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     meta.ImplementationClassUID = UID(vxvue.IMPLEMENTATION_CLASS_UID)
@@ -158,7 +159,7 @@ def _file_start(sop_instance: str) -> bytes:
 
 
 def _sop_common(out: Dataset, facts: ImageFacts) -> None:
-    out.SOPClassUID = vxvue.DX_PRESENTATION
+    out.SOPClassUID = DX_PRESENTATION
     out.SOPInstanceUID = facts.sop_instance
 
 
@@ -208,7 +209,7 @@ def _put(out: Dataset, keyword: str, entries: list[Dataset]) -> None:
         setattr(out, keyword, Sequence(entries))
 
 
-def _series(out: Dataset, config: Config, order: Dataset, step: StepFacts, facts: ImageFacts) -> None:
+def _series(out: Dataset, config: VxvueConfig, order: Dataset, step: StepFacts, facts: ImageFacts) -> None:
     scheduled = scheduled_step(order)
     out.SeriesDate = da(facts.series_started)
     out.SeriesTime = tm(facts.series_started)
@@ -233,9 +234,7 @@ def _series(out: Dataset, config: Config, order: Dataset, step: StepFacts, facts
         out.PerformedProcedureStepDescription = description
     _put(out, "PerformedProtocolCodeSequence", codes(scheduled, "ScheduledProtocolCodeSequence"))
     if facts.mpps:
-        out.ReferencedPerformedProcedureStepSequence = Sequence(
-            [reference(vxvue.MPPS, step.sop_instance)]
-        )  # E2
+        out.ReferencedPerformedProcedureStepSequence = Sequence([reference(MPPS, step.sop_instance)])  # E2
     _put(out, "RequestAttributesSequence", _request_attributes(order, step))
     priority = text(order, "RequestedProcedurePriority").upper()
     if priority in _PRIORITIES:
@@ -265,7 +264,7 @@ def _request_attributes(order: Dataset, step: StepFacts) -> list[Dataset]:
     return [item]
 
 
-def _equipment(out: Dataset, config: Config, shot: Shot) -> None:
+def _equipment(out: Dataset, config: VxvueConfig, shot: Shot) -> None:
     detector = shot.detector
     model = str(detector.model or "")
     out.Manufacturer = config.manufacturer

@@ -15,6 +15,7 @@ from datetime import datetime
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
+from ..dicom.uids import DX_PRESENTATION
 from ..dicom.values import da, tm
 from ..products import vxvue
 from .common import (
@@ -107,9 +108,7 @@ def final(
         item.SeriesInstanceUID = one.uid
         item.SeriesDescription = one.description
         item.RetrieveAETitle = retrieve_ae
-        item.ReferencedImageSequence = Sequence(
-            [reference(vxvue.DX_PRESENTATION, uid) for uid in one.instances]
-        )
+        item.ReferencedImageSequence = Sequence([reference(DX_PRESENTATION, uid) for uid in one.instances])
         item.ReferencedNonImageCompositeSOPInstanceSequence = Sequence()
         performed.append(item)
     out.PerformedSeriesSequence = Sequence(performed)

@@ -19,14 +19,17 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from pydicom.dataset import Dataset
 
 from modality.acquisition import DetectorInfo, Shot
-from modality.config import Config, ConfigError, parse
 from modality.dicom.charset import Unencodable, decode_text, encode_text
 from modality.dicom.terms import EXTENSIONS, SINGLE, WHOLE
 from modality.dicom.values import decimal
 from modality.dicom.worklist import pack
-from modality.exam import ExamError, Exams
+from modality.exam import ExamError
 from modality.objects import dx
 from modality.objects.common import StepFacts
+from modality.products.vxvue.config import VxvueConfig as Config
+from modality.products.vxvue.config import parse
+from modality.products.vxvue.exam import VxvueExams as Exams
+from modality.settings import ConfigError
 from modality.store import Store
 
 NOW = datetime(2026, 11, 21, 9, 30)

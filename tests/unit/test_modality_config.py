@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from modality.config import ConfigError, load, parse
 from modality.main import main
+from modality.products.vxvue.config import load, parse
+from modality.settings import ConfigError
 
 MINIMAL = "data_dir: /tmp/x\ncontrol: /tmp/y\n"
 

@@ -16,11 +16,12 @@ from pydicom.dataset import Dataset
 from pydicom.sr._concepts_dict import concepts
 
 from modality.acquisition import DetectorInfo, Shot
-from modality.config import Config, WorklistPeer
+from modality.config import WorklistPeer
 from modality.dicom.values import age, decimal, integer
 from modality.dicom.worklist import KeyFault, build_query, identity, pack, summary, unpack
 from modality.objects import anatomy, dx, mpps
 from modality.objects.common import SeriesFacts, StepFacts
+from modality.products.vxvue.config import VxvueConfig as Config
 
 NOW = datetime(2026, 11, 21, 9, 30, 15, 250000)
 CONFIG = Config(Path("data"), Path("control"))

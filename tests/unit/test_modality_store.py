@@ -14,10 +14,12 @@ import pytest
 from pydicom.dataset import Dataset
 
 from modality.acquisition import DetectorInfo, Shot
-from modality.config import Config, Peer
+from modality.config import Peer
 from modality.dicom.worklist import pack
-from modality.exam import ExamError, Exams
+from modality.exam import ExamError
 from modality.notices import Notices, ServiceFailure
+from modality.products.vxvue.config import VxvueConfig as Config
+from modality.products.vxvue.exam import VxvueExams as Exams
 from modality.sendqueue import SendQueue
 from modality.store import Store, StoreError
 

@@ -16,26 +16,27 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from .config import Config, ConfigError
-from .control import Refused
+from ...control import Refused
+from ...notices import Notices
+from ...settings import ConfigError
+from .config import VxvueConfig
 from .exam import View
-from .notices import Notices
 
 if TYPE_CHECKING:
-    from .objects.dx import Shot
+    from ...objects.dx import Shot
 
 _QUIET: Final = frozenset({"cancelled", "closed", "not-prepared", "not-exposed", "technique"})
 _TECHNIQUE: Final = {"kvp": 110.0, "ma": 200.0, "ms": 20.0}
 _NUMBERS: Final = ("kvp", "ma", "ms", "sid_mm", "target_ei")
 
 
-def settings(config: Config) -> Any:
+def settings(config: VxvueConfig) -> Any:
     """The driver's settings, checked.
 
     Raises:
         ConfigError: a key or value of ``detector``, ``generator`` or ``acquisition.options`` is wrong.
     """
-    from .acquisition import AcquisitionConfig
+    from ...acquisition import AcquisitionConfig
 
     given = config.acquisition
     try:
@@ -63,7 +64,7 @@ def driver_class(name: str) -> Callable[..., Any]:
 class Devices:
     """Detector and generator behind their driver."""
 
-    def __init__(self, config: Callable[[], Config], notices: Notices) -> None:
+    def __init__(self, config: Callable[[], VxvueConfig], notices: Notices) -> None:
         self._config, self._notices = config, notices
         self._driver: Any = None
         self._lock = threading.Lock()
@@ -130,7 +131,7 @@ class Devices:
 
     def _failed(self, error: Exception) -> Refused:
         """Turn a driver's error into a warning, when it is one, and a refusal."""
-        from .acquisition import AcquisitionError
+        from ...acquisition import AcquisitionError
 
         if isinstance(error, AcquisitionError):
             code, text = error.code, error.text
@@ -151,7 +152,7 @@ class Devices:
         Raises:
             Refused: a value is no number, a device is not there, or refuses.
         """
-        from .acquisition import Technique
+        from ...acquisition import Technique
 
         numbers = dict(_TECHNIQUE)
         for key in _NUMBERS:

@@ -1,0 +1,159 @@
+"""Storage SCU that negotiates: each image in the best transfer syntax that the peer accepted for it (MX-STO-001 … 010).
+
+Rules of this file:
+
+* One association for a set; all contexts of the profile are proposed whatever is in the set (MX-D-01).
+* An image goes in the first syntax of its kind's preference that was accepted, made on the way out; the file on the disk
+  stays as it is.
+* 0000H and Bxxx count as sent, everything else as failed, and the set goes on (MX-D-08).  An image that the peer
+  accepted no syntax for is reported without a status, and the set goes on.
+* An image without an answer is *not sent*, whatever left this machine.
+* One request at a time (MX-STO-007); a peer that breaks off ends the writing at once.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from pydicom.dataset import Dataset
+
+from ..config import Config, Peer
+from ..notices import ServiceFailure
+from ..pixel import PixelError, dataset_pieces
+from .association import answered, associate, comment, lost
+from .datapipe import DataPipe, TooShort
+from .storage import SERVICE, Begin, Report
+from .uids import SYNTAX_NAMES
+
+Preference = Callable[[str], Sequence[str]]
+"""SOP class -> transfer syntaxes, best first."""
+_PAUSE_S: Final = 0.0002
+
+
+def send_set(
+    config: Config,
+    peer: Peer,
+    images: Sequence[tuple[str, Path]],
+    begin: Begin,
+    report: Report,
+    *,
+    class_of: Callable[[Path], str],
+    preference: Preference,
+    spool: Path,
+) -> None:
+    """Send a set of images over one association.
+
+    Args:
+        images: SOP instance UID and Part 10 file of each.
+        begin: told once, before the first request.
+        report: told of each answer at once, before the next request.
+        class_of: the SOP class of a file.
+        preference: which syntax is wished for a SOP class.
+        spool: folder for what is compressed on the way.
+
+    Raises:
+        ServiceFailure: the association could not be made or was lost; what was not reported is still to be sent.
+    """
+    with associate(config, peer, SERVICE) as association:
+        accepted = {
+            (str(cx.abstract_syntax), str(cx.transfer_syntax[0])): int(cx.context_id)
+            for cx in association.accepted_contexts
+        }
+        sock = association.dul.socket.socket
+        if sock is None:  # it ended as soon as it was there
+            raise lost(config, peer, SERVICE, association, "before the first image")
+        try:
+            pipe = DataPipe(sock, association.acceptor.maximum_length, config.timeouts.idle)
+        except TooShort as error:
+            raise ServiceFailure(SERVICE, peer.name, f"{peer.name}: {error}") from error
+        begin()
+        try:
+            _still(association)
+            for number, (sop_instance, path) in enumerate(images, 1):
+                sop_class = class_of(path)
+                syntax = next((uid for uid in preference(sop_class) if (sop_class, uid) in accepted), None)
+                if syntax is None:
+                    report(sop_instance, None, _unserved(peer, number, len(images), preference(sop_class)))
+                    continue
+                when = f"in image {number} of {len(images)}"
+                context = accepted[sop_class, syntax]
+                status = _store(config, peer, association, pipe, path, (context, syntax, number), spool, when)
+                code = answered(config, peer, SERVICE, association, status, when)
+                report(sop_instance, code, comment(status))
+        finally:
+            pipe.close()
+            association._reactor_checkpoint.set()
+
+
+def _unserved(peer: Peer, number: int, count: int, wished: Sequence[str]) -> str:
+    names = ", ".join(SYNTAX_NAMES[uid] for uid in wished)
+    return f"{peer.name}: image {number} of {count} was not sent: the archive takes it in none of {names}"
+
+
+def _still(association: Any) -> None:
+    """Keep pynetdicom's own thread from taking the answers (as its ``send_c_store`` does)."""
+    association._reactor_checkpoint.clear()
+    while not association._is_paused and association.is_alive():
+        time.sleep(_PAUSE_S)
+
+
+def _store(
+    config: Config,
+    peer: Peer,
+    association: Any,
+    pipe: DataPipe,
+    path: Path,
+    how: tuple[int, str, int],
+    spool: Path,
+    when: str,
+) -> Dataset:
+    """One C-STORE; the answer's status, empty when none came.
+
+    Raises:
+        ServiceFailure: the file cannot be sent, or the connection ended while it was.
+    """
+    context, syntax, message = how
+    try:
+        with dataset_pieces(path, syntax, spool=spool) as pieces:
+            command = _command(pieces.sop_class, pieces.sop_instance, message)
+            try:
+                pipe.send(context, command, pieces)
+            except OSError as error:
+                if isinstance(error, TimeoutError):
+                    text = f"{peer.name}: the peer takes no data for {config.timeouts.idle:g} s {when}"
+                    raise ServiceFailure(SERVICE, peer.name, text, timeout="idle") from error
+                raise lost(config, peer, SERVICE, association, when) from error
+    except (PixelError, FileNotFoundError, PermissionError) as error:
+        text = f"{peer.name}: image {message} cannot be sent: {error}"
+        raise ServiceFailure(SERVICE, peer.name, text) from error
+    _, answer = association.dimse.get_msg(block=True)
+    if answer is None or getattr(answer, "Status", None) is None:
+        return Dataset()
+    status = Dataset()
+    status.Status = int(answer.Status)
+    said = getattr(answer, "ErrorComment", None)
+    if said:
+        status.ErrorComment = str(said)
+    return status
+
+
+def _command(sop_class: str, sop_instance: str, message: int) -> bytes:
+    """The command set of a C-STORE-RQ (PS3.7 9.3.1.1), Implicit VR Little Endian."""
+
+    def element(number: int, value: bytes) -> bytes:
+        value += b"\0" * (len(value) % 2)
+        return struct.pack("<HHI", 0, number, len(value)) + value
+
+    body = (
+        element(0x0002, sop_class.encode("ascii"))
+        + element(0x0100, struct.pack("<H", 1))  # C-STORE-RQ
+        + element(0x0110, struct.pack("<H", message & 0xFFFF))
+        + element(0x0700, struct.pack("<H", 0))  # priority: medium
+        + element(0x0800, struct.pack("<H", 1))  # a data set follows
+        + element(0x1000, sop_instance.encode("ascii"))
+    )
+    return element(0x0000, struct.pack("<I", len(body))) + body
