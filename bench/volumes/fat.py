@@ -1,0 +1,629 @@
+"""A FAT16 or FAT32 volume on a block device: files by path, as POSIX calls them.
+
+    volume = FatVolume.mount(BlockDevice("stick.img"))
+    handle = volume.create("/DICOMDIR"); volume.write(handle, 0, data); volume.fsync(handle); volume.close(handle)
+
+Rules of this file:
+- Order of writes, so that after any part of them the volume is whole: data; new chains with their ends; the link
+  from the old end of a chain; the directory entry (start, size, times); only then clusters that nothing points
+  to any more are freed. New data goes to the device at once, a file's chain and size at fsync, close, rename or
+  unmount; names (create, mkdir, rename, unlink) go to the device at once. `fsync` also flushes the device.
+- Renaming over a file points the target's entry to the new chain in one sector write, then takes the old entry
+  out, then frees the old chain (as Linux vfat; both in one write where the two share a sector).
+- Every call is one step under one lock; any thread may call. All errors are OSError with a POSIX errno.
+- The dirty bits are set while mounted for writing and taken back by unmount(), unless they were set before (as
+  Linux does; only a repair tool may say that such a volume is whole). Times are UTC.
+- A corrupt structure met on the way makes the volume read-only (Linux vfat's errors=remount-ro).
+Sources: Microsoft FAT specification 1.03 (fatgen103); PS3.12 Annex R (USB) and Annex U (SD) for what is wanted.
+"""
+
+from __future__ import annotations
+
+import errno
+import struct
+import threading
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from bench.volumes import fatnames as names
+from bench.volumes.device import SECTOR, BlockDevice, Data
+from bench.volumes.fatcheck import check_volume
+from bench.volumes.fatdir import DOT, DOTDOT, Access, Directory, Node
+from bench.volumes.fattable import FatTable
+from bench.volumes.layout import Layout, find_volume
+
+MAX_FILE = 0xFFFFFFFF
+_CHUNK = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """What is known of a file or directory; `mtime` in seconds since 1970, even. A directory's size is 0."""
+
+    is_dir: bool
+    size: int
+    mtime: float
+    inode: int
+    attributes: int = 0  # the entry's attribute byte
+    short: str = ""  # the 8.3 name
+
+
+@dataclass(frozen=True, slots=True)
+class StatFs:
+    """Room of the volume: `blocks` clusters of `block_size` bytes, `free` of them free."""
+
+    block_size: int
+    blocks: int
+    free: int
+    name_max: int = names.MAX_NAME
+
+    @property
+    def free_bytes(self) -> int:
+        """Free clusters in bytes."""
+        return self.free * self.block_size
+
+
+class FatVolume:
+    """A mounted volume."""
+
+    def __init__(
+        self, device: BlockDevice, layout: Layout, *, read_only: bool, clock: Callable[[], float] = time.time
+    ) -> None:
+        """Use mount()."""
+        self.device = device
+        self.layout = layout
+        self.read_only = read_only
+        self.damage: str | None = None  # the corrupt structure that made the volume read-only
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._mounted = True
+        self._table = FatTable(device, layout, self._corrupt)
+        self._inodes = 1
+        self._shared: set[int] = set()
+        self._access = Access(device, layout, self._table, self._corrupt, self._inode, self._shared)
+        self._root = Directory(self._access, layout.root_cluster, None)
+        self._directories: dict[int, Node] = {}
+        self._handles: dict[int, Node] = {}
+        self._next_handle = 1
+        self._dirty: dict[int, Node] = {}  # by inode: chain or size not on the medium yet
+        state = device.read(layout.state_offset, 1)[0]
+        self.was_dirty = bool(state & 1) or not self._table.is_clean
+        hint = self._fsinfo()
+        if 2 <= hint < self._table.stop:
+            self._table.hint = hint
+        if not read_only:
+            self._mark(clean=False)
+            device.flush()
+
+    @classmethod
+    def mount(
+        cls, device: BlockDevice, *, read_only: bool = False, clock: Callable[[], float] = time.time
+    ) -> FatVolume:
+        """The FAT volume in the first partition of `device`, or on the whole of it. A write-protected medium is
+        mounted read-only. OSError(EINVAL) says why there is none: unformatted, exFAT, FAT12, corrupt …;
+        OSError(EIO) if the medium cannot be read or the root directory is corrupt."""
+        layout = find_volume(device)
+        return cls(device, layout, read_only=read_only or device.protected, clock=clock)
+
+    # ---- names ---------------------------------------------------------------------------------------------
+
+    def stat(self, path: str) -> Stat:
+        """What `path` is; OSError(ENOENT)."""
+        with self._lock:
+            return self._stat(self._find(path))
+
+    def stat_handle(self, handle: int) -> Stat:
+        """What an open file is, also after it was unlinked."""
+        with self._lock:
+            return self._stat(self._node(handle))
+
+    def listdir(self, path: str = "/") -> list[str]:
+        """The names in a directory, in the order of its entries."""
+        with self._lock:
+            return [node.name for node in self._directory(path).nodes()]
+
+    def create(self, path: str) -> int:
+        """Make an empty file and open it: a handle. OSError(EEXIST, ENOENT, ENOSPC, EROFS …)."""
+        with self._lock:
+            self._writable()
+            directory, name = self._place(path)
+            if directory.find(name) is not None:
+                raise OSError(errno.EEXIST, f"{path} exists")
+            node = self._new(names.ATTR_ARCHIVE)
+            directory.add(node, name)
+            return self._open(node)
+
+    def open(self, path: str) -> int:
+        """Open an existing file: a handle for read, write, truncate, fsync and close."""
+        with self._lock:
+            node = self._find(path)
+            if node is None or node.is_dir:
+                raise OSError(errno.EISDIR, f"{path} is a directory")
+            return self._open(node)
+
+    def close(self, handle: int) -> None:
+        """Close a handle: chain and size go to the device (not flushed); an unlinked file is freed."""
+        with self._lock:
+            node = self._node(handle)
+            del self._handles[handle]
+            node.handles -= 1
+            if self.device.yanked or not self._mounted:
+                self._dirty.pop(node.inode, None)
+            elif node.gone and not node.handles:
+                self._free(node)
+            else:
+                self._sync(node)
+
+    def unlink(self, path: str) -> None:
+        """Remove a file; one that is open stays readable until it is closed."""
+        with self._lock:
+            self._writable()
+            node = self._find(path)
+            if node is None or node.is_dir:
+                raise OSError(errno.EISDIR, f"{path} is a directory")
+            self._parent(node).remove(node)
+            self._drop(node)
+
+    def mkdir(self, path: str) -> None:
+        """Make an empty directory."""
+        with self._lock:
+            self._writable()
+            directory, name = self._place(path)
+            if directory.find(name) is not None:
+                raise OSError(errno.EEXIST, f"{path} exists")
+            node = self._new(names.ATTR_DIR)
+            runs = self._table.allocate(1)
+            node.start = runs[0][0]
+            try:
+                body = bytearray(self.layout.cluster_bytes)
+                for slot, (short, start) in enumerate(((DOT, node.start), (DOTDOT, self._dotdot(directory)))):
+                    link = Node("", short, names.ATTR_DIR, start, 0, node.mtime, 0, created=node.created)
+                    link.accessed = node.accessed
+                    body[slot * 32 : slot * 32 + 32] = link.pack()
+                self.device.write(self.layout.cluster_offset(node.start), body)
+                self._table.flush()
+                directory.add(node, name)
+            except OSError:
+                self._table.release(runs)
+                raise
+
+    def rmdir(self, path: str) -> None:
+        """Remove an empty directory."""
+        with self._lock:
+            self._writable()
+            node = self._find(path)
+            if node is None:
+                raise OSError(errno.EBUSY, "the root directory stays")
+            if not self._content(node).empty:
+                raise OSError(errno.ENOTEMPTY, f"{path} is not empty")
+            self._parent(node).remove(node)
+            self._drop(node)
+
+    def rename(self, old: str, new: str) -> None:
+        """Rename or move; a file (or an empty directory) that has the new name is replaced."""
+        with self._lock:
+            self._writable()
+            node = self._find(old)
+            if node is None:
+                raise OSError(errno.EBUSY, "the root directory stays")
+            target_dir, name = self._place(new)
+            above: Directory | None = target_dir
+            while node.is_dir and above is not None and above.node is not None:
+                if above.node is node:
+                    raise OSError(errno.EINVAL, f"{old} cannot be moved into itself")
+                above = above.node.parent
+            target = target_dir.find(name)
+            if target is node and node.name == name:
+                return
+            source = self._parent(node)
+            self._sync(node)
+            former = Node(node.name, node.short, 0, 0, 0, 0.0, 0, parent=source)
+            former.first, former.slot = node.first, node.slot
+            if target is None or target is node:
+                target_dir.add(node, name)
+            else:
+                if node.is_dir and not target.is_dir:
+                    raise OSError(errno.ENOTDIR, f"{new} is no directory")
+                if target.is_dir:
+                    if not node.is_dir:
+                        raise OSError(errno.EISDIR, f"{new} is a directory")
+                    if not self._content(target).empty:
+                        raise OSError(errno.ENOTEMPTY, f"{new} is not empty")
+                target_dir.replace(target, node, former if source is target_dir else None)
+            if node.is_dir and source is not target_dir:
+                self._content(node).set_parent(self._dotdot(target_dir))
+            if not former.gone:
+                source.remove(former)
+            if target is not None and target is not node:
+                self._drop(target)
+
+    def utime(self, path: str, mtime: float | None = None) -> None:
+        """Set the modification time (None: now)."""
+        with self._lock:
+            self._writable()
+            node = self._find(path)
+            if node is not None:
+                node.mtime = self._clock() if mtime is None else mtime
+                self._touch(node)
+                self._sync(node)
+
+    # ---- contents ------------------------------------------------------------------------------------------
+
+    def read(self, handle: int, offset: int, size: int) -> bytes:
+        """Up to `size` bytes from `offset`; fewer at the end of the file."""
+        with self._lock:
+            node = self._node(handle)
+            if offset < 0 or size < 0:
+                raise OSError(errno.EINVAL, "a negative position")
+            size = min(size, node.size - offset)
+            if size <= 0:
+                return b""
+            self._load(node)
+            parts = [self.device.read(at, length) for at, length in self._extents(node, offset, size)]
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def write(self, handle: int, offset: int, data: Data) -> int:
+        """Write all of `data` at `offset` (what lies between the end and it becomes zeros): its length.
+        OSError(ENOSPC) writes nothing; OSError(EFBIG) above 4 GiB - 1."""
+        with self._lock:
+            node = self._node(handle)
+            self._writable()
+            view = memoryview(data).cast("B")
+            end = offset + len(view)
+            if offset < 0:
+                raise OSError(errno.EINVAL, "a negative position")
+            if end > MAX_FILE:
+                raise OSError(errno.EFBIG, "a file on a FAT volume has at most 4 GiB - 1 bytes")
+            if not len(view):
+                return 0
+            self._load(node)
+            self._grow(node, end)
+            if offset > node.size:
+                self._zero(node, node.size, offset)
+            done = 0
+            for at, length in self._extents(node, offset, len(view)):
+                self.device.write(at, view[done : done + length])
+                done += length
+            node.size = max(node.size, end)
+            node.mtime = self._clock()
+            self._touch(node)
+            return done
+
+    def truncate(self, target: str | int, size: int) -> None:
+        """Cut a file (path or handle) to `size` bytes, or lengthen it with zeros."""
+        with self._lock:
+            self._writable()
+            node = self._node(target) if isinstance(target, int) else self._find(target)
+            if node is None or node.is_dir:
+                raise OSError(errno.EISDIR, f"{target} is a directory")
+            if size < 0:
+                raise OSError(errno.EINVAL, "a negative size")
+            if size > MAX_FILE:
+                raise OSError(errno.EFBIG, "a file on a FAT volume has at most 4 GiB - 1 bytes")
+            self._load(node)
+            if size >= node.size:
+                if size > node.size:
+                    self._grow(node, size)
+                    self._zero(node, node.size, size)
+                    node.size = size
+            else:
+                self._shrink(node, size)
+            node.mtime = self._clock()
+            self._touch(node)
+
+    def fsync(self, handle: int | None = None) -> None:
+        """Make a file (None: everything) durable: its chain, its entry, and the device's cache."""
+        with self._lock:
+            if handle is None:
+                self._flush_all()
+            else:
+                self._sync(self._node(handle))
+            self.device.flush()
+
+    # ---- the whole -----------------------------------------------------------------------------------------
+
+    @property
+    def label(self) -> str:
+        """The label in the boot sector ("" for none)."""
+        return "" if self.layout.label == "NO NAME" else self.layout.label
+
+    def statfs(self) -> StatFs:
+        """Room of the volume."""
+        with self._lock:
+            free = max(0, self._table.free - self._table.withheld)
+            return StatFs(self.layout.cluster_bytes, self.layout.clusters, free)
+
+    def leave(self, free: int | None) -> None:
+        """Let only `free` bytes (rounded down to clusters) be left from now on, as if the rest were in use;
+        what is removed later gives room as usual. None gives all of it back."""
+        with self._lock:
+            keep = 0 if free is None else max(0, self._table.free - max(0, free) // self.layout.cluster_bytes)
+            self._table.withheld = keep
+
+    def check(self) -> list[str]:
+        """What is wrong with the volume, as lines of text; nothing waits to be written while it looks."""
+        with self._lock:
+            if not self.read_only:
+                self._flush_all()
+            return check_volume(self.device, self.layout, mounted=not self.read_only)
+
+    def unmount(self) -> None:
+        """Write everything, set the clean bits, flush. A volume can be unmounted once; open handles are dead."""
+        with self._lock:
+            if not self._mounted:
+                return
+            if not self.read_only:
+                for node in {node.inode: node for node in self._handles.values()}.values():
+                    if node.gone:
+                        self._free(node)
+                self._flush_all()
+                if not self.was_dirty:
+                    self._mark(clean=True)
+                self.device.flush()
+            self._mounted = False
+
+    def abandon(self) -> None:
+        """Forget the volume without a write, as when its medium is gone."""
+        with self._lock:
+            self._mounted = False
+
+    # ---- inside: finding -----------------------------------------------------------------------------------
+
+    def _corrupt(self, text: str) -> OSError:
+        if self.damage is None:
+            self.damage = text
+            self.read_only = True
+        return OSError(errno.EIO, f"the volume is corrupt: {text}")
+
+    def _inode(self) -> int:
+        self._inodes += 1
+        return self._inodes
+
+    def _alive(self) -> None:
+        if not self._mounted:
+            raise OSError(errno.EIO, "the volume is not mounted")
+        if self.device.yanked:
+            raise OSError(errno.EIO, "the medium was pulled out")
+
+    def _writable(self) -> None:
+        self._alive()
+        if self.read_only or self.device.protected:
+            why = f": it is corrupt ({self.damage})" if self.damage else ""
+            raise OSError(errno.EROFS, f"the volume is read-only{why}")
+
+    def _find(self, path: str) -> Node | None:
+        """The node of a path; None is the root."""
+        self._alive()
+        parts = [part for part in path.split("/") if part]
+        node: Node | None = None
+        for part in parts:
+            if part in (".", ".."):
+                raise OSError(errno.EINVAL, f"{path!r}: a path has no {part!r}")
+            node = (self._root if node is None else self._content(node)).find(part)
+            if node is None:
+                raise OSError(errno.ENOENT, f"{path} does not exist")
+        return node
+
+    def _directory(self, path: str) -> Directory:
+        node = self._find(path)
+        return self._root if node is None else self._content(node)
+
+    def _place(self, path: str) -> tuple[Directory, str]:
+        parts = [part for part in path.split("/") if part]
+        if not parts:
+            raise OSError(errno.EEXIST, "the root directory exists")
+        if parts[-1] in (".", ".."):
+            raise OSError(errno.EINVAL, f"{path!r}: a path has no {parts[-1]!r}")
+        return self._directory("/".join(parts[:-1])), names.clean(parts[-1])
+
+    def _content(self, node: Node) -> Directory:
+        if not node.is_dir:
+            raise OSError(errno.ENOTDIR, f"{node.name} is no directory")
+        if node.content is None:
+            other = self._directories.get(node.start)
+            if node.start in (0, self.layout.root_cluster) or (other is not None and other is not node):
+                raise self._corrupt(f"the directory {node.name} is linked twice or begins nowhere")
+            node.content = Directory(self._access, node.start, node)
+            self._directories[node.start] = node
+        return node.content
+
+    def _parent(self, node: Node) -> Directory:
+        assert node.parent is not None
+        return node.parent
+
+    def _dotdot(self, directory: Directory) -> int:
+        return 0 if directory.node is None else directory.node.start
+
+    def _stat(self, node: Node | None) -> Stat:
+        if node is None:
+            return Stat(True, 0, 0.0, 1, names.ATTR_DIR)
+        mtime = float(int(node.mtime) // 2 * 2)
+        short = names.short_text(node.short)
+        return Stat(node.is_dir, node.size, mtime, node.inode, node.attributes, short)
+
+    def _node(self, handle: int) -> Node:
+        self._alive()
+        node = self._handles.get(handle)
+        if node is None:
+            raise OSError(errno.EBADF, "no such handle")
+        return node
+
+    def _open(self, node: Node) -> int:
+        handle = self._next_handle
+        self._next_handle += 1
+        self._handles[handle] = node
+        node.handles += 1
+        return handle
+
+    def _new(self, attributes: int) -> Node:
+        now = self._clock()
+        date, clock = names.short_date(now), names.short_time(now)
+        hundredths = int(now % 2 * 100)
+        node = Node("", b"", attributes, 0, 0, now, self._inode(), created=(hundredths, clock, date))
+        node.accessed = date
+        return node
+
+    # ---- inside: clusters ----------------------------------------------------------------------------------
+
+    def _load(self, node: Node) -> None:
+        """Read the node's chain, once."""
+        if node.runs is not None:
+            return
+        if node.start == 0:
+            node.runs = []
+            return
+        runs = self._table.follow(node.start, self.layout.clusters)
+        total = 0
+        for _, count in runs:
+            node.firsts.append(total)
+            total += count
+        node.runs, node.clusters = runs, total
+
+    def _grow(self, node: Node, end: int) -> None:
+        """Give the node clusters for `end` bytes; how they are linked waits for _sync()."""
+        assert node.runs is not None
+        needed = -(-end // self.layout.cluster_bytes) - node.clusters
+        if needed <= 0:
+            return
+        if -(-node.size // self.layout.cluster_bytes) > node.clusters:
+            raise self._corrupt(f"{node.name} has fewer clusters than its size wants")
+        runs = self._table.allocate(needed)
+        head, tail = runs[0][0], 0
+        if node.runs:
+            tail = node.runs[-1][0] + node.runs[-1][1] - 1
+        if node.pending is None:
+            node.pending = (tail, head)
+        else:
+            self._table.link(tail, head)
+        for first, count in runs:
+            if node.runs and first == tail + 1 and node.runs[-1][0] + node.runs[-1][1] == first:
+                node.runs[-1] = (node.runs[-1][0], node.runs[-1][1] + count)
+            else:
+                node.firsts.append(node.clusters)
+                node.runs.append((first, count))
+            node.clusters += count
+        self._touch(node)
+
+    def _shrink(self, node: Node, size: int) -> None:
+        """Cut the node: the entry first, then the chain, then its rest is free."""
+        self._sync(node)
+        assert node.runs is not None
+        keep = -(-size // self.layout.cluster_bytes)
+        kept: list[tuple[int, int]] = []
+        rest: list[tuple[int, int]] = []
+        for index, (first, count) in zip(node.firsts, node.runs, strict=True):
+            inside = min(max(keep - index, 0), count)
+            if inside:
+                kept.append((first, inside))
+            if inside < count:
+                rest.append((first + inside, count - inside))
+        shared = node.start in self._shared
+        node.size = size
+        node.mtime = self._clock()
+        if not keep:
+            node.start = 0
+        if not node.gone:
+            self._parent(node).update(node)
+        if keep and rest:
+            self._table.link(kept[-1][0] + kept[-1][1] - 1, 0)
+            self._table.flush()
+        node.runs, node.firsts, node.clusters = kept, node.firsts[: len(kept)], min(keep, node.clusters)
+        if not shared:
+            self._table.release(rest)
+
+    def _extents(self, node: Node, offset: int, length: int) -> Iterator[tuple[int, int]]:
+        """(position on the device, bytes) of a part of the file, in order."""
+        assert node.runs is not None
+        size = self.layout.cluster_bytes
+        if offset + length > node.clusters * size:
+            raise self._corrupt(f"{node.name} has fewer clusters than its size wants")
+        index = bisect_right(node.firsts, offset // size) - 1
+        while length > 0:
+            first, count = node.runs[index]
+            within = offset - node.firsts[index] * size
+            part = min(length, count * size - within)
+            yield self.layout.cluster_offset(first) + within, part
+            offset += part
+            length -= part
+            index += 1
+
+    def _zero(self, node: Node, start: int, stop: int) -> None:
+        for at, length in self._extents(node, start, stop - start):
+            for position in range(at, at + length, _CHUNK):
+                self.device.write(position, bytes(min(_CHUNK, at + length - position)))
+
+    def _touch(self, node: Node) -> None:
+        node.dirty = True
+        self._dirty[node.inode] = node
+
+    def _drop(self, node: Node) -> None:
+        """The node's entry is gone: free it, now or when it is closed."""
+        node.gone = True
+        if not node.handles:
+            self._free(node)
+
+    def _free(self, node: Node) -> None:
+        self._dirty.pop(node.inode, None)
+        node.dirty = False
+        if node.is_dir:
+            self._directories.pop(node.start, None)
+        if node.start in self._shared:
+            return  # what another entry points to as well stays: a rename that a yank cut in two
+        try:
+            self._load(node)
+        except OSError:
+            return  # a corrupt chain: nothing of it is safe to free (and the volume is read-only now)
+        self._table.release(node.runs or ())
+        node.runs, node.firsts, node.clusters = [], [], 0
+
+    # ---- inside: writing back ------------------------------------------------------------------------------
+
+    def _sync(self, node: Node) -> None:
+        """Bring the node's chain and entry to the device, in the order that survives a yank."""
+        if not node.dirty:
+            return
+        self._writable()
+        if not node.gone:
+            self._table.flush()
+            if node.pending is not None:
+                tail, head = node.pending
+                if tail:
+                    self._table.link(tail, head)
+                    self._table.flush()
+                else:
+                    node.start = head
+                node.pending = None
+            node.attributes |= 0 if node.is_dir else names.ATTR_ARCHIVE
+            self._parent(node).update(node)
+        node.dirty = False
+        self._dirty.pop(node.inode, None)
+
+    def _flush_all(self) -> None:
+        self._writable()
+        for node in list(self._dirty.values()):
+            self._sync(node)
+        self._table.flush()
+        self._fsinfo(write=True)
+
+    def _mark(self, *, clean: bool) -> None:
+        at = self.layout.state_offset
+        state = self.device.read(at, 1)[0]
+        self._table.set_clean(clean)
+        self._table.flush()
+        self.device.write(at, bytes((state & ~1 if clean else state | 1,)))
+
+    def _fsinfo(self, write: bool = False) -> int:
+        """FAT32's hints (fatgen103, FSInfo Sector Structure): where to look next; with `write`, as it is now."""
+        if not self.layout.fsinfo:
+            return 0
+        at = (self.layout.start + self.layout.fsinfo) * SECTOR
+        sector = self.device.read(at, SECTOR)
+        if sector[:4] != b"RRaA" or sector[484:488] != b"rrAa":
+            return 0
+        following = self._table.hint if self._table.hint < self._table.stop else 2
+        fields = struct.pack("<II", self._table.free, following)
+        if write and sector[488:496] != fields:
+            self.device.write(at, sector[:488] + fields + sector[496:])
+        return int(struct.unpack_from("<I", sector, 492)[0])
