@@ -1,0 +1,391 @@
+"""Instances in the five transfer syntaxes: headers, byte order, encapsulation, lossy flags, and what is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import struct
+import time
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.encaps import generate_fragmented_frames
+
+from modality.pixel import (
+    EXPLICIT_BE,
+    EXPLICIT_LE,
+    IMPLICIT_LE,
+    JPEG_BASELINE,
+    JPEG_LOSSLESS,
+    SYNTAXES,
+    PixelError,
+    Source,
+    dataset_pieces,
+    encode_instance,
+    offered,
+)
+from tests.lab.us_objects import ALL_KINDS, Truth, master, order, write
+
+MEDIA = ("1.2.392.200036.9107.700.1", "MG_DICOM V1.00")
+CASES = [
+    (kind, syntax)
+    for kind in ALL_KINDS
+    for syntax in SYNTAXES
+    if not (kind.startswith("clip") and syntax == JPEG_LOSSLESS)
+]
+EXPECTED_VR = {IMPLICIT_LE: "OW"}  # PS3.5 A.1; OB in all others (A.2 to A.4)
+
+
+def encoded(truth: Truth, folder: Path, syntax: str) -> Path:
+    target = folder / f"{syntax.rsplit('.', 1)[1]}-{truth.instance.sop_instance}.dcm"
+    encode_instance(write(truth, folder), target, syntax, implementation=MEDIA)
+    return target
+
+
+def texts(ds: Dataset) -> dict[str, object]:
+    """Everything but the pixels and how they are described."""
+    how = {
+        "PixelData", "PhotometricInterpretation", "PlanarConfiguration", "LossyImageCompression",
+        "LossyImageCompressionRatio", "LossyImageCompressionMethod",
+    }  # fmt: skip
+    return {e.keyword: e.value for e in ds if e.keyword not in how}
+
+
+@pytest.mark.parametrize(("kind", "syntax"), CASES)
+def test_every_kind_in_every_syntax(kind: str, syntax: str, tmp_path: Path) -> None:
+    truth = master(kind, rows=13, columns=11, of=order(["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎"))
+    made = pydicom.dcmread(encoded(truth, tmp_path, syntax))
+    original = pydicom.dcmread(write(truth, tmp_path))
+    assert made.file_meta.TransferSyntaxUID == syntax
+    assert (made.file_meta.ImplementationClassUID, made.file_meta.ImplementationVersionName) == MEDIA
+    assert texts(made) == texts(original)
+    assert str(made.PatientName) == "Yamada^Tarou=山田^太郎"
+    assert EXPECTED_VR.get(syntax, "OB") == made["PixelData"].VR
+    gray = kind.endswith("gray")
+    colour = "YBR_FULL_422" if syntax == JPEG_BASELINE else "RGB"
+    assert made.PhotometricInterpretation == ("MONOCHROME2" if gray else colour)
+    assert made.get("PlanarConfiguration") == (None if gray else 0)
+    pixels = np.asarray(made.pixel_array).reshape(truth.pixels.shape)
+    if syntax != JPEG_BASELINE:
+        assert np.array_equal(pixels, truth.pixels)
+        assert made.LossyImageCompression == "00"
+        assert "LossyImageCompressionRatio" not in made
+    else:
+        assert made.LossyImageCompression == "01"
+        assert made.LossyImageCompressionMethod == "ISO_10918_1"
+        streams = [
+            f
+            for parts in generate_fragmented_frames(made.PixelData, number_of_frames=len(pixels))
+            for f in parts
+        ]
+        assert float(made.LossyImageCompressionRatio) == pytest.approx(
+            truth.pixels.nbytes / sum(map(len, streams)), abs=0.02
+        )
+
+
+@pytest.mark.parametrize("syntax", [JPEG_BASELINE, JPEG_LOSSLESS])
+@pytest.mark.parametrize("kind", ["us-gray", "us-colour"])
+def test_the_right_process_of_jpeg(kind: str, syntax: str, tmp_path: Path) -> None:
+    """SOF0 with chroma in half of the columns, or SOF3 with selection value 1 and full components (PS3.5 A.4.1)."""
+    made = pydicom.dcmread(encoded(master(kind), tmp_path, syntax))
+    [stream] = [b"".join(parts) for parts in generate_fragmented_frames(made.PixelData, number_of_frames=1)]
+    sof = stream.index(b"\xff\xc0" if syntax == JPEG_BASELINE else b"\xff\xc3")
+    components = stream[sof + 9]
+    assert components == (1 if kind == "us-gray" else 3)
+    factors = [stream[sof + 11 + 3 * n] for n in range(components)]
+    assert factors == ([0x21, 0x11, 0x11] if syntax == JPEG_BASELINE else [0x11] * 3)[
+        :components
+    ] or factors == [0x11]
+    sos = stream.index(b"\xff\xda")
+    after = sos + 5 + 2 * components
+    assert stream[after] == (0 if syntax == JPEG_BASELINE else 1)
+
+
+def test_fragments_and_offsets(tmp_path: Path) -> None:
+    """One even fragment a frame, the table of their offsets, a delimiter and nothing behind (PS3.5 A.4)."""
+    path = encoded(master("clip-colour", frames=4), tmp_path, JPEG_BASELINE)
+    data = path.read_bytes()
+    at = data.index(b"\xe0\x7f\x10\x00OB\0\0\xff\xff\xff\xff") + 12
+    assert struct.unpack_from("<HHI", data, at) == (0xFFFE, 0xE000, 16)
+    table = struct.unpack_from("<4I", data, at + 8)
+    first = at = at + 24
+    for offset in table:
+        group, element, length = struct.unpack_from("<HHI", data, at)
+        assert (group, element, length % 2, at - first) == (0xFFFE, 0xE000, 0, offset)
+        assert data[at + 8 : at + 10] == b"\xff\xd8"
+        assert data[at + 8 : at + 8 + length].rstrip(b"\0").endswith(b"\xff\xd9")
+        at += 8 + length
+    assert data[at:] == b"\xfe\xff\xdd\xe0\0\0\0\0"
+
+
+def test_big_endian_leaves_bytes_where_they_are(tmp_path: Path) -> None:
+    """8-bit OB is no word: nothing is exchanged, but the numbers of the header are."""
+    truth = master("us-colour", rows=3, columns=5)
+    data = encoded(truth, tmp_path, EXPLICIT_BE).read_bytes()
+    pixels = truth.pixels.tobytes()
+    assert data.endswith(b"\x7f\xe0\x00\x10OB\0\0" + struct.pack(">I", len(pixels) + 1) + pixels + b"\0")
+    assert b"\x00\x28\x00\x10US\x00\x02\x00\x03" in data  # Rows
+
+
+def test_sixteen_bits_are_words(tmp_path: Path) -> None:
+    """An image of the other product: OW, and exchanged in Big Endian."""
+    made = pydicom.dcmread(write(master("us-gray", rows=2, columns=3), tmp_path))
+    values = np.array([[1, 2, 3], [256, 512, 4095]], "<u2")
+    made.BitsAllocated, made.BitsStored, made.HighBit = 16, 12, 11
+    made["PixelData"].VR = "OW"
+    made.PixelData = values.tobytes()
+    path = tmp_path / "wide.dcm"
+    made.save_as(path)
+    for syntax in (IMPLICIT_LE, EXPLICIT_BE):
+        target = tmp_path / "out.dcm"
+        encode_instance(path, target, syntax)
+        found = pydicom.dcmread(target)
+        assert found["PixelData"].VR == "OW"
+        assert np.array_equal(np.asarray(found.pixel_array), values)
+        encode_instance(target, tmp_path / "back.dcm", EXPLICIT_LE)
+        assert pydicom.dcmread(tmp_path / "back.dcm").PixelData == values.tobytes()
+    with pytest.raises(PixelError, match="16 bits"):
+        encode_instance(path, tmp_path / "no.dcm", JPEG_BASELINE)
+    assert not (tmp_path / "no.dcm").exists()
+
+
+def test_words_of_bytes_in_big_endian_are_read(tmp_path: Path) -> None:
+    """8-bit OW in Big Endian, as others write it: pairs are exchanged back (PS3.5 8.1.1)."""
+    truth = master("us-gray", rows=2, columns=4)
+    data = encoded(truth, tmp_path, EXPLICIT_BE).read_bytes()
+    pixels = truth.pixels.tobytes()
+    head = b"\x7f\xe0\x00\x10O%c\0\0" + struct.pack(">I", 8)
+    swapped = np.frombuffer(pixels, "<u2").byteswap().tobytes()
+    path = tmp_path / "ow.dcm"
+    path.write_bytes(data.replace(head % ord("B") + pixels, head % ord("W") + swapped))
+    encode_instance(path, tmp_path / "back.dcm", EXPLICIT_LE)
+    assert pydicom.dcmread(tmp_path / "back.dcm").PixelData == pixels
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_there_and_back(syntax: str, tmp_path: Path) -> None:
+    """The master comes back byte for byte from every lossless syntax."""
+    truth = master("us-colour", rows=7, columns=9)
+    first = write(truth, tmp_path)
+    encode_instance(first, tmp_path / "there.dcm", syntax)
+    encode_instance(tmp_path / "there.dcm", tmp_path / "back.dcm", EXPLICIT_LE)
+    if syntax != JPEG_BASELINE:
+        assert (tmp_path / "back.dcm").read_bytes() == first.read_bytes()
+
+
+def test_lossy_once_is_lossy_for_ever(tmp_path: Path) -> None:
+    """MX-D-15: flag, ratio and method stay after decompression; a second loss is added."""
+    encode_instance(write(master("us-colour"), tmp_path), tmp_path / "1.dcm", JPEG_BASELINE)
+    for number, syntax in enumerate((EXPLICIT_LE, JPEG_LOSSLESS, IMPLICIT_LE), 2):
+        done = encode_instance(tmp_path / f"{number - 1}.dcm", tmp_path / f"{number}.dcm", syntax)
+        made = pydicom.dcmread(tmp_path / f"{number}.dcm")
+        assert made.LossyImageCompression == "01"
+        assert made.LossyImageCompressionMethod == "ISO_10918_1"
+        assert done.lossy_ratio is None
+        assert made.PhotometricInterpretation == "RGB"
+    again = encode_instance(tmp_path / "4.dcm", tmp_path / "5.dcm", JPEG_BASELINE)
+    made = pydicom.dcmread(tmp_path / "5.dcm")
+    assert list(made.LossyImageCompressionMethod) == ["ISO_10918_1"] * 2
+    assert float(made.LossyImageCompressionRatio[1]) == again.lossy_ratio
+
+
+def test_the_same_syntax_passes_unchanged(tmp_path: Path) -> None:
+    path = write(master("clip-colour"), tmp_path)
+    with dataset_pieces(path, EXPLICIT_LE) as pieces, Source(path) as source:
+        assert b"".join(pieces) == path.read_bytes()[source.start :]
+        assert pieces.length == path.stat().st_size - source.start
+
+
+@pytest.mark.parametrize(("kind", "syntax"), CASES)
+def test_pieces_are_as_long_as_they_say(kind: str, syntax: str, tmp_path: Path) -> None:
+    """Even, as said, and the same as in the file."""
+    path = write(master(kind, rows=7, columns=9), tmp_path)
+    told: list[tuple[int, int]] = []
+    with dataset_pieces(path, syntax, progress=lambda done, total: told.append((done, total))) as pieces:
+        data = b"".join(pieces)
+        assert len(data) == pieces.length
+        assert len(data) % 2 == 0
+    assert told[-1][0] == told[-1][1]
+    assert told == sorted(told)
+    file = io.BytesIO()
+    done = encode_instance(path, file, syntax)
+    assert file.getvalue().endswith(data)
+    assert done.bytes == len(file.getvalue())
+    assert done.sha256 == hashlib.sha256(file.getvalue()).hexdigest()
+
+
+def test_a_source_application_entity_when_asked(tmp_path: Path) -> None:
+    path = write(master("us-gray"), tmp_path)
+    encode_instance(path, tmp_path / "a.dcm", EXPLICIT_LE, source_ae="MX1")
+    encode_instance(path, tmp_path / "b.dcm", EXPLICIT_LE)
+    assert pydicom.dcmread(tmp_path / "a.dcm").file_meta.SourceApplicationEntityTitle == "MX1"
+    assert (tmp_path / "b.dcm").read_bytes() == path.read_bytes()
+
+
+def test_lossless_clips_are_not_offered(tmp_path: Path) -> None:
+    assert not offered("1.2.840.10008.5.1.4.1.1.3.1", JPEG_LOSSLESS)
+    with pytest.raises(PixelError, match="MX-E-07"):
+        encode_instance(write(master("clip-gray"), tmp_path), tmp_path / "x.dcm", JPEG_LOSSLESS)
+    with pytest.raises(PixelError, match="not offered"):
+        encode_instance(write(master("us-gray"), tmp_path), tmp_path / "x.dcm", "1.2.840.10008.1.2.4.90")
+
+
+def test_ending_the_work_leaves_nothing(tmp_path: Path) -> None:
+    class Stop(Exception):
+        pass
+
+    def stop(done: int, total: int) -> None:
+        raise Stop
+
+    path = write(master("clip-gray"), tmp_path)
+    for syntax in (IMPLICIT_LE, JPEG_BASELINE):
+        with pytest.raises(Stop):
+            encode_instance(path, tmp_path / "x.dcm", syntax, progress=stop)
+        assert not (tmp_path / "x.dcm").exists()
+
+
+# -- broken masters
+
+
+def broken(tmp_path: Path, data: bytes) -> str:
+    """What is said about a file that cannot be used, whatever it is to become."""
+    path = tmp_path / "broken.dcm"
+    path.write_bytes(data)
+    said = set()
+    for syntax in (EXPLICIT_LE, IMPLICIT_LE, JPEG_BASELINE):
+        with pytest.raises(PixelError) as error:
+            encode_instance(path, tmp_path / "x.dcm", syntax)
+        said.add(str(error.value))
+    assert len(said) == 1
+    assert "broken.dcm" in said.copy().pop()
+    return said.pop()
+
+
+def test_broken_masters(tmp_path: Path) -> None:
+    good = write(master("us-gray", rows=4, columns=6), tmp_path).read_bytes()
+    assert "no DICOM file" in broken(tmp_path, b"")
+    assert "no DICOM file" in broken(tmp_path, b"\0" * 5000)
+    assert "Pixel Data ends" in broken(tmp_path, good[:-1])
+    assert "no Pixel Data" in broken(tmp_path, good[:-36])
+    assert "4 frame(s)" in broken(tmp_path, _with(good, b"\x28\x00\x10\x00US", NumberOfFrames="4"))
+    assert "follows Pixel Data" in broken(tmp_path, good + b"\xff\xff\x10\x00OB\0\0\0\0\0\0")
+    rows = good.index(b"\x28\x00\x10\x00US\x02\x00")
+    assert "Pixel Data has 24 bytes" in broken(tmp_path, good[: rows + 8] + b"\x05\x00" + good[rows + 10 :])
+    assert "0 pixels" in broken(tmp_path, good[: rows + 8] + b"\x00\x00" + good[rows + 10 :])
+    assert "no value representation" in broken(tmp_path, good[: rows + 4] + b"zz" + good[rows + 6 :])
+    assert "out of place" in broken(tmp_path, good[:rows] + b"\x08\x00\x10\x00" + good[rows + 4 :])
+    assert "transfer syntax" in broken(
+        tmp_path, good.replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.5\0", 1)
+    )
+
+
+def _with(data: bytes, before: bytes, *, NumberOfFrames: str) -> bytes:
+    at = data.index(before)
+    value = NumberOfFrames.ljust(2).encode()
+    return data[:at] + b"\x28\x00\x08\x00IS\x02\x00" + value + data[at:]
+
+
+def test_every_cut_of_a_file_is_refused(tmp_path: Path) -> None:
+    """Wherever a file ends too early: a clear error, never another one."""
+    for syntax in (EXPLICIT_LE, JPEG_LOSSLESS):
+        source = tmp_path / "whole.dcm"
+        encode_instance(write(master("us-gray", rows=4, columns=6), tmp_path), source, syntax)
+        data = source.read_bytes()
+        path = tmp_path / "cut.dcm"
+        for length in range(0, len(data), 7):
+            path.write_bytes(data[:length])
+            with pytest.raises(PixelError):
+                Source(path)
+
+
+def test_a_broken_stream_is_refused(tmp_path: Path) -> None:
+    encode_instance(write(master("us-gray"), tmp_path), tmp_path / "a.dcm", JPEG_BASELINE)
+    data = (tmp_path / "a.dcm").read_bytes()
+    (tmp_path / "b.dcm").write_bytes(data.replace(b"\xff\xd8\xff", b"\xff\x00\xff"))
+    with pytest.raises(PixelError, match="decompressed"):
+        encode_instance(tmp_path / "b.dcm", tmp_path / "c.dcm", EXPLICIT_LE)
+    assert not (tmp_path / "c.dcm").exists()
+    small = data.replace(
+        struct.pack("<HH2sHH", 0x28, 0x10, b"US", 2, 48), struct.pack("<HH2sHH", 0x28, 0x10, b"US", 2, 47)
+    )
+    (tmp_path / "b.dcm").write_bytes(small)
+    with pytest.raises(PixelError, match="the header says"):
+        encode_instance(tmp_path / "b.dcm", tmp_path / "c.dcm", EXPLICIT_LE)
+
+
+def test_endless_nesting_is_refused(tmp_path: Path) -> None:
+    good = write(master("us-gray"), tmp_path).read_bytes()
+    at = good.index(b"\x28\x00\x02\x00US")
+    nest = (b"\x21\x00\x11\x10SQ\0\0\xff\xff\xff\xff" + b"\xfe\xff\x00\xe0\xff\xff\xff\xff") * 5000
+    assert "nested" in broken(tmp_path, good[:at] + nest + good[at:])
+
+
+def test_a_missing_file_is_an_os_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        encode_instance(tmp_path / "none.dcm", tmp_path / "x.dcm", EXPLICIT_LE)
+
+
+def test_files_are_closed(tmp_path: Path) -> None:
+    path = write(master("clip-colour"), tmp_path)
+    before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
+    for syntax in (EXPLICIT_LE, IMPLICIT_LE, JPEG_BASELINE):
+        encode_instance(path, tmp_path / "x.dcm", syntax)
+        pieces = dataset_pieces(path, syntax)
+        next(iter(pieces))
+        pieces.close()
+        pieces.close()
+    after = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
+    assert after == before
+
+
+# -- memory and speed
+
+
+def _big_clip(folder: Path, frames: int = 128) -> Path:
+    """300 MB: 128 frames of 1024 x 768 RGB, frame by frame behind a header."""
+    one = master("clip-colour", rows=768, columns=1024, frames=1)
+    start = one.instance.start
+    head = start.rindex(b"\xe0\x7f\x10\x00OB\0\0")
+    length = struct.pack("<I", frames * one.pixels.nbytes)
+    number = f"{frames:<4}".encode()
+    start = start[:head].replace(b"\x28\x00\x08\x00IS\x02\x001 ", b"\x28\x00\x08\x00IS\x04\x00" + number)
+    path = folder / "clip.dcm"
+    with path.open("wb") as file:
+        file.write(start + b"\xe0\x7f\x10\x00OB\0\0" + length)
+        for shift in range(frames):
+            file.write(np.roll(one.pixels, 3 * shift, axis=2).tobytes())
+    return path
+
+
+def _resident() -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmRSS"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
+@pytest.mark.parametrize("syntax", [EXPLICIT_LE, IMPLICIT_LE, EXPLICIT_BE, JPEG_BASELINE])
+def test_a_long_clip_in_little_memory(syntax: str, tmp_path: Path) -> None:
+    """300 MB into any syntax with less than 100 MB more of memory at any time."""
+    path = _big_clip(tmp_path)
+    encode_instance(write(master("us-colour"), tmp_path), io.BytesIO(), syntax)  # loads the codec
+    before, most, started = _resident(), 0, time.perf_counter()
+
+    def look(done: int, total: int) -> None:
+        nonlocal most
+        most = max(most, _resident())
+
+    target = tmp_path / "out.dcm"
+    done = encode_instance(path, target, syntax, progress=look)
+    seconds = time.perf_counter() - started
+    print(
+        f"{syntax}: {path.stat().st_size / seconds / 1e6:.0f} MB/s, {(most - before) >> 20} MB more, {done.bytes} bytes"
+    )
+    assert most - before < 100 << 20
+    assert target.stat().st_size == done.bytes
