@@ -1,4 +1,4 @@
-"""The clauses of one cell: its capture is read, judged with its journal, and both verdicts become one.
+"""The clauses of one cell: its capture and its media are read, judged with its journal, and become one table.
 
 Rules of this file:
 
@@ -23,9 +23,11 @@ from bench.checks import registry
 from bench.checks.case import SutConfig
 from bench.checks.second_witness import count_journal, count_witness
 from bench.journal import Event
+from bench.judge.cellmedia import facts_of, judge_media, together
 from bench.judge.deviations import Deviation
 from bench.judge.engine import Judged, judge_capture
 from bench.judge.inputs import CAPTURE, InputError, as_it_went, config_of, events_of
+from bench.judge.volumes import images_of
 from bench.judge.who import NoSut, choose
 from bench.resultmodel import CellResult, ClauseResult, RunInfo, WireFacts
 from bench.results import section_of
@@ -66,30 +68,40 @@ def judge_cell(
     if base.not_runnable is not None:
         return base
     path = folder / CAPTURE
-    if not path.is_file():
+    images = images_of(folder)
+    if not path.is_file() and not images:
         return _untouched(base, "There is no capture: no clause was judged on the wire.", statement)
+    declared, names = tuple(deviations), (base.id, base.scenario)
+    capture: Capture | None = None
+    events: tuple[Event, ...] = ()
+    settings = SutConfig()
+    wire: Judged | None = None
     try:
         events = events_of(folder)
-        settings = as_it_went(config if config is not None else config_of(folder, info), events)
-        capture = witness.read(path, progress=progress)
+        settings = as_it_went(
+            config if config is not None else config_of(folder, info, statement.name), events
+        )
+        if path.is_file():
+            capture = witness.read(path, progress=progress)
+            sut = choose(capture, statement, who, settings)
+            wire = judge_capture(
+                capture,
+                statement,
+                sut,
+                config=settings,
+                events=events,
+                deviations=declared,
+                names=names,
+            )
     except (InputError, witness.NotACapture) as error:
         return _at_fault(base, str(error))
-    try:
-        sut = choose(capture, statement, who, settings)
     except NoSut as error:
-        if not capture.associations:
-            return _untouched(base, "No association was captured: no clause was judged.", statement)
-        return _at_fault(base, str(error))
-    judged = judge_capture(
-        capture,
-        statement,
-        sut,
-        config=settings,
-        events=events,
-        deviations=deviations,
-        names=(base.id, base.scenario),
-    )
-    return merge(base, judged, events, statement, time.perf_counter() - began)
+        if capture is not None and capture.associations:
+            return _at_fault(base, str(error))
+    media = judge_media(folder, statement, config=settings, events=events, deviations=declared, names=names)
+    if wire is None and not media:
+        return _untouched(base, "No association was captured: no clause was judged.", statement)
+    return merge(base, wire, events, statement, time.perf_counter() - began, media)
 
 
 def unjudged(result: CellResult) -> CellResult:
@@ -109,12 +121,19 @@ def unjudged(result: CellResult) -> CellResult:
 
 
 def merge(
-    base: CellResult, judged: Judged, events: Sequence[Event], statement: Statement, seconds: float
+    base: CellResult,
+    judged: Judged | None,
+    events: Sequence[Event],
+    statement: Statement,
+    seconds: float,
+    media: Sequence[Judged] = (),
 ) -> CellResult:
-    """Make one result of what the scenario found and what the clauses say."""
+    """Make one result of what the scenario found and what the clauses say, on the wire and on media."""
+    parts = [part for part in (judged, *media) if part is not None]
     remarks: list[str] = []
     clauses = []
-    for clause in judged.clauses:
+    table = together(statement, judged.clauses if judged is not None else (), [m.clauses for m in media])
+    for clause in table:
         if clause.id in base.covers and clause.verdict is Verdict.NOT_EXERCISED:
             clause = _covered(clause, base, statement)
             if not clause.verdict.green:
@@ -122,13 +141,14 @@ def merge(
         named = clause.id in base.covers or clause.expected is not None
         if clause.verdict is not Verdict.NOT_EXERCISED or clause.remarks or named:
             clauses.append(clause)
-    if judged.case.reference:
+    if any(part.case.reference for part in parts):
         news = (Verdict.DEV_FROM_STD, Verdict.FAIL)
         open_ = [c.id for c in clauses if c.verdict in news and c.expected is None]
         if open_:
             remarks.append(f"not declared: {', '.join(open_)}")
-    errors = disagreements(events, judged.case.capture) if events else ()
-    facts = replace(judged.facts, seconds=seconds, errors=errors, remarks=tuple(remarks))
+    errors = disagreements(events, judged.case.capture) if events and judged is not None else ()
+    read = facts_of(judged.facts if judged is not None else None, media)
+    facts = replace(read, seconds=seconds, errors=errors, remarks=(*read.remarks, *remarks))
     return combined(base, tuple(clauses), facts)
 
 
@@ -173,7 +193,8 @@ def _more(number: int, what: str) -> str:
 def sentence(clause: ClauseResult) -> str:
     """Return a clause's verdict as one sentence with its place."""
     frame = next((e.frame for e in clause.evidence if e.frame is not None), None)
-    where = f" (frame {frame})" if frame is not None else ""
+    place = next((e.what for e in clause.evidence if e.what and e.what.startswith("media/")), None)
+    where = f" (frame {frame})" if frame is not None else f" ({place})" if place else ""
     title = f" {clause.title}" if clause.title else ""
     return f"{clause.id}{title}: {clause.reason}{where}"
 

@@ -210,7 +210,7 @@ def _cells(found: RunInput, statement: Statement, options: argparse.Namespace, c
     for number, cell in enumerate(found.cells, 1):
         config = given
         if config is None and not cell.trouble:
-            config = config_of(cell.folder, found.info)
+            config = config_of(cell.folder, found.info, statement.name)
         reference = bool(config.get("reference", False)) if config is not None else False
         result = judge_cell(
             cell.result,

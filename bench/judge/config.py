@@ -217,8 +217,10 @@ def completed(values: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
-def load_modality(path: Path | str) -> SutConfig:
+def load_modality(path: Path | str, product: str = "") -> SutConfig:
     """Read how the reference modality of a run was configured (``modality.yaml`` of a cell).
+
+    *product* is the name of its statement: its settings have other defaults.
 
     Raises:
         ConfigErrors: it cannot be read.
@@ -236,31 +238,20 @@ def load_modality(path: Path | str) -> SutConfig:
         if not problems.found:
             problems.add(1, "no mapping of settings")
         raise ConfigErrors(problems.found)
-    return SutConfig(from_modality(found), path.name)
+    return SutConfig(from_modality(found, product), path.name)
 
 
-def from_modality(settings: Mapping[str, Any]) -> dict[str, Any]:
+def from_modality(settings: Mapping[str, Any], product: str = "") -> dict[str, Any]:
     """Return the settings of the reference modality under the keys of :data:`CONFIG`.
 
     Every setting of the reference software that has a default is known, also when the file does not name it.
     """
-    receiver = settings.get("receiver") or {}
-    out: dict[str, Any] = {
+    out = _mx1(settings) if product == "mx1" else _vxvue(settings)
+    out |= {
         "reference": True,
-        "ae_title": str(settings.get("ae_title", "VXVUE")),
-        "receiver": bool(receiver.get("enabled", True)),
-        "charset": _terms(settings.get("charset", "ISO_IR 192")),
-        "species": "veterinary" if settings.get("species") == "veterinary" else "human",
         "auto_retry": bool(settings.get("auto_retry", False)),
-        "bits_stored": int(settings.get("bits_stored", 14)),
-        "laterality": str(settings.get("laterality", "U")),
-        "trim": bool(settings.get("trim", False)),
         "storage": tuple(_peer(peer) for peer in settings.get("storage") or ()),
     }
-    if receiver.get("port"):
-        out["receiver_port"] = int(receiver["port"])
-    if receiver.get("host"):
-        out["address"] = (str(receiver["host"]),)
     for name in ("worklist", "mpps", "commitment", "printer", "query"):
         if isinstance(settings.get(name), Mapping):
             out[name] = _peer(settings[name])
@@ -269,7 +260,39 @@ def from_modality(settings: Mapping[str, Any]) -> dict[str, Any]:
             out[name] = settings[name]
     if isinstance(settings.get("timeouts"), Mapping):
         out["timeouts"] = dict(settings["timeouts"])
+    if product == "mx1":
+        # The operator verifies a peer as it is configured for its service.
+        out["verification"] = tuple(p for p in (out.get("worklist"), *out["storage"]) if p)
     return completed({**out, "charset": "\\".join(out["charset"])})
+
+
+def _vxvue(settings: Mapping[str, Any]) -> dict[str, Any]:
+    receiver = settings.get("receiver") or {}
+    out: dict[str, Any] = {
+        "ae_title": str(settings.get("ae_title", "VXVUE")),
+        "receiver": bool(receiver.get("enabled", True)),
+        "charset": _terms(settings.get("charset", "ISO_IR 192")),
+        "species": "veterinary" if settings.get("species") == "veterinary" else "human",
+        "bits_stored": int(settings.get("bits_stored", 14)),
+        "laterality": str(settings.get("laterality", "U")),
+        "trim": bool(settings.get("trim", False)),
+    }
+    if receiver.get("port"):
+        out["receiver_port"] = int(receiver["port"])
+    if receiver.get("host"):
+        out["address"] = (str(receiver["host"]),)
+    return out
+
+
+def _mx1(settings: Mapping[str, Any]) -> dict[str, Any]:
+    version = str(settings.get("version", "1.20"))
+    return {
+        "ae_title": str(settings.get("ae_title", "MX1")),
+        "receiver": False,
+        "charset": _terms(settings.get("charset", ("", "ISO 2022 IR 87"))),
+        "software_version": version,
+        "variants": ("V1.10",) if version == "1.10" else (),
+    }
 
 
 def _terms(value: Any) -> tuple[str, ...]:

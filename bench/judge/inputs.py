@@ -137,12 +137,12 @@ def events_of(folder: Path) -> tuple[Event, ...]:
         raise InputError(f"{folder.name}/{JOURNAL}: {error}") from error
 
 
-def config_of(folder: Path, info: RunInfo | None = None) -> SutConfig:
-    """Return how the SUT of a cell was configured, as far as its folder tells."""
+def config_of(folder: Path, info: RunInfo | None = None, product: str = "") -> SutConfig:
+    """Return how the SUT of a cell was configured, as far as its folder tells; *product* is its statement's name."""
     path = folder / MODALITY
     if path.is_file():
         try:
-            return load_modality(path)
+            return load_modality(path, product)
         except ConfigErrors as error:
             raise InputError(str(error)) from error
     values: dict[str, object] = {}
@@ -162,7 +162,7 @@ def config_of(folder: Path, info: RunInfo | None = None) -> SutConfig:
 def as_it_went(config: SutConfig, events: Iterable[Event]) -> SutConfig:
     """Return a configuration without what was changed on the way: at which moment which value held is not known.
 
-    AE titles are kept, old and new: they tell who the SUT is.
+    AE titles are kept, old and new: they tell who the SUT is.  What was changed stands under ``before``, as it was.
     """
     changed: dict[str, Any] = {}
     for event in events:
@@ -171,6 +171,7 @@ def as_it_went(config: SutConfig, events: Iterable[Event]) -> SutConfig:
     if not changed:
         return config
     values = {key: value for key, value in config.values.items() if key not in changed}
+    values["before"] = {key: config.values[key] for key in changed if key in config.values}
     if changed.get("ae_title"):
         before = config.get("ae_titles", ())
         values["ae_titles"] = tuple(dict.fromkeys((*before, str(changed["ae_title"]))))

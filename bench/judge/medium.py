@@ -16,6 +16,7 @@ from typing import Final, cast
 from bench.checks import verdicts
 from bench.checks.case import SutConfig
 from bench.checks.media.authors import authors
+from bench.checks.media.history import History
 from bench.checks.media.view import case_of, checks_for
 from bench.judge.config import completed
 from bench.judge.deviations import Deviation, declare
@@ -39,12 +40,16 @@ def judge_medium(
     reference: bool | None = None,
     deviations: Iterable[Deviation] = (),
     names: Collection[str] = (),
+    story: History | None = None,
 ) -> Judged:
-    """Judge a medium by a statement; arguments as of :func:`bench.judge.engine.judge_capture`."""
+    """Judge a medium by a statement; arguments as of :func:`bench.judge.engine.judge_capture`.
+
+    *story* tells, for the medium of a cell, what lay on it before and what the product did.
+    """
     config = config or SutConfig()
     config = SutConfig(completed(config.values), config.source)
     binding = bool(config.get("reference", False)) if reference is None else reference
-    case = case_of(medium, statement, config, reference=binding)
+    case = case_of(medium, statement, config, reference=binding, story=story)
     found = verdicts.judge(case, checks_for(statement.name))
     told = _with_excerpts(tell(found, case), medium)
     who = authors(case)

@@ -18,6 +18,7 @@ from bench.checks import registry
 from bench.checks.case import Case, Exchange, Stored, Sut, SutConfig
 from bench.checks.finding import Check
 from bench.checks.media.authors import authors
+from bench.checks.media.history import History
 from bench.resultmodel import Evidence
 from bench.statements.model import Statement
 from bench.witness.dataset import DataSet, Element
@@ -102,6 +103,8 @@ class MediaCase(Case):
     """One medium to be judged by one statement."""
 
     messages_by_file: dict[int, Any] = field(default_factory=dict, repr=False, compare=False)
+    story: History | None = None
+    """What happened to it, when it is the medium of a cell."""
 
     @property
     def medium(self) -> Medium:
@@ -251,6 +254,7 @@ def case_of(
     *,
     reference: bool = False,
     sut: Sut | None = None,
+    story: History | None = None,
 ) -> MediaCase:
     """Make a case of a medium."""
     capture = Capture((medium.name,), 0, medium.size, (), (), (), None, None)
@@ -261,6 +265,7 @@ def case_of(
         config=config,
         reference=reference,
         media=(medium,),
+        story=story,
     )
 
 
