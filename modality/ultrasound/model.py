@@ -30,7 +30,7 @@ class ScannerError(Exception):
     Codes: ``no-picture`` (nothing was received yet, or not any more), ``frontend-absent``, ``frontend-refused`` (it
     does not take that knob), ``frontend-silent`` (no answer), ``frontend-protocol``, ``probe-unplugged``, ``stalled``,
     ``frozen`` (a clip of live pictures is impossible), ``picture-changed`` (size, mode or geometry), ``busy``
-    (a clip is being recorded), ``clip-length`` (no length, or more than there is memory for), ``cancelled``, ``closed``.
+    (a clip is being recorded), ``clip-length`` (no length, or more than there is memory for), ``timeout``, ``closed``.
     """
 
     def __init__(self, code: str, text: str) -> None:
@@ -121,7 +121,7 @@ class Frame:
     @cached_property
     def sha256(self) -> str:
         """Of the pixels as they were received (computed when it is first wanted, then kept)."""
-        return hashlib.sha256(self.pixels).hexdigest()
+        return hashlib.sha256(self.pixels.data).hexdigest()
 
     @property
     def mode(self) -> str:
@@ -225,7 +225,7 @@ class UltrasoundConfig:
 
         Raises :class:`ValueError` for an unknown key (with a suggestion) or a value that cannot be.
         """
-        known = {f.name: f.default for f in fields(cls)}
+        known: dict[str, Any] = {f.name: f.default for f in fields(cls)}
         for key, value in given.items():
             if key not in known:
                 near = difflib.get_close_matches(str(key), known, n=1)

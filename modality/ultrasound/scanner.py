@@ -7,16 +7,43 @@ Rules of this file:
 * Events come one after the other from a thread of their own, so they may call back:
   ``("state", {device, state, ...})``, ``("warning", {service, peer, code, text})``,
   ``("footswitch", {pressed, sequence})``, ``("freeze", {on, by})``, ``("barcode", {text, aim})``.
+* What is frozen here stays, whatever the front end sends; it is told so that it stops too.
+* A picture that is older than the stream it belongs to is never given as a live one: no still while the front end is
+  absent, stalled or without probe, unless the picture is frozen.
+* What was before a freeze, another probe or another connection is never in one clip with what came after.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
+import queue
+import threading
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
+from modality.ultrasound.cine import Cine, Recording, make_clip
+from modality.ultrasound.contacts import ContactLine
+from modality.ultrasound.igtl import Answer, Message, Picture, Refused, Status, Text
+from modality.ultrasound.intake import IMAGE, PROBE, SETTINGS, Intake
+from modality.ultrasound.knobs import KNOB_ANSWER, Requests, shown
+from modality.ultrasound.link import Link
 from modality.ultrasound.model import Clip, Frame, Pixels, ScannerError, UltrasoundConfig
+from modality.ultrasound.reader import BarcodeLine
 
 OnEvent = Callable[[str, dict[str, Any]], None]
+
+REASONS: Final = {
+    "absent": ("frontend-absent", "The ultrasound front end is not connected."),
+    "unplugged": ("probe-unplugged", "No probe is plugged in."),
+    "stalled": ("stalled", "The ultrasound front end sends no pictures."),
+    "starting": ("no-picture", "There is no ultrasound picture yet."),
+    "frozen": ("frozen", "The picture is frozen."),
+    "closed": ("closed", "The scanner is closed."),
+}
+"""State -> why there is no live picture."""
 
 
 class Scanner:
@@ -26,25 +53,118 @@ class Scanner:
         """Remember the settings; nothing is opened yet."""
         self._config = config
         self._on_event = on_event
+        self._cond = threading.Condition(threading.RLock())
+        self._events: queue.SimpleQueue[tuple[str, dict[str, Any]] | None] = queue.SimpleQueue()
+        self._teller = threading.Thread(target=self._tell, name="ultrasound-events", daemon=True)
+        self._intake = Intake(lambda code, text: self._warn("ultrasound", code, text))
+        self._cine = Cine(config.cine_frames, config.cine_bytes)
+        self._link = Link(config, self)
+        self._requests = Requests(self._link.send, self._cond)
+        self._lines: list[ContactLine | BarcodeLine] = []
+        self._opened = self._closed = False
+        self._connected = False
+        self._absence = ""
+        """Code of the last loss that was told."""
+        self._frozen = False
+        self._restate = False
+        """The picture was frozen when a connection was made: its front end has to be told."""
+        self._freezing = 0
+        """Freeze commands that were not answered yet."""
+        self._newest: Frame | None = None
+        """The newest picture of the stream as it runs now: None from its begin to its first picture."""
+        self._held: Frame | None = None
+        """The picture that was frozen."""
+        self._since = 0.0
+        """When the stream last gave a sign: its begin or its newest picture."""
+        self._arrivals: deque[float] = deque(maxlen=61)
+        self._recording: Recording | None = None
+        self._told: tuple[Any, ...] = ()
+
+    # ---------------------------------------------------------------- life
 
     def open(self) -> None:
         """Begin to connect, in the background.  Does nothing when that was done already."""
+        with self._cond:
+            if self._opened or self._closed:
+                return
+            self._opened = True
+        self._teller.start()
+        if self._config.address:
+            self._link.open()
+        if self._config.footswitch:
+            self._lines.append(ContactLine(self._config.footswitch, self._contact, self._warn))
+        if self._config.barcode:
+            self._lines.append(BarcodeLine(self._config.barcode, self._barcode, self._warn))
+        for line in self._lines:
+            line.open()
 
     def close(self) -> None:
-        """Give everything back and end all threads.  Idempotent."""
+        """Give everything back and end all threads; who waits gets a :class:`ScannerError`.  Idempotent."""
+        with self._cond:
+            if self._closed:
+                return
+            self._closed = True
+            self._end_recording("closed")
+            self._report()
+            self._cond.notify_all()
+        self._link.close()
+        for line in self._lines:
+            line.close()
+        self._events.put(None)
+        if self._opened and self._teller is not threading.current_thread():
+            self._teller.join(10.0)
+
+    # ---------------------------------------------------------------- what the console asks
 
     def state(self) -> dict[str, Any]:
-        """Plain data: ``state`` (absent, starting, live, frozen, stalled, unplugged, closed), ``size``, ``fps``,
-        ``dropped``, ``refused``, ``sequence``, ``mode``, ``depth_mm``, ``probe``, ``cine`` {frames, bytes}."""
-        return {"state": "absent"}
+        """Plain data: ``state`` (absent, starting, live, frozen, stalled, unplugged, closed), ``connected``,
+        ``size`` ("640x480"), ``fps`` (measured), ``sequence``, ``dropped``, ``refused``, ``received``, ``mode``,
+        ``depth_mm``, ``gain_db``, ``probe``, ``recording``, ``cine`` {frames, bytes}."""
+        with self._cond:
+            now = time.monotonic()
+            frame = self._held if self._frozen else self._newest
+            settings = frame.settings if frame else self._intake.settings
+            span = self._arrivals[-1] - self._arrivals[0] if len(self._arrivals) > 1 else 0.0
+            running = self._state(now) == "live" and span > 0
+            return {
+                "state": self._state(now),
+                "connected": self._connected,
+                "size": f"{settings.columns}x{settings.rows}" if settings else "",
+                "fps": round((len(self._arrivals) - 1) / span, 2) if running else 0.0,
+                "sequence": frame.sequence if frame else 0,
+                "received": self._intake.received,
+                "dropped": self._intake.dropped,
+                "refused": self._intake.refused,
+                "mode": settings.mode if settings else "",
+                "depth_mm": settings.depth_mm if settings else 0.0,
+                "gain_db": settings.gain_db if settings else 0.0,
+                "probe": settings.probe if settings else "",
+                "recording": self._recording is not None,
+                "cine": {"frames": len(self._cine), "bytes": self._cine.bytes},
+            }
 
     def freeze(self, on: bool = True) -> None:
-        """Stop the picture where it is, or let it go on; the front end is told too."""
-        raise ScannerError("frontend-absent", "The ultrasound front end is not connected.")
+        """Stop the picture where it is, or let it go on; the front end is told too.
+
+        Returns when the front end has answered; that it did not is a warning, the picture is frozen all the same.
+        Raises :class:`ScannerError` when there is no live picture to freeze.
+        """
+        self._freeze(on, "console")
 
     def still(self, sequence: int | None = None) -> Frame:
-        """The frozen picture, else the newest; or the one of a number, while the memory has it."""
-        raise ScannerError("no-picture", "There is no ultrasound picture.")
+        """The frozen picture, else the newest; or the one of a number, while the cine memory has it.
+
+        Raises :class:`ScannerError`.
+        """
+        with self._cond:
+            if sequence is None:
+                return self._current()
+            found = self._cine.find(sequence)
+            if found is None and self._held is not None and self._held.sequence == sequence:
+                found = self._held
+            if found is None:
+                raise ScannerError("no-picture", f"Picture {sequence} is not in the cine memory.")
+            return found
 
     def clip(
         self,
@@ -54,13 +174,317 @@ class Scanner:
         before: bool = False,
         timeout: float = 60.0,
     ) -> Clip:
-        """Record what comes, or with ``before`` take what the cine memory has."""
-        raise ScannerError("no-picture", "There is no ultrasound picture.")
+        """Record what comes, or with ``before`` take what the cine memory has.
+
+        Give ``frames`` (that many received pictures) or ``seconds`` (by the front end's frame rate, lost pictures
+        included).  A clip that had to end before has its reason in ``ended``; one of a single picture, though more
+        was wanted, is a :class:`ScannerError` with that code.
+        """
+        with self._cond:
+            recording = self._plan(frames, seconds)
+            if before:
+                found = self._look_back(recording)
+                ended = "whole" if len(found) >= recording.most else "memory"
+                return make_clip(found, ended)
+            self._need_live()
+            if self._recording is not None:
+                raise ScannerError("busy", "A clip is being recorded.")
+            self._recording = recording
+            try:
+                if not self._cond.wait_for(lambda: bool(recording.ended), timeout):
+                    recording.end("timeout")
+            finally:
+                self._recording = None
+            got, why = recording.frames, recording.ended
+            stalled = why == "timeout" and self._state(time.monotonic()) == "stalled"
+            why = "stalled" if stalled else why
+            if why == "closed" or (why != "whole" and len(got) < 2):
+                raise ScannerError(why, f"The clip could not be recorded: {why} after {len(got)} pictures.")
+            clip = make_clip(got, why)
+            if why != "whole":
+                self._warn("ultrasound", "clip-short", f"The clip has {len(got)} pictures: {why}.")
+            if clip.gaps:
+                self._warn("ultrasound", "clip-gaps", f"{clip.missing} pictures are missing in the clip.")
+            return clip
 
     def screen(self, lines: Sequence[str] = ()) -> Pixels:
-        """What the operator sees, (rows, columns, 3): the picture with ``lines`` of text, knobs and a ruler."""
-        raise ScannerError("no-picture", "There is no ultrasound picture.")
+        """What the operator sees, (rows, columns, 3): the picture with ``lines`` of text, knobs and a ruler in mm.
+
+        Raises :class:`ScannerError` as :meth:`still`.
+        """
+        from modality.ultrasound.overlay import draw_screen  # here: Pillow is slow to import
+
+        with self._cond:
+            frame, frozen = self._current(), self._frozen
+        return draw_screen(frame, lines, frozen=frozen)
 
     def set(self, **knobs: Any) -> None:
-        """Turn knobs of the front end: depth (mm), gain (dB), dynamic_range (dB), mode, probe."""
-        raise ScannerError("frontend-absent", "The ultrasound front end is not connected.")
+        """Turn knobs of the front end: depth (mm), gain (dB), dynamic_range (dB), mode, probe.
+
+        Returns when the picture shows it (at the latest after ``answer_timeout_s``).  Raises :class:`ScannerError`:
+        ``frontend-absent``, ``frontend-refused``, ``frontend-silent``.
+        """
+        wait = self._config.answer_timeout_s
+        with self._cond:
+            self._requests.ask(knobs, wait, self._alive, self._intake.version)
+            self._cond.wait_for(
+                lambda: (
+                    self._frozen
+                    or not self._alive()
+                    or not self._intake.plugged
+                    or (self._newest is not None and shown(knobs, self._newest.settings))
+                ),
+                wait,
+            )
+
+    # ---------------------------------------------------------------- inside, lock held
+
+    def _alive(self) -> bool:
+        return self._connected and not self._closed
+
+    def _state(self, now: float) -> str:
+        if self._closed:
+            return "closed"
+        if self._frozen:
+            return "frozen"
+        if not self._connected:
+            return "absent"
+        if not self._intake.plugged:
+            return "unplugged"
+        if now - self._since > self._config.stall_s:
+            return "stalled"
+        return "live" if self._newest is not None else "starting"
+
+    def _need_live(self) -> None:
+        """Wait for a stream that is just beginning; raises :class:`ScannerError` when there is none."""
+        self._cond.wait_for(lambda: self._state(time.monotonic()) != "starting", self._config.stall_s)
+        state = self._state(time.monotonic())
+        if state != "live":
+            raise ScannerError(*REASONS[state])
+
+    def _current(self) -> Frame:
+        if self._frozen and not self._closed:
+            if self._held is None:
+                raise ScannerError("no-picture", "The front end is frozen and has not sent a picture.")
+            return self._held
+        self._need_live()
+        assert self._newest is not None
+        return self._newest
+
+    def _plan(self, frames: int | None, seconds: float | None) -> Recording:
+        if (frames is None) == (seconds is None):
+            raise ScannerError("clip-length", "Say how many pictures or seconds the clip shall have.")
+        frame = self._held if self._frozen else self._newest
+        settings = frame.settings if frame else self._intake.settings
+        if frames is not None:
+            recording = Recording(frames, None)
+        else:
+            assert seconds is not None
+            fps = settings.fps if settings and settings.fps else 30.0
+            recording = Recording(None, round(seconds * fps) if 0 < seconds < 86400 else 0)
+        size = settings.columns * settings.rows * settings.components if settings else 1
+        if recording.most < 1 or recording.most * size > self._config.clip_bytes:
+            raise ScannerError("clip-length", f"A clip of {recording.most} pictures is not possible.")
+        return recording
+
+    def _look_back(self, recording: Recording) -> Sequence[Frame]:
+        newest = self._held if self._frozen else self._newest or self._cine.newest
+        found = self._cine.run(newest, recording) if newest is not None and not self._closed else ()
+        if not found:
+            raise ScannerError("no-picture", "The cine memory is empty.")
+        return found
+
+    def _begin(self, now: float) -> None:
+        """A stream begins: nothing that was before belongs to it."""
+        self._newest = None
+        self._since = now
+        self._arrivals.clear()
+
+    def _end_recording(self, why: str) -> None:
+        if self._recording is not None:
+            self._recording.end(why)
+
+    def _hold(self, on: bool, by: str) -> None:
+        """Freeze or go on, here."""
+        self._frozen = on
+        if on:
+            self._held = self._newest
+            self._end_recording("frozen")
+        else:
+            self._held = None
+            self._cine.clear()
+            self._begin(time.monotonic())
+        self._post("freeze", {"on": on, "by": by})
+        self._report()
+        self._cond.notify_all()
+
+    def _freeze(self, on: bool, by: str) -> None:
+        with self._cond:
+            if self._closed:
+                raise ScannerError(*REASONS["closed"])
+            if on == self._frozen:
+                return
+            if on:
+                self._need_live()
+            self._hold(on, by)
+            self._freezing += 1
+            try:
+                self._requests.ask(
+                    {"freeze": int(on)}, self._config.answer_timeout_s, self._alive, self._intake.version
+                )
+            except ScannerError as error:
+                self._warn(
+                    "ultrasound", "freeze-not-told", f"The front end was not told to freeze: {error.text}"
+                )
+            finally:
+                self._freezing -= 1
+
+    # ---------------------------------------------------------------- from the link's thread
+
+    def joined(self) -> None:
+        """There is a connection."""
+        with self._cond:
+            self._connected = True
+            self._absence = ""
+            self._intake.joined()
+            self._requests.forget()
+            self._restate = self._frozen
+            self._begin(time.monotonic())
+            if not self._frozen:
+                self._cine.clear()
+            self._report()
+
+    def lost(self, code: str, text: str) -> None:
+        """There is no connection, or not any more."""
+        with self._cond:
+            was, self._connected = self._connected, False
+            self._requests.forget()
+            self._end_recording("frontend-absent")
+            if not self._closed and (was or not self._absence):
+                self._absence = code
+                self._warn("ultrasound", code, text)
+            self._report()
+            self._cond.notify_all()
+
+    def arrived(self, message: Message | Refused, now: float) -> None:
+        """A message came."""
+        with self._cond:
+            if isinstance(message, Refused):
+                self._intake.refuse(message)
+            else:
+                self._intake.version = message.version
+                self._message(message, now)
+            if self._intake.wanting:
+                self._intake.wanting = False
+                self._requests.question("GET_STRING", SETTINGS)
+            self._report()
+
+    def tick(self, now: float) -> None:
+        """Time passes."""
+        with self._cond:
+            self._report()
+
+    def _message(self, message: Message, now: float) -> None:
+        content = message.content
+        if isinstance(content, Picture) and message.device == IMAGE:
+            frame = self._intake.picture(message, content, now)
+            if frame is not None:
+                self._picture(frame, now)
+        elif isinstance(content, Text) and message.device == SETTINGS:
+            settings = self._intake.text(content)
+            if settings is not None and not self._freezing:
+                self._follow(settings.frozen)
+        elif isinstance(content, Status) and message.device == PROBE:
+            if self._intake.status(content):
+                self._plug(now)
+        elif isinstance(content, Answer):
+            with contextlib.suppress(ValueError, TypeError, AttributeError, RecursionError):
+                said = json.loads(content.text)
+                self._requests.answered(content.number, int(said["code"]), str(said["text"]))
+        elif isinstance(content, Status) and message.device == KNOB_ANSWER:
+            self._requests.answered(None, content.code, content.text)
+
+    def _follow(self, frozen: bool) -> None:
+        """The front end says whether it is frozen."""
+        restate, self._restate = self._restate, False
+        if restate and not frozen:
+            self._requests.tell({"freeze": 1}, self._intake.version)
+        elif frozen != self._frozen:
+            self._hold(frozen, "frontend")
+
+    def _picture(self, frame: Frame, now: float) -> None:
+        self._since = now
+        self._arrivals.append(now)
+        if self._frozen:
+            return
+        self._newest = frame
+        self._cine.add(frame)
+        if self._recording is not None:
+            self._recording.add(frame)
+        self._cond.notify_all()
+
+    def _plug(self, now: float) -> None:
+        if self._intake.plugged:
+            if not self._frozen:
+                self._cine.clear()
+        else:
+            self._end_recording("probe-unplugged")
+        self._begin(now)
+        self._cond.notify_all()
+
+    def _report(self) -> None:
+        """Tell what has changed."""
+        now = time.monotonic()
+        state = self._state(now)
+        frame = self._held if self._frozen else self._newest
+        settings = frame.settings if frame else self._intake.settings
+        what: dict[str, Any] = {}
+        if settings is not None:
+            what = {
+                "size": f"{settings.columns}x{settings.rows}",
+                "mode": settings.mode,
+                "depth_mm": settings.depth_mm,
+                "gain_db": settings.gain_db,
+                "probe": settings.probe,
+            }
+        told = (state, *what.values())
+        if told == self._told:
+            return
+        before = self._told[0] if self._told else ""
+        self._told = told
+        counts = {"dropped": self._intake.dropped, "refused": self._intake.refused}
+        self._post("state", {"device": "ultrasound", "state": state, **what, **counts})
+        if state != before:
+            if state in ("stalled", "unplugged"):
+                self._warn("ultrasound", *REASONS[state])
+            self._cond.notify_all()
+
+    # ---------------------------------------------------------------- from the contacts' and the barcode's thread
+
+    def _contact(self, name: str, pressed: bool) -> None:
+        with self._cond:
+            frame = self._held if self._frozen else self._newest
+            if name == "footswitch":
+                self._post("footswitch", {"pressed": pressed, "sequence": frame.sequence if frame else 0})
+                return
+            on = not self._frozen
+        if pressed:
+            try:
+                self._freeze(on, "key")
+            except ScannerError as error:
+                self._warn("contacts", error.code, f"The freeze key did nothing: {error.text}")
+
+    def _barcode(self, text: str, aim: str) -> None:
+        self._post("barcode", {"text": text, "aim": aim})
+
+    # ---------------------------------------------------------------- events
+
+    def _warn(self, peer: str, code: str, text: str) -> None:
+        self._post("warning", {"service": "acquisition", "peer": peer, "code": code, "text": text})
+
+    def _post(self, kind: str, data: dict[str, Any]) -> None:
+        self._events.put((kind, data))
+
+    def _tell(self) -> None:
+        while (event := self._events.get()) is not None:
+            self._on_event(*event)

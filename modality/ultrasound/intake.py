@@ -1,0 +1,169 @@
+"""From messages to pictures with their settings: counts what is missing, refuses what cannot be true.
+
+Rules of this file:
+
+* Sans-I/O, one thread.  What an operator should know goes to ``warn(code, text)``, once per burst.
+* Settings hold from the picture on that follows them; a picture whose own words (geometry number, size, scale) do
+  not fit the settings is kept without calibration, and the settings are asked for again.
+* Numbers grow by one per picture.  A number that was missed is a lost picture, unless a picture was refused instead;
+  the same number again is a repeated picture and refused; a smaller one is a front end that counts anew.
+* A front end that numbers nothing (header version 1) is counted here; its losses cannot be seen.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+from modality.ultrasound.geometry import read_settings
+from modality.ultrasound.igtl import NOT_PRESENT, OK, Message, Picture, Refused, Status, Text
+from modality.ultrasound.model import Frame, Settings
+
+IMAGE: Final = "Image_Probe"
+SETTINGS: Final = "UsSettings"
+PROBE: Final = "UsProbe"
+
+Warn = Callable[[str, str], None]
+
+
+class Intake:
+    """One front end, over all connections to it."""
+
+    def __init__(self, warn: Warn) -> None:
+        self._warn = warn
+        self.settings: Settings | None = None
+        self.plugged = True
+        self.connection = 0
+        self.sequence = 0
+        """Newest number."""
+        self.received = 0
+        self.dropped = 0
+        """Pictures that were made but never came."""
+        self.refused = 0
+        """Pictures that came and could not be used."""
+        self.version = 1
+        """Of the front end's headers."""
+        self.wanting = False
+        """The settings should be asked for."""
+        self._told: set[str] = set()
+        self._spoiled = 0
+
+    def joined(self) -> None:
+        """A new connection."""
+        self.connection += 1
+        self.settings = None
+        self.plugged = True
+        self.sequence = 0
+        self.wanting = False
+        self._spoiled = 0
+        self._told.clear()
+
+    def refuse(self, message: Refused) -> None:
+        """A message that cannot be used."""
+        if message.type == "IMAGE":
+            self.refused += 1
+            self._spoiled += 1
+            what = "picture"
+        else:
+            what = message.type
+            self.wanting = self.wanting or message.type == "STRING"
+        code = "picture-spoiled" if message.spoiled else "picture-refused"
+        self._once(code, f"The front end sent a {what} that cannot be used: {message.reason}.")
+
+    def status(self, content: Status) -> bool:
+        """STATUS UsProbe; True when it has changed something."""
+        if content.code not in (OK, NOT_PRESENT):
+            self._once(f"status {content.code}", f"The front end reports: {content.text or content.name}.")
+            return False
+        before, self.plugged = self.plugged, content.code == OK
+        return before != self.plugged
+
+    def text(self, content: Text) -> Settings | None:
+        """STRING UsSettings."""
+        try:
+            self.settings, left_out = read_settings(content.text)
+        except ValueError as error:
+            self._once("settings", f"The front end's settings cannot be read: {error}.")
+            return None
+        self._told.discard("settings")
+        self._told.discard("calibration")
+        self.wanting = False
+        for reason in left_out:
+            self._once(f"region {reason}", f"The picture is not wholly calibrated: {reason}.")
+        return self.settings
+
+    def picture(self, message: Message, content: Picture, now: float) -> Frame | None:
+        """IMAGE; ``now`` in s is kept with it.  None: it was refused."""
+        said = message.metadata.get("sequence", "")
+        if said.isascii() and said.isdigit() and len(said) < 19:
+            sequence = int(said)
+        else:
+            sequence = message.number or self.sequence + 1
+        if self.sequence and sequence == self.sequence:
+            self.refused += 1
+            self._once("picture-repeated", f"The front end sent picture {sequence} twice.")
+            return None
+        if sequence < self.sequence:
+            self.connection += 1
+            self.sequence = 0
+        self._count(sequence)
+        settings = self._settings_of(message, content)
+        return Frame(content.pixels, sequence, now, settings, message.timestamp_ns, self.connection)
+
+    def _count(self, sequence: int) -> None:
+        missing = sequence - self.sequence - 1 if self.sequence else 0
+        lost = max(0, missing - self._spoiled)
+        if lost:
+            self.dropped += lost
+            self._once(
+                "pictures-lost", f"{lost} of the front end's pictures did not arrive before {sequence}."
+            )
+        else:
+            self._told.discard("pictures-lost")
+        if not self._spoiled:  # a good picture after a good one ends a burst
+            self._told -= {"picture-spoiled", "picture-refused", "picture-repeated"}
+        self._spoiled = 0
+        self.sequence = sequence
+        self.received += 1
+
+    def _settings_of(self, message: Message, content: Picture) -> Settings:
+        rows, columns = content.pixels.shape[:2]
+        components = 1 if content.pixels.ndim == 2 else content.pixels.shape[2]
+        settings = self.settings
+        why = ""
+        if settings is None:
+            why = "it has not told its settings"
+        elif (settings.columns, settings.rows, settings.components) != (columns, rows, components):
+            why = f"its settings are those of {settings.columns} x {settings.rows}"
+        elif message.metadata.get("geometry", str(settings.geometry)) != str(settings.geometry):
+            why = "its settings are those of another geometry"
+        elif settings.spacing_mm[0] and not all(
+            math.isclose(a, b, rel_tol=1e-5)
+            for a, b in zip(content.spacing, settings.spacing_mm, strict=True)
+        ):
+            why = "picture and settings differ about the scale"
+        if not why:
+            assert settings is not None
+            self._told.discard("calibration")
+            return settings
+        self.wanting = True
+        self._once("calibration", f"The front end's picture is not calibrated: {why}.")
+        bare = Settings() if settings is None else settings
+        mode = message.metadata.get("mode", bare.mode)[:16]
+        return replace(
+            bare,
+            columns=columns,
+            rows=rows,
+            components=components,
+            mode=mode,
+            regions=(),
+            spacing_mm=(0.0, 0.0),
+        )
+
+    def _once(self, code: str, text: str) -> None:
+        """Warn once until the burst is over."""
+        if code not in self._told:
+            self._told.add(code)
+            self._warn(code.split(" ", 1)[0], text)
