@@ -1,4 +1,4 @@
-"""The console's memory: worklist, exams, images, MPPS steps, send jobs and warnings, in SQLite and plain files.
+"""The console's memory: worklist, exams, images, steps, jobs, media and warnings, in SQLite and plain files.
 
 Rules of this file:
 
@@ -52,8 +52,12 @@ CREATE TABLE IF NOT EXISTS jobs (
 CREATE TABLE IF NOT EXISTS job_images (
   job INTEGER NOT NULL REFERENCES jobs(id), image INTEGER NOT NULL REFERENCES images(id),
   state TEXT NOT NULL DEFAULT 'queued', status INTEGER, PRIMARY KEY (job, image));
+CREATE TABLE IF NOT EXISTS saved (
+  id INTEGER PRIMARY KEY, image INTEGER NOT NULL REFERENCES images(id), medium TEXT NOT NULL,
+  file_id TEXT NOT NULL, sha256 TEXT NOT NULL, at TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS warnings (id INTEGER PRIMARY KEY, at TEXT NOT NULL, data TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS images_of_exam ON images(exam);
+CREATE INDEX IF NOT EXISTS saved_of_image ON saved(image);
 CREATE INDEX IF NOT EXISTS images_of_job ON job_images(image);
 """
 

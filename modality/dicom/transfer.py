@@ -3,7 +3,7 @@
 Rules of this file:
 
 * One association for a set; all contexts of the profile are proposed whatever is in the set (MX-D-01).
-* An image goes in the first syntax of its kind's preference that was accepted, made on the way out; the file on the disk
+* An image goes in the first syntax of its preference that was accepted, made on the way out; the file on the disk
   stays as it is.
 * 0000H and Bxxx count as sent, everything else as failed, and the set goes on (MX-D-08).  An image that the peer
   accepted no syntax for is reported without a status, and the set goes on.
@@ -41,7 +41,7 @@ def send_set(
     begin: Begin,
     report: Report,
     *,
-    class_of: Callable[[Path], str],
+    class_of: Callable[[str], str],
     preference: Preference,
     spool: Path,
 ) -> None:
@@ -51,7 +51,7 @@ def send_set(
         images: SOP instance UID and Part 10 file of each.
         begin: told once, before the first request.
         report: told of each answer at once, before the next request.
-        class_of: the SOP class of a file.
+        class_of: the SOP class of an instance.
         preference: which syntax is wished for a SOP class.
         spool: folder for what is compressed on the way.
 
@@ -74,7 +74,7 @@ def send_set(
         try:
             _still(association)
             for number, (sop_instance, path) in enumerate(images, 1):
-                sop_class = class_of(path)
+                sop_class = class_of(sop_instance)
                 syntax = next((uid for uid in preference(sop_class) if (sop_class, uid) in accepted), None)
                 if syntax is None:
                     report(sop_instance, None, _unserved(peer, number, len(images), preference(sop_class)))

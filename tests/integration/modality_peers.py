@@ -261,6 +261,7 @@ class Console:
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.folder = folder
         self.socket = folder / "ctl"
+        self.product = "vxvue"
         self.environment: dict[str, str] = {}
         self.settings: dict[str, Any] = {
             "data_dir": str(folder / "data"),
@@ -276,7 +277,7 @@ class Console:
         path.write_text(json.dumps(self.settings, indent=1))
         environment = {**os.environ, "PYTHONPATH": str(HERE), **self.environment}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "modality", "vxvue", "--config", str(path)],
+            [sys.executable, "-m", "modality", self.product, "--config", str(path)],
             env=environment,
             stderr=(self.folder / "stderr").open("ab"),
             cwd=HERE.parent.parent,

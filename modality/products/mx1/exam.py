@@ -16,7 +16,7 @@ from . import MODEL, PROFILE
 from .config import Mx1Config
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pydicom.dataset import Dataset
 
@@ -33,7 +33,7 @@ class Mx1Exams(Exams):
     """The exams of one MX1."""
 
     def keep(
-        self, config: Mx1Config, kind: str, moment: datetime, build: Build, picture: dict[str, Any]
+        self, config: Mx1Config, kind: str, moment: datetime, build: Build, picture: Mapping[str, Any]
     ) -> Row:
         """Make what was captured an accepted image of the open exam: identifiers, file and row.
 

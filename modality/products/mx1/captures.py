@@ -1,0 +1,153 @@
+"""What is captured from the probe: stills, clips and screens, each an image of the open exam.
+
+Rules of this file:
+
+* A picture belongs to the exam that was open when it was asked for; when another is open at the end, it is refused.
+* What the front end reports by itself (absent, stalled, unplugged) is its own warning; a verb that it makes impossible
+  is only refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from ...control import Refused
+from ...notices import Notices
+from ...store import Row
+from ...ultrasound import Clip, Frame, Scanner, ScannerError
+from .config import Mx1Config
+from .exam import Mx1Exams
+
+if TYPE_CHECKING:
+    from .exam import Build
+
+CLIP_TIMEOUT_S = 120.0
+
+
+@contextmanager
+def operator_hears() -> Iterator[None]:
+    """What the probe cannot do is refused with its own words."""
+    try:
+        yield
+    except ScannerError as error:
+        raise Refused(error.text) from error
+
+
+class Captures:
+    """Takes pictures from the probe into the open exam."""
+
+    def __init__(
+        self,
+        scanner: Scanner,
+        exams: Mx1Exams,
+        notices: Notices,
+        config: Callable[[], Mx1Config],
+        lock: threading.RLock,
+    ) -> None:
+        """``lock`` is the exam's: no exam begins or ends while an image is being made."""
+        self._scanner, self._exams, self._notices, self._config = scanner, exams, notices, config
+        self._lock = lock
+
+    def still(self, sequence: int | None = None) -> Row:
+        """The frozen or newest picture, or one that the cine memory still has."""
+        exam = self._exams.open()
+        with operator_hears():
+            frame = self._scanner.still(sequence)
+
+        def build(facts: Any, order: Any) -> Any:
+            from ...objects.us import build_still
+
+            return build_still(facts, order, frame)
+
+        return self._keep(exam, "still", datetime.now(), build, _of(frame))
+
+    def screen(self) -> Row:
+        """The screen as the operator sees it, with the patient's line."""
+        exam = self._exams.open()
+        now = datetime.now()
+        with operator_hears():
+            frame = self._scanner.still()
+            pixels = self._scanner.screen(self._lines(exam, now))
+
+        def build(facts: Any, order: Any) -> Any:
+            from ...objects.sc import build_screen
+
+            return build_screen(facts, order, pixels)
+
+        picture = {**_of(frame), "raw_sha256": hashlib.sha256(pixels.tobytes()).hexdigest()}
+        return self._keep(exam, "screen", now, build, picture)
+
+    def clip(self, frames: int | None, seconds: float | None, start_trim: int, before: bool) -> Row:
+        """Pictures of one geometry: those that come, or with ``before`` those that were."""
+        exam = self._exams.open()
+        with operator_hears():
+            clip = self._scanner.clip(frames, seconds, before=before, timeout=CLIP_TIMEOUT_S)
+        if start_trim > len(clip.frames):
+            raise Refused(f"start_trim {start_trim}: the clip has only {len(clip.frames)} pictures")
+        began = datetime.now() - timedelta(seconds=max(0.0, time.monotonic() - clip.frames[0].t))
+
+        def build(facts: Any, order: Any) -> Any:
+            from ...objects.usmf import build_clip
+
+            return build_clip(replace(facts, start_trim=start_trim), order, clip)
+
+        return self._keep(exam, "clip", began, build, {**_of_clip(clip), "start_trim": start_trim})
+
+    def _keep(self, exam: Row, kind: str, moment: datetime, build: Build, picture: Mapping[str, Any]) -> Row:
+        with self._lock:
+            if (
+                self._exams.open()["id"] != exam["id"]
+            ):  # never a picture of one patient in the exam of another
+                raise Refused("the exam was ended before its picture was there")
+            try:
+                return self._exams.keep(self._config(), kind, moment, build, picture)
+            except ValueError as error:
+                text = f"the picture cannot become an image: {error}"
+                self._notices.warn("acquisition", "ultrasound", text)
+                raise Refused(text) from error
+            except (OSError, sqlite3.Error) as error:
+                text = f"the image cannot be stored: {error}"
+                self._notices.warn("acquisition", "disk", text)
+                raise Refused(text) from error
+
+    def _lines(self, exam: Row, now: datetime) -> list[str]:
+        """What stands on the screen beside the picture."""
+        from ...objects.common import text
+
+        order = self._exams.order(exam)
+        name = text(order, "PatientName").replace("^", " ").split("=")[0].strip()
+        return [
+            f"{name}  {text(order, 'PatientID')}".strip(),
+            f"{self._config().institution}  {now:%Y-%m-%d %H:%M:%S}".strip(),
+        ]
+
+
+def _of(frame: Frame) -> dict[str, Any]:
+    """What the claim says of one picture."""
+    return {
+        "raw_sha256": frame.sha256,
+        "sequence": frame.sequence,
+        "mode": frame.mode,
+        "depth_mm": frame.settings.depth_mm,
+    }
+
+
+def _of_clip(clip: Clip) -> dict[str, Any]:
+    return {
+        "raw_sha256": clip.raw_sha256,
+        "first": clip.first,
+        "last": clip.last,
+        "missing": clip.missing,
+        "ended": clip.ended,
+        "frame_time_ms": clip.frame_time_ms,
+        "mode": clip.settings.mode,
+        "depth_mm": clip.settings.depth_mm,
+    }
