@@ -1,0 +1,208 @@
+"""What the device remembers of unfinished work on a medium, and how it is taken back the next time.
+
+Rules of this file:
+
+* Before anything else is written, the device notes on its own disk every name that it is about to make, and puts a
+  marker with a number that nobody else knows on the medium: by it the medium is recognised again.
+* Removed is only what the note names, what is on the marked medium, and what no record of its DICOMDIR refers to; a
+  DICOM file with another instance in it is left alone.
+* A new directory that already took the old one's place is never removed under its other name.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import secrets
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Final
+
+from .elements import BadElements, walk
+from .volume import FILE, Names, Volume
+
+_TOKEN: Final = re.compile(r"[0-9a-f]{32}")
+_EXPLAINED: Final = (
+    "\r\nUnfinished work of an ultrasound device; put the medium in again to have it cleared up.\r\n"
+)
+_NOTES: Final = 256
+"""Notes that are kept; the oldest are of media that never came back."""
+
+
+@dataclass(frozen=True)
+class Note:
+    """One operation: the names that it makes.  ``files`` are (names on the medium, File ID, SOP Instance UID)."""
+
+    token: str
+    files: tuple[tuple[Names, str, str], ...] = ()
+    folders: tuple[Names, ...] = field(default=())
+
+    @property
+    def marker(self) -> Names:
+        """The marker's name."""
+        return (f"MG{self.token[:6].upper()}.TMP",)
+
+    @property
+    def draft(self) -> Names:
+        """The new directory's name while it is written."""
+        return (f"MG{self.token[:6].upper()}.NEW",)
+
+    def marking(self) -> bytes:
+        """What is in the marker."""
+        return (self.token + _EXPLAINED).encode("ascii")
+
+
+def new_token() -> str:
+    """A number that nobody else knows."""
+    return secrets.token_hex(16)
+
+
+class Journal:
+    """The notes on the device's disk; a folder of None keeps none."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def _path(self, token: str) -> Path | None:
+        return self.folder / f"media-{token}.json" if self.folder is not None else None
+
+    def keep(self, note: Note) -> None:
+        """Remember what is about to be done."""
+        path = self._path(note.token)
+        if path is None or self.folder is None:
+            return
+        partial = path.with_suffix(".part")
+        with partial.open("w", encoding="utf-8") as stream:
+            json.dump(asdict(note), stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.rename(path)
+        handle = os.open(self.folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    def forget(self, note: Note) -> None:
+        """The work is finished, or taken back."""
+        path = self._path(note.token)
+        if path is not None:
+            path.unlink(missing_ok=True)
+
+    def notes(self) -> list[Note]:
+        """What is remembered, newest first; what cannot be read is thrown away."""
+        if self.folder is None:
+            return []
+        paths = sorted(self.folder.glob("media-*.json"), key=lambda p: p.stat().st_mtime, reverse=True)
+        found = []
+        for number, path in enumerate(paths):
+            token = path.stem.removeprefix("media-")
+            try:
+                raw = json.loads(path.read_text("utf-8"))
+                note = Note(
+                    token,
+                    tuple((tuple(names), str(file_id), str(uid)) for names, file_id, uid in raw["files"]),
+                    tuple(tuple(names) for names in raw["folders"]),
+                )
+            except (OSError, ValueError, KeyError, TypeError):
+                note = None
+            if note is None or number >= _NOTES or not _TOKEN.fullmatch(token):
+                path.unlink(missing_ok=True)
+                continue
+            found.append(note)
+        return found
+
+
+def marked(volume: Volume, note: Note, root: list[str]) -> bool:
+    """Tell whether this is the medium that a note is about."""
+    if note.marker[0] not in root and note.marker[0].lower() not in root:
+        return False
+    about = volume.find(note.marker)
+    if about is None or about.kind != FILE:
+        return False
+    handle = volume.open(note.marker)
+    try:
+        return volume.read(handle, 0, 32) == note.token.encode("ascii")
+    finally:
+        volume.close_file(handle)
+
+
+def take_back(volume: Volume, note: Note, directory: bytes | None) -> bool:
+    """Remove what an unfinished operation left; *directory* is the DICOMDIR that is there now.
+
+    Returns:
+        Whether everything could be settled; if not, the note has to be kept.
+
+    Raises:
+        OSError: the medium does not answer.
+    """
+    settled = _drop_draft(volume, note, directory)
+    touched = set()
+    for names, file_id, uid in note.files:
+        if directory is not None and file_id.encode("ascii") in directory:
+            continue
+        try:
+            about = volume.find(names)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+                raise
+            continue  # its folder was never made
+        if about is None or about.kind != FILE or _is_another(volume, names, uid):
+            continue
+        volume.remove(names)
+        touched.add(names[:-1])
+    for folder in reversed(note.folders):
+        try:
+            volume.remove_folder(folder)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
+        else:
+            touched.discard(folder)
+            touched.add(folder[:-1])
+    for folder in touched:
+        volume.sync_folder(folder)
+    if settled:
+        about = volume.find(note.marker)
+        if about is not None and about.kind == FILE:
+            volume.remove(note.marker)
+        volume.sync_folder(())
+    return settled
+
+
+def _drop_draft(volume: Volume, note: Note, directory: bytes | None) -> bool:
+    """Remove the unfinished directory; not when it may share its place on the medium with the one in use."""
+    about = volume.find(note.draft)
+    if about is None or about.kind != FILE:
+        return True
+    if directory is not None and about.size == len(directory):
+        handle = volume.open(note.draft)
+        try:
+            same = volume.read(handle, 132, about.size) == directory[132:]
+        finally:
+            volume.close_file(handle)
+        if same:
+            return False
+    volume.remove(note.draft)
+    return True
+
+
+def _is_another(volume: Volume, names: Names, uid: str) -> bool:
+    """Tell whether a file is a DICOM file of another instance than ours."""
+    handle = volume.open(names)
+    try:
+        head = volume.read(handle, 0, 1024)
+    finally:
+        volume.close_file(handle)
+    if head[128:132] != b"DICM":
+        return False
+    with suppress(BadElements):
+        for element in walk(head, 132, len(head)):
+            if element.tag == 0x00020003:
+                return head[element.value : element.end].rstrip(b"\0 ") != uid.encode("ascii")
+    return False

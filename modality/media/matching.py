@@ -1,0 +1,114 @@
+"""Finding the patient, study and series of an image in a directory that is there.
+
+Rules of this file:
+
+* Records are found by the bytes of their identifiers, so that thousands of others need not be read.
+* A patient is the same when the Patient ID is, and the name, as a text; otherwise it gets a record of its own.
+* Only records in use are taken, and only under the right ones above them.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from functools import lru_cache
+from typing import Final
+
+from pydicom.charset import convert_encodings, decode_bytes
+
+from . import master as m
+from .directory import Directory
+from .layout import ROOT, Tree
+from .master import Master
+from .names import OURS
+
+_DELIMITERS: Final = {0x1B, 0x5E, 0x3D, 0x0D, 0x0A}
+
+
+@lru_cache(maxsize=512)
+def text(value: bytes, charset: bytes) -> str:
+    """A name as a text, however it is encoded and filled up."""
+    terms = [term.strip().decode("latin-1") for term in charset.split(b"\\")]
+    try:
+        decoded = decode_bytes(value, convert_encodings(terms), _DELIMITERS)
+    except (LookupError, UnicodeError, ValueError):
+        decoded = repr((value, charset))
+    groups = ["^".join(part.strip() for part in group.split("^")).rstrip("^") for group in decoded.split("=")]
+    return "=".join(groups).rstrip("=")
+
+
+class Matcher:
+    """Finds records of one directory."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self._directory: Directory = tree.directory
+
+    def _records(self, tag: int, vr: bytes, value: bytes, kind: bytes) -> list[int]:
+        directory = self._directory
+        if not value or not len(directory):
+            return []
+        head = struct.pack("<HH2s", tag >> 16, tag & 0xFFFF, vr)
+        pattern = re.compile(re.escape(head) + b".. *" + re.escape(value) + rb"[ \0]*", re.DOTALL)
+        found = []
+        for hit in pattern.finditer(directory.data, directory.items, directory.end):
+            record = directory.record_at(hit.start())
+            if record < 0 or not directory.active[record] or directory.kinds[record] != kind:
+                continue
+            if directory.elements(record).get(tag, b"").strip() == value.strip():
+                found.append(record)
+        return found
+
+    def _under(self, parent: int, tag: int, vr: bytes, value: bytes, kind: bytes) -> int:
+        found = set(self._records(tag, vr, value, kind))
+        if not found:
+            return -1
+        return next((record for record in self._tree.below(parent) if record in found), -1)
+
+    def patient(self, master: Master) -> int:
+        """The image's patient; -1 when there is none."""
+        wanted = text(master.value(m.NAME), master.value(m.CHARSET))
+        found = set()
+        for record in self._records(m.PATIENT_ID, b"LO", master.value(m.PATIENT_ID), b"PATIENT"):
+            elements = self._directory.elements(record)
+            if text(elements.get(m.NAME, b""), elements.get(m.CHARSET, b"")) == wanted:
+                found.add(record)
+        if not found:
+            return -1
+        return next((record for record in self._tree.below(ROOT) if record in found), -1)
+
+    def study(self, patient: int, master: Master) -> int:
+        """The image's study under a patient; -1 when there is none."""
+        return self._under(patient, m.STUDY, b"UI", master.value(m.STUDY), b"STUDY")
+
+    def series(self, study: int, master: Master) -> int:
+        """The image's series under a study; -1 when there is none."""
+        return self._under(study, m.SERIES, b"UI", master.value(m.SERIES), b"SERIES")
+
+    def has_instance(self, uid: str) -> bool:
+        """Tell whether a record in use refers to an instance."""
+        data, directory = self._directory.data, self._directory
+        value = uid.encode("ascii")
+        head = struct.pack("<HH2s", 0x0004, 0x1511, b"UI")
+        at = data.find(value, directory.items, directory.end)
+        while at >= 0:
+            if data[at - 8 : at - 2] == head:
+                (length,) = struct.unpack_from("<H", data, at - 2)
+                if data[at : at + length].rstrip(b"\0 ") == value:
+                    record = directory.record_at(at)
+                    if record >= 0 and directory.active[record]:
+                        return True
+            at = data.find(value, at + 1, directory.end)
+        return False
+
+    def folder(self, record: int) -> tuple[str, ...]:
+        """The components of the File ID of an image below a record, when it has the form that we give; else ()."""
+        directory = self._directory
+        for _ in range(4):
+            if record < 0 or record >= len(directory):
+                return ()
+            if directory.kinds[record] == b"IMAGE":
+                file_id = directory.elements(record).get(0x00041500, b"").decode("latin-1")
+                return tuple(file_id.split("\\")) if OURS.fullmatch(file_id) else ()
+            record = self._tree.last_below(record)
+        return ()

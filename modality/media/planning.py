@@ -1,0 +1,179 @@
+"""What an operation will write, decided before the medium is changed: files, folders, and the whole new DICOMDIR.
+
+Rules of this file:
+
+* Instances that are on the medium already, or are asked for twice, are skipped and told.
+* An image in the wished transfer syntax goes to the medium as the bytes of its master behind a new file meta
+  information; another one is encoded on the device's own disk first, so that its size is known and nothing can fail
+  half-way for its sake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import master as m
+from . import records
+from .elements import file_meta
+from .layout import ROOT, Tree
+from .master import Master
+from .matching import Matcher, text
+from .model import MediaError, Options
+from .names import BASE, NameGiver
+from .volume import Names, Volume
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the bytes of a file come from: ``start``, and then those of ``path`` from ``offset`` on."""
+
+    path: Path
+    offset: int
+    length: int
+    start: bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole file."""
+        return len(self.start) + self.length
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedFile:
+    """A file that will be written."""
+
+    source: Source
+    names: Names
+    file_id: str
+    sop_class: str
+    sop_instance: str
+    syntax: str
+
+
+@dataclass
+class Plan:
+    """All that will be written."""
+
+    files: list[PlannedFile] = field(default_factory=list)
+    folders: list[Names] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+
+
+Encode = Callable[[Path, Path, str, tuple[str, str]], int]
+"""Encodes a file into another one in a transfer syntax with an implementation's identity; returns its size."""
+
+
+def encode(source: Path, target: Path, syntax: str, implementation: tuple[str, str]) -> int:
+    """Encode by :mod:`modality.pixel`.
+
+    Raises:
+        MediaError: ``image``: it cannot be.
+    """
+    from ..pixel import PixelError, encode_instance
+
+    try:
+        return encode_instance(source, target, syntax, implementation=implementation).bytes
+    except PixelError as error:
+        raise MediaError("image", f"The image {source.name} cannot be encoded: {error}.") from error
+    except OSError as error:
+        raise MediaError("image", f"The image {source.name} cannot be encoded: {error.strerror}.") from error
+
+
+def source_of(master: Master, options: Options, spool: Path, number: int) -> Source:
+    """Make the file's bytes available."""
+    syntax = options.syntax_of(master.sop_class)
+    if syntax == master.syntax:
+        meta = file_meta(master.sop_class, master.sop_instance, syntax, options.implementation)
+        return Source(master.path, master.body, master.size - master.body, bytes(128) + b"DICM" + meta)
+    target = spool / f"{number:06d}"
+    return Source(target, 0, encode(master.path, target, syntax, options.implementation), b"")
+
+
+def choose(masters: Sequence[Master], tree: Tree, skip_known: bool) -> tuple[list[Master], list[str]]:
+    """The images that have to be written, and the instances that need not be."""
+    matcher = Matcher(tree)
+    wanted: list[Master] = []
+    seen: set[str] = set()
+    skipped: list[str] = []
+    for one in masters:
+        if one.sop_instance in seen or (skip_known and matcher.has_instance(one.sop_instance)):
+            skipped.append(one.sop_instance)
+            continue
+        seen.add(one.sop_instance)
+        wanted.append(one)
+    return wanted, skipped
+
+
+def plan(
+    volume: Volume,
+    tree: Tree,
+    masters: Sequence[Master],
+    sources: Sequence[Source],
+    options: Options,
+    giver: NameGiver,
+) -> Plan:
+    """Give names, hang the records into the tree, and say what has to be written."""
+    placer = _Placer(tree, giver)
+    made = Plan()
+    for master, source in zip(masters, sources, strict=True):
+        series, folder = placer.series(master)
+        name, number = giver.give(folder, "IM")
+        file_id = (*folder, name)
+        syntax = options.syntax_of(master.sop_class)
+        tree.append(series, records.image(master, file_id, syntax, str(number).encode()))
+        names = (*giver.ensure(folder), name)
+        made.files.append(
+            PlannedFile(source, names, "/".join(file_id), master.sop_class, master.sop_instance, syntax)
+        )
+    made.folders = giver.folders
+    return made
+
+
+class _Placer:
+    """Finds or makes the records above an image, with their folders."""
+
+    def __init__(self, tree: Tree, giver: NameGiver) -> None:
+        self._tree = tree
+        self._giver = giver
+        self._matcher = Matcher(tree)
+        self._patients: dict[tuple[bytes, str], int] = {}
+        self._below: dict[tuple[int, bytes], int] = {}
+        self._folders: dict[int, Names] = {}
+
+    def _folder(self, record: int, depth: int, above: Names, prefix: str) -> Names:
+        """The folder of a record: where an image below it lies already, or a new one."""
+        if record not in self._folders:
+            known = self._matcher.folder(record)[:depth]
+            if len(known) != depth or known[:-1] != above:
+                known = (*above, self._giver.give(above, prefix)[0])
+            self._folders[record] = known
+        return self._folders[record]
+
+    def series(self, master: Master) -> tuple[int, Names]:
+        """The record of the image's series, and its folder."""
+        tree = self._tree
+        key = (master.value(m.PATIENT_ID), text(master.value(m.NAME), master.value(m.CHARSET)))
+        patient = self._patients.get(key, -1)
+        if patient < 0:
+            patient = self._matcher.patient(master)
+            if patient < 0:
+                patient = tree.append(ROOT, records.patient(master))
+            self._patients[key] = patient
+        at = self._folder(patient, 2, (BASE,), "PA")
+        study = self._below.get((patient, master.value(m.STUDY)), -1)
+        if study < 0:
+            study = self._matcher.study(patient, master)
+            if study < 0:
+                study = tree.append(patient, records.study(master))
+            self._below[patient, master.value(m.STUDY)] = study
+        at = self._folder(study, 3, at, "ST")
+        series = self._below.get((study, master.value(m.SERIES)), -1)
+        if series < 0:
+            series = self._matcher.series(study, master)
+            if series < 0:
+                number = str(len(tree.below(study)) + 1).encode()
+                series = tree.append(study, records.series(master, number))
+            self._below[study, master.value(m.SERIES)] = series
+        return series, self._folder(series, 4, at, "SE")

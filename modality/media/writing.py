@@ -1,0 +1,221 @@
+"""The steps in which a medium is changed, so that at every moment the old or the new file-set is on it.
+
+The steps::
+
+    note on the device's disk, marker on the medium
+    image files, still without the prefix DICM       written, durable, read back
+    the new DICOMDIR under another name, likewise    written, durable, read back
+    the prefixes                                     durable
+    the new DICOMDIR takes the old one's place       one entry of a folder changes
+    marker and note are removed
+
+Rules of this file:
+
+* A file without its prefix is no DICOM file: what is left of an interrupted operation is taken for an image by nobody.
+* Files are made durable in batches: the first of a batch brings most of the others along.
+* Nothing that was there is opened for writing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final
+
+from .journal import Journal, Note
+from .model import MediaError, SavedFile
+from .planning import Plan, PlannedFile, Source
+from .volume import Names, Volume
+
+PIECE: Final = 1 << 20
+BATCH: Final = 32
+_BATCH_BYTES: Final = 64 << 20
+PREFIX: Final = 128
+_MAGIC: Final = b"DICM"
+
+Tell = Callable[[int], None]
+
+
+class Writer:
+    """Writes one plan on one medium."""
+
+    def __init__(self, volume: Volume, note: Note, journal: Journal, *, verify: bool, tell: Tell) -> None:
+        self._volume = volume
+        self._note = note
+        self._journal = journal
+        self._verify = verify
+        self._tell = tell
+        self.begun = False
+        """Something may be on the medium."""
+        self.saved: list[SavedFile] = []
+        self.replaced = False
+        """The new directory may be in its place."""
+
+    def write(self, plan: Plan, directory: bytes, target: Names) -> None:
+        """Do all steps; errors of the medium are OSErrors."""
+        volume, note = self._volume, self._note
+        if self._journal.folder is not None:
+            try:
+                self._journal.keep(note)
+            except OSError as error:
+                raise MediaError(
+                    "image", f"The device's own disk cannot be written ({error.strerror})."
+                ) from error
+            self.begun = True
+            _put(volume, note.marker, note.marking())
+            volume.sync_folder(())
+        self.begun = True
+        for folder in plan.folders:
+            volume.make_folder(folder)
+        self.saved = self._files(plan.files)
+        for folder in dict.fromkeys([f.names[:-1] for f in plan.files] + [f[:-1] for f in plan.folders]):
+            volume.sync_folder(folder)
+        self._draft(directory)
+        for file in plan.files:
+            self._finish(file.names)
+        self._finish(note.draft)
+        self.replaced = True
+        volume.rename(note.draft, target)
+        volume.sync_folder(())
+
+    def end(self) -> None:
+        """Take the marker away and forget."""
+        if self._journal.folder is not None:
+            self._volume.remove(self._note.marker)
+            self._volume.sync_folder(())
+            self._journal.forget(self._note)
+
+    def _files(self, files: Sequence[PlannedFile]) -> list[SavedFile]:
+        saved: list[SavedFile] = []
+        at = 0
+        while at < len(files):
+            batch: list[PlannedFile] = []
+            size = 0
+            while at < len(files) and len(batch) < BATCH and (not batch or size < _BATCH_BYTES):
+                batch.append(files[at])
+                size += files[at].source.size
+                at += 1
+            saved += self._batch(batch)
+        return saved
+
+    def _batch(self, files: Sequence[PlannedFile]) -> list[SavedFile]:
+        volume = self._volume
+        handles: list[int] = []
+        saved: list[SavedFile] = []
+        wholes: list[bytearray | None] = []
+        try:
+            for file in files:
+                handle = volume.create(file.names)
+                handles.append(handle)
+                digest, whole = self._copy(handle, file.source)
+                wholes.append(whole)
+                saved.append(
+                    SavedFile(
+                        file.file_id, file.sop_class, file.sop_instance, file.syntax, digest, file.source.size
+                    )
+                )
+            for handle in handles:
+                volume.sync(handle)
+            if self._verify:
+                for handle, one, whole in zip(handles, saved, wholes, strict=True):
+                    if not _same(volume, handle, one, whole):
+                        raise MediaError(
+                            "io",
+                            f"What was written to the medium reads otherwise ({one.file_id}): it is defective.",
+                        )
+        finally:
+            for handle in handles:
+                with suppress(OSError):
+                    volume.close_file(handle)
+        return saved
+
+    def _copy(self, handle: int, source: Source) -> tuple[str, bytearray | None]:
+        """Write a file without its prefix; return its SHA-256 as it will be, and all that was written when it is
+        little."""
+        digest = hashlib.sha256()
+        piece = bytearray(source.start)
+        offset = 0
+        try:
+            own = os.open(source.path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise _unreadable(source, error.strerror) from error
+        try:
+            left, at = source.length, source.offset
+            while left or piece:
+                want = min(left, PIECE)
+                try:
+                    data = os.pread(own, want, at) if want else b""
+                except OSError as error:
+                    raise _unreadable(source, error.strerror) from error
+                if want and not data:
+                    raise _unreadable(source, "it is shorter than it was")
+                piece += data
+                left -= len(data)
+                at += len(data)
+                digest.update(piece)
+                if not offset:
+                    piece[PREFIX : PREFIX + 4] = bytes(4)
+                self._volume.write(handle, offset, piece)
+                self._tell(len(piece))
+                if not left and not offset:
+                    return digest.hexdigest(), piece
+                offset += len(piece)
+                piece = bytearray()
+        finally:
+            os.close(own)
+        return digest.hexdigest(), None
+
+    def _draft(self, directory: bytes) -> None:
+        bare = bytearray(directory)
+        bare[PREFIX : PREFIX + 4] = bytes(4)
+        volume = self._volume
+        handle = volume.create(self._note.draft)
+        try:
+            for at in range(0, len(bare), PIECE):
+                volume.write(handle, at, memoryview(bare)[at : at + PIECE])
+            volume.sync(handle)
+            if volume.read(handle, 0, len(bare) + 1) != bare:
+                raise MediaError("io", "What was written to the medium reads otherwise: it is defective.")
+        finally:
+            with suppress(OSError):
+                volume.close_file(handle)
+        volume.sync_folder(())
+        self._tell(len(bare))
+
+    def _finish(self, names: Names) -> None:
+        handle = self._volume.open(names, change=True)
+        try:
+            self._volume.write(handle, PREFIX, _MAGIC)
+            self._volume.sync(handle)
+        finally:
+            with suppress(OSError):
+                self._volume.close_file(handle)
+
+
+def _put(volume: Volume, names: Names, data: bytes) -> None:
+    handle = volume.create(names)
+    try:
+        volume.write(handle, 0, data)
+        volume.sync(handle)
+    finally:
+        with suppress(OSError):
+            volume.close_file(handle)
+
+
+def _same(volume: Volume, handle: int, saved: SavedFile, whole: bytearray | None) -> bool:
+    """Read a file back, which still lacks its prefix."""
+    if whole is not None:
+        return volume.read(handle, 0, len(whole) + 1) == whole
+    digest = hashlib.sha256()
+    for at in range(0, saved.bytes, PIECE):
+        data = volume.read(handle, at, min(PIECE, saved.bytes - at))
+        if not at:
+            data = data[:PREFIX] + _MAGIC + data[PREFIX + 4 :]
+        digest.update(data)
+    return digest.hexdigest() == saved.sha256
+
+
+def _unreadable(source: Source, why: str | None) -> MediaError:
+    return MediaError("image", f"The image {source.path.name} on the device cannot be read: {why}.")
