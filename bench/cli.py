@@ -286,17 +286,16 @@ def _list(options: argparse.Namespace) -> int:
 
 def _plan(options: argparse.Namespace) -> int:
     from bench.plan import make_plan
-    from bench.session import choose_backend
+    from bench.session import choose_backend, choose_volumes
     from bench.testbed import VIRTUAL, load_testbed
 
     testbed = load_testbed(options.testbed) if options.testbed else VIRTUAL
     backend = choose_backend(testbed, options.backend)
     cells = _selection(options)
+    volumes = choose_volumes(testbed, backend, cells)
     for number, cell in enumerate(cells):
-        print(
-            ("\n" if number else "")
-            + make_plan(cell, testbed=testbed, backend=backend, seed=options.seed).describe()
-        )
+        plan = make_plan(cell, testbed=testbed, backend=backend, seed=options.seed, volumes=volumes)
+        print(("\n" if number else "") + plan.describe())
     return 0 if cells else 3
 
 

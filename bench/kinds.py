@@ -93,6 +93,11 @@ KINDS: Final[dict[str, str]] = {
     "ultrasound.dropped": "a picture was not sent: client (null: to nobody), sequence, why (slow client, fault)",
     "ultrasound.late": "the device could not keep its pace and left out pictures: slots, after (sequence)",
     "ultrasound.garbage": "bytes of a client were no message: client, reason",
+    # removable media
+    "volume.inserted": "a medium was put in: volume (usb, sd), backend, format, size, label",
+    "volume.removed": "a medium was taken out: volume, how (clean, yanked), written, unsynced, lost (bytes)",
+    "volume.refused": "a medium is in and cannot be read as a volume: volume, why",
+    "volume.synced": "the host made everything durable: volume, written (bytes since it was made)",
     # the system under test
     "sut.started": "the SUT was started: pid, command",
     "sut.ready": "the SUT answered for the first time",
@@ -101,6 +106,7 @@ KINDS: Final[dict[str, str]] = {
     "sut.answer": "the SUT answered: do, ok, result, error",
     "modality.warning": "claim: a warning the operator would see: service, peer, text, ...",
     "modality.image": "claim: an image was acquired: sop_instance, sha256, raw_sha256, ...",
+    "modality.media": "claim: files were written to a medium: action (export, add), medium, files, dicomdir_sha256",
     "modality.state": "claim: exam, queue or device state changed",
 }
 """Kind -> meaning and fields.  A test compares what every simulator emits with this list."""

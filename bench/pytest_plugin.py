@@ -151,7 +151,7 @@ class _BenchSession:
     def worker(self, cells: list[Cell]) -> Worker:
         """Return the worker of this process; the first call starts it."""
         from bench.results import write_run
-        from bench.session import Worker, choose_backend, run_info
+        from bench.session import Worker, choose_backend, choose_volumes, run_info
         from bench.testbed import VIRTUAL, load_testbed
 
         if self._worker is None:
@@ -160,7 +160,8 @@ class _BenchSession:
                 write_run(self.run_dir, run_info(self.run_dir, items, self.options))
             testbed = load_testbed(self.options.testbed) if self.options.testbed else VIRTUAL
             backend = choose_backend(testbed, self.options.backend)
-            self._worker = Worker(self.run_dir, self.options, backend)
+            volumes = choose_volumes(testbed, backend, getattr(self._config, "_bench_cells", cells))
+            self._worker = Worker(self.run_dir, self.options, backend, volumes)
         return self._worker
 
     def close(self) -> None:

@@ -199,12 +199,18 @@ class LinkFidelity(Model):
 
 @dataclass(frozen=True, kw_only=True)
 class VolumeFidelity(Model):
-    """How real a removable medium was."""
+    """How real a removable medium was: its backend and why it was not a better one, its size in bytes, how many
+    bytes the SUT wrote to it, and its image in the cell's folder.
+    """
 
     name: str
     backend: str
     filesystem: str | None = None
     cannot_prove: tuple[str, ...] = ()
+    size: int | None = None
+    written: int | None = None
+    why: str | None = None
+    image: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ Rules of this file:
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import queue
@@ -20,8 +21,8 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -29,7 +30,8 @@ from typing import Any, Final, Protocol
 from bench.checks.outside import ask, at_fault
 from bench.enter import HELD, outer_pids
 from bench.judge.inrun import clauses, warm
-from bench.plan import DEFAULT_SEED, DEFAULT_TIMEOUT_S, not_runnable
+from bench.plan import DEFAULT_SEED, DEFAULT_TIMEOUT_S, PlanError, VolumeChoice, not_runnable
+from bench.products import product_of
 from bench.report import render
 from bench.results import (
     CellResult,
@@ -48,6 +50,7 @@ from bench.results import (
     write_run,
 )
 from bench.scenario import Cell
+from bench.scenario.spec import MEDIA
 from bench.testbed import VIRTUAL, Testbed, load_testbed
 from bench.verdict import Verdict
 from bench.zygote import SandboxError, Zygote
@@ -115,6 +118,39 @@ def choose_backend(testbed: Testbed, asked: str | None) -> str:
     return best_backend()
 
 
+def choose_volumes(testbed: Testbed, backend: str, cells: Iterable[Cell]) -> dict[str, VolumeChoice]:
+    """Return the best volume backend for each slot that the testbed names and this machine offers.
+
+    Args:
+        testbed: may name a backend for a slot.
+        backend: of the links; on loopback there is no sandbox that a mount could be confined to.
+        cells: what is to run; nothing is probed when no product of theirs has a slot.
+
+    Raises:
+        PlanError: the testbed names a backend that does not work here.
+    """
+    if not any(product_of(name).slots for name in {cell.scenario.product for cell in cells}):
+        return {}
+    from bench.volumes.backends import NoBackend, best, probe
+
+    def one(slot: str) -> VolumeChoice:
+        wanted = testbed.volumes[slot].backend if slot in testbed.volumes else None
+        if backend == "loopback" and wanted not in ("image", "folder"):
+            found, why = best("image"), "nothing is mounted outside a sandbox, and there is none on loopback"
+        else:
+            found = best(wanted)
+            better = (
+                itertools.takewhile(lambda other: other.name != found.name, probe()) if not wanted else ()
+            )
+            why = "; ".join(f"no {other.name}: {other.why}" for other in better)
+        return VolumeChoice(found.name, found.cannot_prove, why)
+
+    try:
+        return {slot: one(slot) for slot in MEDIA}
+    except NoBackend as error:
+        raise PlanError(f"testbed {testbed.name}: {error}") from error
+
+
 def sweep_scratch() -> None:
     """Delete the scratch folders of workers that were killed: they are ours, and their process is gone."""
     for folder in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*-*"):
@@ -136,12 +172,19 @@ def _alive(pid: int) -> bool:
 class Worker:
     """One warm process and what may be kept between its cells."""
 
-    def __init__(self, run_dir: Path, options: Options, backend: str) -> None:
+    def __init__(
+        self,
+        run_dir: Path,
+        options: Options,
+        backend: str,
+        volumes: Mapping[str, VolumeChoice] | None = None,
+    ) -> None:
         from bench.runner.devices import preload
 
         self._run_dir = run_dir
         self._options = options
         self._backend = backend
+        self._volumes = volumes or {}
         self._calibrations: Any = {}
         sweep_scratch()
         self._cache = Path(tempfile.mkdtemp(prefix=f"{SCRATCH}{os.getpid()}-"))
@@ -152,7 +195,7 @@ class Worker:
     def run(self, cell: Cell, progress: Callable[[Mapping[str, Any]], None]) -> CellResult:
         """Run one cell in a sandbox and return its result, whatever happens to the sandbox."""
         began = time.monotonic()
-        why = not_runnable(cell, self._backend)
+        why = not_runnable(cell, self._backend, self._volumes)
         if why:
             result = not_run(planned(cell), why)
             write_cell(self._run_dir, result)
@@ -164,6 +207,7 @@ class Worker:
             "run_dir": str(self._run_dir.resolve()),
             "seed": self._options.seed,
             "backend": self._backend,
+            "volumes": {slot: asdict(chosen) for slot, chosen in self._volumes.items()},
             "testbed": str(self._options.testbed.resolve()) if self._options.testbed else None,
             "calibrations": self._calibrations,
             "cache": str(self._cache),
@@ -293,11 +337,12 @@ def run(cells: Sequence[Cell], options: Options, observer: Observer) -> tuple[Pa
     write_run(run_dir, info)
     testbed = load_testbed(options.testbed) if options.testbed else VIRTUAL
     backend = choose_backend(testbed, options.backend)
+    volumes = choose_volumes(testbed, backend, cells)
     todo: queue.SimpleQueue[Cell] = queue.SimpleQueue()
     for cell in cells:
         todo.put(cell)
     stop = threading.Event()
-    with _workers(min(options.jobs, len(cells)), run_dir, options, backend) as workers:
+    with _workers(min(options.jobs, len(cells)), run_dir, options, backend, volumes) as workers:
         ended = [threading.Event() for _ in workers]
         for worker, event in zip(workers, ended, strict=True):
             arguments = (worker, todo, stop, event, options, observer)
@@ -327,11 +372,13 @@ def run(cells: Sequence[Cell], options: Options, observer: Observer) -> tuple[Pa
 
 
 @contextlib.contextmanager
-def _workers(number: int, run_dir: Path, options: Options, backend: str) -> Iterator[list[Worker]]:
+def _workers(
+    number: int, run_dir: Path, options: Options, backend: str, volumes: Mapping[str, VolumeChoice]
+) -> Iterator[list[Worker]]:
     with contextlib.ExitStack() as stack:
         workers = []
         for _ in range(number):
-            worker = Worker(run_dir, options, backend)
+            worker = Worker(run_dir, options, backend, volumes)
             stack.callback(worker.close)
             workers.append(worker)
         yield workers

@@ -21,7 +21,7 @@ from typing import Any, Final
 from bench.expect import Engine
 from bench.journal import JournalWriter
 from bench.links.calibrate import Calibrations
-from bench.plan import Plan, make_plan
+from bench.plan import Plan, VolumeChoice, make_plan
 from bench.results import Artefact, CellResult, JournalSeal, cell_dir, library_versions, write_cell
 from bench.runner import judge
 from bench.runner.console import start_sut
@@ -40,14 +40,23 @@ def main(channel: Any, argument: Mapping[str, Any]) -> int:
 
     Args:
         channel: JSON messages to the worker: ``{"progress": …}``, at the end ``{"result": …}``.
-        argument: scenario file, cell id, run folder, seed, backend, testbed file, calibrations, cache folder.
+        argument: scenario file, cell id, run folder, seed, backend of links, of volumes, testbed file,
+            calibrations, cache folder.
     """
     phases = Phases()
     started = datetime.now().astimezone()
     cell = find_cell(load(Path(argument["file"])), argument["cell"])
     testbed = load_testbed(Path(argument["testbed"])) if argument.get("testbed") else VIRTUAL
     cache = Path(argument["cache"]) if argument.get("cache") else None
-    plan = make_plan(cell, testbed=testbed, backend=argument["backend"], seed=argument["seed"], cache=cache)
+    volumes = {slot: VolumeChoice(**chosen) for slot, chosen in (argument.get("volumes") or {}).items()}
+    plan = make_plan(
+        cell,
+        testbed=testbed,
+        backend=argument["backend"],
+        seed=argument["seed"],
+        cache=cache,
+        volumes=volumes,
+    )
     folder = cell_dir(argument["run_dir"], cell.id)
     calibrations = Calibrations(argument.get("calibrations") or {})
     result = run_cell(
@@ -131,6 +140,7 @@ def run_cell(
         seconds=seconds,
         phases=tuple(phases.done),
         links=tuple(links(live)),
+        volumes=tuple(live.volumes.fidelity()) if live.volumes is not None else (),
         artefacts=tuple(_artefacts(folder)),
         journal=JournalSeal(events=seal.events, last=seal.last),
     )
@@ -169,6 +179,7 @@ KINDS_OF_FILES: Final = (
     ("wire.pcapng", "capture"),
     ("*.pcapng", "capture"),
     ("objects/**/*.dcm", "object"),
+    ("media/*.img", "medium"),
     ("truth/*.png", "truth"),
     ("modality.log", "log"),
     ("modality.yaml", "other"),

@@ -3,11 +3,13 @@
 Rules of this file:
 
 * Imports happen inside the builders: the warm process that hosts are forked from has them loaded already.
-* The devices of the front end share one world, made in their own process and visible to nobody else.
+* The devices of an X-ray front end share one world, made in their own process and visible to nobody else.
+* A medium's process alone loads the library that mounts.
 """
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +35,10 @@ PRELOAD = (
     "simulators.detector.imaging",
     "simulators.generator",
     "simulators.panel",
+    "simulators.ultrasound",
+    "simulators.ultrasound.contacts",
+    "simulators.generator.line",
+    "bench.volumes.actor",
     "PIL.Image",
 )
 """What the warm process of a worker imports before its first cell."""
@@ -50,7 +56,16 @@ PRELOAD_NETWORK = (
 
 def preload(backend: str) -> tuple[str, ...]:
     """Return what a worker's warm process imports for this link backend."""
-    return PRELOAD if backend == "loopback" else (*PRELOAD, *PRELOAD_NETWORK)
+    names = PRELOAD if backend == "loopback" else (*PRELOAD, *PRELOAD_NETWORK)
+    return tuple(name for name in names if _there(name))
+
+
+def _there(name: str) -> bool:
+    """Tell whether a module exists, without importing it."""
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 class _WorldActor:
@@ -108,6 +123,46 @@ class _FrontEnd:
         return create(Config.from_dict(config), emit, self.world, self.generator)
 
 
+class Bedside:
+    """Foot switch, freeze key and barcode reader of an ultrasound console as one actor, as they hang on one trolley."""
+
+    def __init__(self, emit: Emit, config: Mapping[str, Any]) -> None:
+        from simulators.ultrasound.contacts import BarcodeReader, Contacts
+
+        host = str(config.get("host", "127.0.0.1"))
+        self._contacts = Contacts(emit, host, int(config.get("contacts_port", 0)))
+        self._reader = BarcodeReader(emit, host, int(config.get("barcode_port", 0)))
+
+    def start(self) -> Mapping[str, Any]:
+        """Open both lines; returns their URLs."""
+        return {"footswitch": self._contacts.start()["url"], "barcode": self._reader.start()["url"]}
+
+    def command(self, verb: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Tread, press or read."""
+        if verb in ("footswitch", "freeze"):
+            return self._contacts.command(str(args.get("how", "tap")), {"contact": verb})
+        if verb == "barcode":
+            return self._reader.command("scan", args)
+        raise CommandError(f"beside a probe nothing can {verb!r}; there are footswitch, freeze, barcode")
+
+    def stop(self) -> None:
+        """Close both lines; idempotent."""
+        self._contacts.stop()
+        self._reader.stop()
+
+
+def _build_ultrasound(emit: Emit, config: Mapping[str, Any]) -> Simulator:
+    from simulators.ultrasound import Config, create
+
+    return create(Config.from_dict(config), emit)
+
+
+def _build_volume(emit: Emit, config: Mapping[str, Any]) -> Simulator:
+    from bench.volumes.actor import Config, create
+
+    return create(Config.from_dict(config), emit)
+
+
 def _build_ris(emit: Emit, config: Mapping[str, Any]) -> Simulator:
     from simulators.ris import Config, create
 
@@ -130,5 +185,8 @@ def specs(host: HostPlan) -> list[ActorSpec]:
         "panel": front_end.build_panel,
         "ris": _build_ris,
         "pacs": _build_pacs,
+        "ultrasound": _build_ultrasound,
+        "bedside": Bedside,
+        "volume": _build_volume,
     }
     return [ActorSpec(actor.name, builders[actor.package], actor.config) for actor in host.actors]

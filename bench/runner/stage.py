@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -22,16 +23,21 @@ from bench.links.calibrate import Calibrations
 from bench.links.capture import Capture, CaptureReport, CaptureUnavailable
 from bench.links.network import Network
 from bench.plan import HostPlan, Plan
+from bench.products import PRODUCTS
 from bench.results import Capture as CaptureFacts
 from bench.results import LinkFidelity, PhaseTime
 from bench.runner.actors import Host
 from bench.runner.devices import specs
+from bench.runner.media import Media
 from bench.runner.steps import Progress
 from bench.runner.stream import Stream
 from bench.sut import ReferenceSut
 
-START_WITHIN_S: Final = 20.0
-PORT_OF: Final = {"generator": "port", "detector": "gvcp_port"}
+PORTS_OF: Final[Mapping[str, tuple[str, ...]]] = {
+    "detector": ("gvcp_port",),
+    "bedside": ("contacts_port", "barcode_port"),
+}
+"""Which settings of a package are ports; of all others it is ``port``."""
 
 
 @dataclass
@@ -73,6 +79,9 @@ class Live:
     """What the SUT did wrong apart from every step."""
     namespaces: dict[str, int] = field(default_factory=dict)
     receiver_port: int = 0
+    media: Path = Path()
+    """Folder in which media appear, private to this cell."""
+    volumes: Media | None = None
 
 
 def build(live: Live, calibrations: Calibrations, phases: Phases, progress: Progress) -> None:
@@ -85,8 +94,13 @@ def build(live: Live, calibrations: Calibrations, phases: Phases, progress: Prog
         for link in plan.network.links:
             _calibrate(live, calibrations, link.name)
     # Every port is chosen before the capture starts: on loopback it looks at the ports of this bench only.
+    if PRODUCTS[plan.product].slots:
+        live.media = Path(tempfile.mkdtemp(prefix="media-", dir=live.scratch))
+        live.volumes = Media(plan.volumes, live.media, live.folder)
+        stream.listen(live.volumes.on_event)
     placed = [_placed(host, live) for host in plan.hosts]
-    live.receiver_port = int(plan.sut["receiver"]["port"]) or live.network.port("modality", "receiver", 0)
+    if "receiver" in plan.sut:
+        live.receiver_port = int(plan.sut["receiver"]["port"]) or live.network.port("modality", "receiver", 0)
     with phases.phase("capture"):
         _capture(live)
     with phases.phase("hosts"):
@@ -98,8 +112,9 @@ def build(live: Live, calibrations: Calibrations, phases: Phases, progress: Prog
         for host in live.hosts.values():
             threading.Thread(target=host.listen, args=(stream.publish,), name=host.name, daemon=True).start()
     with phases.phase("hosts ready"):
+        within = {host.name: host.start_within_s for host in plan.hosts}
         for host in live.hosts.values():
-            host.wait_up(START_WITHIN_S)
+            host.wait_up(within[host.name])
             stream.say("bench", "host.started", host=host.name, pid=host.pid, endpoints=host.endpoints)
             for name, endpoint in host.endpoints.items():
                 with stream.lock:
@@ -149,11 +164,14 @@ def _placed(host: HostPlan, live: Live) -> HostPlan:
     actors = []
     for actor in host.actors:
         config = dict(actor.config)
-        key = PORT_OF.get(actor.package, "port")
-        if config.get(key) == 0:
-            config[key] = live.network.port(host.name, actor.name, 0, udp=actor.package == "detector")
+        for key in PORTS_OF.get(actor.package, ("port",)):
+            if config.get(key) == 0:
+                service = actor.name if key in ("port", "gvcp_port") else key
+                config[key] = live.network.port(host.name, service, 0, udp=actor.package == "detector")
         if actor.package == "pacs":
             config["store"] = str(live.folder / "objects" / actor.name)
+        elif actor.package == "volume" and live.volumes is not None:
+            config |= live.volumes.places(actor.name)
         elif actor.package == "detector":
             config["truth_dir"] = str(live.folder / "truth")
             (live.folder / "truth").mkdir(exist_ok=True)
@@ -201,7 +219,8 @@ def _calibrate(live: Live, calibrations: Calibrations, link: str) -> None:
 
 
 def _capture(live: Live) -> None:
-    capture = Capture(live.network, live.folder / "wire.pcapng")
+    snap = PRODUCTS[live.plan.product].captured
+    capture = Capture(live.network, live.folder / "wire.pcapng", snap=snap)
     try:
         capture.start()
     except CaptureUnavailable as error:
@@ -228,11 +247,14 @@ def end(live: Live) -> None:
                 live.stream.say("capture", "capture.stopped", file="wire.pcapng", **facts)
                 if entry.dropped:
                     live.errors.append(f"the capture of {entry.link} lost {entry.dropped} packets")
+    within = {host.name: host.stop_within_s for host in live.plan.hosts}
     for host in reversed(list(live.hosts.values())):
-        trouble = _guard(live, host.name, host.stop)
+        trouble = _guard(live, host.name, lambda host=host: host.stop(within[host.name]))  # type: ignore[misc]
         if isinstance(trouble, str):
             live.errors.append(trouble)
     live.stream.drain()
+    if live.volumes is not None:
+        live.errors += live.volumes.close()
     for fd in live.namespaces.values():
         os.close(fd)
 

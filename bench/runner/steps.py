@@ -26,6 +26,7 @@ from bench.links.network import Network, NotSupportedError
 from bench.plan import Plan, shown
 from bench.results import StepResult
 from bench.runner.actors import Host, HostError
+from bench.runner.settings import endpoints, settings
 from bench.runner.stream import Stream
 from bench.scenario import Act, Arm, Expect, Never, Order, Step, When
 from bench.sut import Answer, SutAdapter, SutError, SutGone
@@ -195,7 +196,7 @@ class Walk:
         try:
             if isinstance(resolved, Arm):
                 self._arm(resolved)
-            elif resolved.spec.fault and resolved.spec.family not in ("link", "host", "sut"):
+            elif resolved.spec.fault and not resolved.spec.at_once:
                 self._inject(resolved, self._new_id())
             elif resolved.what == "recover":
                 self._recover(resolved)
@@ -211,7 +212,7 @@ class Walk:
     def _command(self, step: Act) -> Mapping[str, Any] | None:
         """A verb of a simulator: ``ris.worklist``, ``panel.press_prep``, ``world.phantom``…"""
         host = self._hosts_of(step.host)
-        return host.command(step.host, step.what, step.args, VERB_TIMEOUT_S)
+        return host.command(step.host, step.spec.word, step.args, VERB_TIMEOUT_S)
 
     def _hosts_of(self, actor: str) -> Host:
         try:
@@ -228,9 +229,15 @@ class Walk:
             if step.what not in self.sut.verbs:
                 raise BenchFailed(f"the {self.sut.name} adapter cannot {step.what}")
             args.pop("timeout", None)
+            if step.what == "configure":
+                try:
+                    args = settings(args, endpoints(self.hosts))
+                except LookupError as error:
+                    raise BenchFailed(str(error)) from error
             answer = self.sut.do(step.what, args, timeout)
-        self._judge(step, answer.ok, answer.error, answer.result)
-        return answer.result
+        result = named(answer.result)
+        self._judge(step, answer.ok, answer.error, result)
+        return result
 
     def _expose(self, args: dict[str, Any], timeout: float) -> Answer:
         """The operator's exposure: console ready, two-stage press, image on the screen."""
@@ -360,21 +367,23 @@ class Walk:
 
     def _now(self, step: Arm, number: str) -> None:
         """Let an armed fault happen (or wait inside its simulator for its own byte or message)."""
+        if not step.spec.at_once:
+            self._inject(step, number)
+            return
+        source, host, where = "bench", step.host, ""
         if step.spec.family == "link":
-            where = self._cable(step.what, step.args)
-            self.stream.say("link", "fault.fired", id=number, host=step.host, fault=step.verb, where=where)
-        elif step.spec.family == "host":
-            self._host(Act(**{**_common(step), "verb": step.verb, "args": step.args}))
-            self.stream.say("bench", "fault.fired", id=number, host=step.host, fault=step.verb, where="")
+            source, where = "link", self._cable(step.what, step.args)
         elif step.spec.family == "sut":
             self.sut.kill()
-            self.stream.say("bench", "fault.fired", id=number, host="modality", fault=step.verb, where="")
+            host = "modality"
         else:
-            self._inject(step, number)
+            plain = Act(**{**_common(step), "verb": step.verb, "args": step.args})
+            self._acts.get(step.spec.family, self._command)(plain)
+        self.stream.say(source, "fault.fired", id=number, host=host, fault=step.verb, where=where)
 
     def _inject(self, step: Act, number: str) -> None:
         self._injected.append((step.host, number, step.name))
-        arguments = {"id": number, "fault": step.what, "args": dict(step.args)}
+        arguments = {"id": number, "fault": step.spec.word, "args": dict(step.args)}
         self._hosts_of(step.host).command(step.host, "arm", arguments)
 
     def _recover(self, step: Act) -> None:
@@ -385,6 +394,17 @@ class Walk:
             # A fault that fired for the last time is gone already; that is no trouble.
             with contextlib.suppress(HostError):
                 self._hosts_of(step.host).command(step.host, "disarm", {"id": entry[1]})
+
+
+def named(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an answer with names for what a reference cannot say: ends of a range, lengths of lists."""
+    out = dict(result)
+    sequence, files = out.get("sequence"), out.get("files")
+    if isinstance(sequence, list) and len(sequence) == 2:
+        out |= {"first": sequence[0], "last": sequence[1]}
+    if isinstance(files, list):
+        out.setdefault("count", len(files))
+    return out
 
 
 def _common(step: Step) -> dict[str, Any]:

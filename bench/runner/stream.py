@@ -22,6 +22,8 @@ CLOCK_EVERY_S: Final = 1.0
 """Both clocks are journalled together this often (DESIGN, time)."""
 
 HALF_OPEN_FACTOR: Final = 16
+STEADY: Final = frozenset({"clock.pair", "ultrasound.frame", "ultrasound.late", "ultrasound.dropped"})
+"""What goes on for ever by itself, and so says nothing about whether a cell has come to rest."""
 
 Listener = Callable[[Event], None]
 _Item = tuple[str, int | None, int, str, dict[str, Any]]
@@ -95,7 +97,7 @@ class Stream:
                 self.errors.append(f"{src} {kind}: {type(error).__name__}: {error}")
                 self.changed.notify_all()
                 return
-            if kind != "clock.pair":
+            if kind not in STEADY:
                 self.last_ns = time.monotonic_ns()
             self._count(event)
             for listener in self._listeners:

@@ -284,12 +284,14 @@ _QUANTITIES: Final[dict[str, tuple[Callable[[str], int | float], str, str]]] = {
     "milliseconds": (units.milliseconds, units.DURATION_PATTERN, "a duration like `20 ms`"),
     "duration": (units.duration, units.DURATION_PATTERN, "a duration like `120 s`"),
     "size": (units.size, units.SIZE_PATTERN, "a size like `4 MB`"),
+    "rate": (units.rate, units.RATE_PATTERN, "a rate like `2 MB/s`"),
     "percent": (units.percent, units.PERCENT_PATTERN, "a share like `0.5 %`"),
     "status": (units.status, units.STATUS_PATTERN, "a DIMSE status like `A700`"),
 }
 DURATION: Final = Quantity("duration")
 MILLISECONDS: Final = Quantity("milliseconds")
 SIZE: Final = Quantity("size")
+RATE: Final = Quantity("rate")
 PERCENT: Final = Quantity("percent")
 STATUS: Final = Quantity("status")
 

@@ -30,7 +30,7 @@ from bench.scenario.fields import (
 from bench.scenario.model import Allow, Scenario
 from bench.scenario.problems import Problems, ScenarioErrors, did_you_mean, shorten
 from bench.scenario.reading import StepReader, read_event_test
-from bench.scenario.setup import SETUP
+from bench.scenario.setup import SETUP, only_others
 from bench.scenario.source import Mapping as MappingNode
 from bench.scenario.source import Node, Scalar, describe, parse, read_text
 from bench.scenario.source import Sequence as SequenceNode
@@ -39,6 +39,7 @@ from bench.scenario.spec import (
     CHARSET,
     LINK_HOSTS,
     LINK_MODE,
+    MEDIA,
     PRODUCT,
     SHORT_REQUESTS,
 )
@@ -156,14 +157,18 @@ class _Loader:
         product = found.get("product")
         covers = self._each(root.get("covers"), "covers", lambda node: self._clause(node, product))
         axes = self._matrix(root.get("matrix"))
+        if isinstance(root.get("matrix"), MappingNode):
+            only_others(root.get("matrix"), product, self.problems, "matrix")  # type: ignore[arg-type]
         exclude = self._exclude(root.get("exclude"), axes)
         self.ctx.axes = axes
         if not self.problems.found:
             self.ctx.cells = matrix_of.cells(axes, exclude, "full", {})
         self.ctx.allow_refs = True
-        setup = self._setup(root.get("setup"))
+        setup = self._setup(root.get("setup"), product)
         allow = self._each(root.get("allow"), "allow", self._allow)
-        steps = StepReader(self.ctx, self.lines, product).read(root.get("steps"))
+        steps = StepReader(self.ctx, self.lines, product, self._media(root.get("setup"))).read(
+            root.get("steps")
+        )
         self._unused_axes(root.get("matrix"), axes)
         if self.problems.found:
             return None
@@ -305,9 +310,18 @@ class _Loader:
             self.problems.add(node.line, "exclude: no cell is left")
         return tuple(rules)
 
-    def _setup(self, node: Node | None) -> dict[str, Any]:
+    @staticmethod
+    def _media(node: Node | None) -> tuple[str, ...]:
+        """Return the media that the setup names, whether or not it can be read."""
+        return tuple(
+            place for place in MEDIA if isinstance(node, MappingNode) and node.get(place) is not None
+        )
+
+    def _setup(self, node: Node | None, product: str | None) -> dict[str, Any]:
         if node is None:
             return {}
+        if isinstance(node, MappingNode):
+            only_others(node, product, self.problems, "setup")
         value = SETUP.read(node, self.ctx, "setup")
         return {} if value is INVALID else value
 

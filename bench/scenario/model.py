@@ -77,7 +77,7 @@ class Act(_Step):
 class When:
     """The moment of an armed fault."""
 
-    kind: Literal["received_bytes", "request", "event", "time"]
+    kind: Literal["received_bytes", "written_bytes", "request", "event", "time"]
     host: str = ""
     value: Any = None  # bytes, request name, or seconds after arming
     match: EventTest | None = None

@@ -9,6 +9,7 @@ Rules of this file:
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any, Final
 
 from bench.kinds import KINDS
@@ -20,10 +21,11 @@ from bench.scenario.matching import check_has_dataset, read_dataset_tests, read_
 from bench.scenario.model import DEFAULT_WITHIN_S, Act, Arm, Expect, Never, Order, Step, When
 from bench.scenario.problems import did_you_mean, shorten
 from bench.scenario.refs import NAME
+from bench.scenario.setup import only_others
 from bench.scenario.source import Mapping as MappingNode
 from bench.scenario.source import Node, Scalar, describe
 from bench.scenario.source import Sequence as SequenceNode
-from bench.scenario.spec import OCCASION, PEERS
+from bench.scenario.spec import MEDIA, OCCASION, PEERS
 from bench.scenario.steps import FAULTS, GRAMMAR, REGISTRY
 from bench.scenario.writable import unwritable
 
@@ -86,8 +88,11 @@ def read_event_test(
 class StepReader:
     """Reads the list of steps; faults go to the context's problems."""
 
-    def __init__(self, ctx: Context, lines: list[str], product: str | None) -> None:
+    def __init__(
+        self, ctx: Context, lines: list[str], product: str | None, media: Collection[str] | None = None
+    ) -> None:
         self.ctx = ctx
+        self.media = media  # media that the setup names; None: not asked
         self.problems = ctx.problems
         self.lines = lines
         self.product = product
@@ -207,13 +212,20 @@ class StepReader:
         spec = REGISTRY[verb]
         if self.product is not None and self.product not in spec.products:
             self.problems.add(key.line, f"{verb} is nothing that {self.product} can do")
+        elif spec.family in MEDIA:
+            self._medium(spec.family, key, verb)
         args = spec.record.read(value, self.ctx, verb)
         if args is INVALID:
             return None
         if spec.one_of:
             given = [name for name in spec.one_of if name in args]
             if len(given) != 1:
-                self.problems.add(key.line, f"{verb}: write one of {' or '.join(spec.one_of)}")
+                said = {item.gives or item.name: item.name for item in spec.fields}
+                self.problems.add(
+                    key.line, f"{verb}: write one of {' or '.join(said[name] for name in spec.one_of)}"
+                )
+        if spec.verb == "operator.configure" and isinstance(value, MappingNode):
+            only_others(value, self.product, self.problems, "operator.configure")
         if verb == "ris.worklist":
             why = unwritable(args, self.ctx.cells)
             if why:
@@ -230,6 +242,13 @@ class StepReader:
                     line, f"{verb}: no fault of {spec.family} above is named '{args['fault']}'", hint
                 )
         return dict(args)
+
+    def _medium(self, place: str, key: Scalar, what: str) -> None:
+        """A medium must be named by the setup: without it there is none."""
+        if self.media is not None and place not in self.media:
+            self.problems.add(
+                key.line, f"{what}: there is no medium '{place}'", f"write '{place}:' under 'setup'"
+            )
 
     def _read_act(self, key: Scalar, value: Node, node: MappingNode, place: dict[str, Any]) -> Act | None:
         spec = REGISTRY[key.text]
@@ -322,6 +341,12 @@ class StepReader:
         if what == "request" and host in PEERS:
             result = OCCASION.read(value, self.ctx, f"when: {key.text}")
             return None if result is INVALID else When("request", host, result, count=count, line=key.line)
+        if what == "written_bytes" and host in MEDIA:
+            self._medium(host, key, f"when: {key.text}")
+            result = SIZE.read(value, self.ctx, f"when: {key.text}")
+            return (
+                None if result is INVALID else When("written_bytes", host, result, count=count, line=key.line)
+            )
         if key.text in KINDS:
             where = dataset = None
             if isinstance(value, MappingNode):
@@ -346,6 +371,7 @@ class StepReader:
             "time",
             *KINDS,
             *(f"{peer}.{word}" for peer in PEERS for word in ("received_bytes", "request")),
+            *(f"{place}.written_bytes" for place in MEDIA),
         ]
         self.problems.unknown(key.line, "condition", key.text, known)
         return None

@@ -18,7 +18,7 @@ from bench.scenario.loader import TOP_LEVEL
 from bench.scenario.matchers import OPERATORS
 from bench.scenario.reading import MODIFIERS
 from bench.scenario.setup import SETUP
-from bench.scenario.spec import PEERS, PRODUCTS, StepSpec
+from bench.scenario.spec import MEDIA, PEERS, PRODUCTS, StepSpec
 from bench.scenario.steps import REGISTRY
 
 _FAMILIES: Final = {
@@ -29,8 +29,10 @@ _FAMILIES: Final = {
     "link": "Cables",
     "detector": "The detector",
     "generator": "The generator",
-    "panel": "The hand switch",
+    "panel": "Hand switch, foot switch, freeze key, barcode reader",
     "world": "The world",
+    "ultrasound": "The ultrasound front end",
+    "usb": "Media: `usb`, `sd`",
     "sut": "The modality's power",
     "bench": "Time",
 }
@@ -82,6 +84,7 @@ def _steps() -> str:
         rows = [_row(spec) for spec in specs]
         out.append(f"### {title}\n\n" + _table(("step", "fields", "what it does"), rows))
     assert all(f"pacs.{spec.what}" in REGISTRY for spec in REGISTRY.values() if spec.family in PEERS[2:])
+    assert all(f"usb.{spec.what}" in REGISTRY for spec in REGISTRY.values() if spec.family in MEDIA)
     return "\n".join(out)
 
 

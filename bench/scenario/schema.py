@@ -22,7 +22,7 @@ from bench.scenario.keywords import KEYWORD_PATTERN
 from bench.scenario.matchers import OPERATORS
 from bench.scenario.reading import MODIFIERS
 from bench.scenario.setup import SETUP
-from bench.scenario.spec import CHARSET_TERMS, LINK_HOSTS, LINK_MODES, OCCASION, PEERS, PRODUCTS
+from bench.scenario.spec import CHARSET_TERMS, LINK_HOSTS, LINK_MODES, MEDIA, OCCASION, PEERS, PRODUCTS
 from bench.scenario.steps import REGISTRY
 from bench.testbed import GROUPS, SUT
 
@@ -176,6 +176,7 @@ def _when() -> dict[str, Any]:
     for peer in PEERS:
         conditions[f"{peer}.received_bytes"] = SIZE.schema()
         conditions[f"{peer}.request"] = OCCASION.schema()
+    conditions |= {f"{place}.written_bytes": SIZE.schema() for place in MEDIA}
     conditions |= {kind: {**test, "description": doc} for kind, doc in KINDS.items()}
     return {"type": "object", "properties": conditions, "additionalProperties": False, "minProperties": 1}
 

@@ -22,9 +22,13 @@ from bench.scenario.fields import (
     Number,
     Record,
     Text,
+    read_scalar,
 )
+from bench.scenario.problems import Problems
+from bench.scenario.source import Mapping as MappingNode
 from bench.scenario.source import Node
-from bench.scenario.spec import CHARSET, DESTINATION, PEERS, PHANTOM
+from bench.scenario.spec import CHARSET, DESTINATION, MEDIA, PEER, PEERS, PHANTOM, SYNTAX
+from bench.scenario.vocabulary_mx1 import ULTRASOUND_SETUP, VOLUME_SETUP
 
 _AE: Final = Text("an AE title (1 to 16 ASCII characters)", r"[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?")
 _TIMEOUTS: Final = Record(
@@ -39,6 +43,40 @@ _TIMEOUTS: Final = Record(
     )
 )
 
+_KINDS: Final = Record(
+    tuple(
+        Field(name, SYNTAX, doc)
+        for name, doc in (("still", "ultrasound images"), ("clip", "clips"), ("screen", "secondary captures"))
+    )
+)
+
+
+@dataclass(frozen=True)
+class Syntaxes:
+    """A transfer syntax for each kind of object; one word is meant for all of them."""
+
+    def convert(self, text: str) -> dict[str, str]:
+        """Check one word; clips have no lossless syntax (MX-E-07) and stay as they are without it."""
+        word = str(SYNTAX.convert(text))
+        return {"still": word, "clip": "explicit" if word == "lossless" else word, "screen": word}
+
+    def read(self, node: Node, ctx: Context, what: str) -> Any:
+        """Read it."""
+        if isinstance(node, MappingNode):
+            return _KINDS.read(node, ctx, what)
+        return read_scalar(node, ctx, what, self.convert, self.words)
+
+    def schema(self) -> dict[str, Any]:
+        """Give both ways to write it."""
+        return {"anyOf": [SYNTAX.schema(), _KINDS.schema()]}
+
+    @property
+    def words(self) -> str:
+        """Say it."""
+        return f"{SYNTAX.words}, or a mapping of `still`, `clip`, `screen` to them"
+
+
+_VERSION: Final = Enum(("1.20", "1.10"), "version")
 MODALITY_FIELDS: Final = (
     Field(
         "auto_send",
@@ -60,7 +98,12 @@ MODALITY_FIELDS: Final = (
     Field("ae_title", _AE, "the modality's own AE title"),
     Field("receiver", Bool(), "the modality's DICOM receiver is on"),
     Field("timeouts", _TIMEOUTS, "the modality's timeouts"),
+    Field("version", _VERSION, "which software version the modality stands for (1.20 unless said)"),
+    Field("storage_syntax", Syntaxes(), "transfer syntaxes that are preferred for archives"),
+    Field("media_syntax", Syntaxes(), "transfer syntaxes of files on media"),
 )
+
+_TITLES: Final = Record(tuple(Field(peer, _AE, f"of {peer}") for peer in PEERS))
 
 
 @dataclass(frozen=True)
@@ -74,10 +117,12 @@ class Switch(Bool):
 
 
 CONFIGURE_FIELDS: Final = (
-    *(item for item in MODALITY_FIELDS if item.name not in ("storage", "bits_stored", "receiver")),
+    *(item for item in MODALITY_FIELDS if item.name not in ("bits_stored", "receiver", "version")),
     Field("receiver", Switch(), "the modality's DICOM receiver is on"),
+    Field("worklist", PEER, "which peer is asked for the worklist"),
+    Field("peer_titles", _TITLES, "AE titles under which the modality calls its peers"),
 )
-"""What an operator can change while the modality runs; destinations belong to the installer."""
+"""What an operator can change while the modality runs; the bench fills in where the peers are."""
 
 _PEER_FIELDS: Final = (
     Field("ae_title", _AE, "AE title of this peer"),
@@ -120,5 +165,21 @@ _DEVICES: Final = (
     Field("detector", _DETECTOR_SETUP, "the simulated detector"),
     Field("generator", _GENERATOR_SETUP, "the simulated generator"),
     Field("world", _WORLD_SETUP, "what the X-ray passes through"),
+    Field("ultrasound", Record(ULTRASOUND_SETUP), "the simulated ultrasound front end"),
+    *(Field(place, Record(VOLUME_SETUP), f"the medium for the {place} slot") for place in MEDIA),
 )
+ONLY: Final[dict[str, str]] = {
+    **dict.fromkeys(
+        ("bits_stored", "laterality", "receiver", "detector", "generator", "world", "bits"), "vxvue"
+    ),
+    **dict.fromkeys(("version", "storage_syntax", "media_syntax", "ultrasound", *MEDIA), "mx1"),
+}
+"""Settings, devices and axes that one product only has."""
 SETUP: Final = Record((*MODALITY_FIELDS, *_DEVICES))
+
+
+def only_others(node: MappingNode, product: str | None, problems: Problems, what: str) -> None:
+    """Record every key of a mapping that only the other product has."""
+    for key, _ in node.items():
+        if product is not None and ONLY.get(key.text, product) != product:
+            problems.add(key.line, f"{what}: {key.text} is nothing that {product} has")

@@ -19,7 +19,10 @@ PEERS: Final = ("ris", "pacs", "pacs2", "printer")
 LINK_HOSTS: Final = ("modality", *PEERS, "detector")
 """Hosts with a cable of their own; `detector` is the acquisition link."""
 
-SIMULATORS: Final = (*PEERS, "detector", "generator", "panel", "world")
+MEDIA: Final = ("usb", "sd")
+"""Places for removable media at the SUT."""
+
+SIMULATORS: Final = (*PEERS, "detector", "generator", "panel", "world", "ultrasound", *MEDIA)
 PRODUCTS: Final = ("vxvue", "mx1")
 LINK_MODES: Final = ("10BASE-T", "100BASE-T", "1000BASE-T")
 BENCH_NAMES: Final = ("modality", *PEERS)
@@ -37,10 +40,27 @@ REQUEST: Final = Enum(_REQUESTS, "DIMSE request", _SHORT)
 OCCASION: Final = Enum(("associate", "release", *_REQUESTS), "occasion", _SHORT)
 PEER: Final = Enum(PEERS, "peer")
 DESTINATION: Final = Enum(("pacs", "pacs2"), "storage destination")
-LINK_HOST: Final = Enum(LINK_HOSTS, "host")
+LINK_HOST: Final = Enum(LINK_HOSTS, "host", {"frontend": "detector"})
+MEDIUM: Final = Enum(MEDIA, "medium")
 PHANTOMS: Final = ("chest", "hand", "step_wedge", "line_pairs", "flat", "air", "small_field")
 """What can lie on the table; a test compares with :mod:`simulators.world.phantom`."""
 PHANTOM: Final = Enum(PHANTOMS, "phantom")
+US_SIZES: Final = ("640x480", "1024x768")
+US_MODES: Final = ("B", "colour", "M", "PW")
+US_PROBES: Final = ("C5-2", "L12-4", "P4-2")
+"""What the ultrasound front end knows; a test compares with :mod:`simulators.ultrasound`."""
+US_SIZE: Final = Enum(US_SIZES, "picture size")
+US_MODE: Final = Enum(US_MODES, "mode")
+US_PROBE: Final = Enum(US_PROBES, "probe")
+SYNTAXES: Final[dict[str, str]] = {
+    "implicit": "Implicit VR Little Endian",
+    "explicit": "Explicit VR Little Endian",
+    "big": "Explicit VR Big Endian",
+    "jpeg": "JPEG Baseline",
+    "lossless": "JPEG Lossless, first-order prediction",
+}
+"""Transfer syntaxes in the words of the MX1's settings."""
+SYNTAX: Final = Enum(tuple(SYNTAXES), "transfer syntax")
 LINK_MODE: Final = Enum(LINK_MODES, "link mode")
 PRODUCT: Final = Enum(PRODUCTS, "product")
 
@@ -95,6 +115,8 @@ class StepSpec:
     products: tuple[str, ...] = PRODUCTS
     results: tuple[str, ...] | None = None  # fields that `as:` gives; None: not known before it runs
     one_of: tuple[str, ...] = ()  # exactly one of these fields
+    calls: str = ""  # the device's own word for it, when it has another one
+    at_once: bool = False  # a fault that is a plain command: it happens when it is said, or at its trigger
 
     @property
     def family(self) -> str:
@@ -105,6 +127,11 @@ class StepSpec:
     def what(self) -> str:
         """Return the part after the dot."""
         return self.verb.rpartition(".")[2]
+
+    @property
+    def word(self) -> str:
+        """Return what the device calls it."""
+        return self.calls or self.what
 
     @property
     def record(self) -> Record:

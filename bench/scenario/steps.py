@@ -20,6 +20,7 @@ from bench.scenario.vocabulary_bench import (
     PANEL_STEPS,
     PEER_STEPS,
 )
+from bench.scenario.vocabulary_mx1 import BEDSIDE_STEPS, ULTRASOUND_STEPS, VOLUME_STEPS
 from bench.scenario.vocabulary_operator import OPERATOR_STEPS
 
 REGISTRY: Final[dict[str, StepSpec]] = {
@@ -32,6 +33,9 @@ REGISTRY: Final[dict[str, StepSpec]] = {
         DETECTOR_STEPS,
         GENERATOR_STEPS,
         PANEL_STEPS,
+        ULTRASOUND_STEPS,
+        BEDSIDE_STEPS,
+        VOLUME_STEPS,
         OTHER_STEPS,
     )
     for spec in group

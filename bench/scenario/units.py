@@ -26,6 +26,7 @@ _BYTES: Final = {
 }
 DURATION_PATTERN: Final = r"^[0-9]+(\.[0-9]+)? ?(us|µs|ms|s|min|h)$"
 SIZE_PATTERN: Final = r"^[0-9]+(\.[0-9]+)? ?(B|kB|KB|MB|GB|KiB|MiB|GiB)$"
+RATE_PATTERN: Final = r"^[0-9]+(\.[0-9]+)? ?(B|kB|KB|MB|GB|KiB|MiB|GiB)/s$"
 PERCENT_PATTERN: Final = r"^[0-9]+(\.[0-9]+)? ?%$"
 STATUS_PATTERN: Final = r"^(0x)?[0-9A-Fa-f]{4}$"
 
@@ -52,6 +53,17 @@ def size(text: str) -> int:
     if value != int(value):
         raise ValueError("a size is a whole number of bytes")
     return int(value)
+
+
+def rate(text: str) -> int:
+    """Return bytes per second for texts like ``2 MB/s``."""
+    amount, slash, time = text.strip().partition("/")
+    try:
+        if not slash or time != "s":
+            raise ValueError
+        return size(amount)
+    except ValueError:
+        raise ValueError("a rate looks like '2 MB/s' or '500 kB/s'") from None
 
 
 def percent(text: str) -> float:

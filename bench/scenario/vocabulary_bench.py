@@ -1,4 +1,4 @@
-"""The words for everything that is not the operator: peers, cables, devices of the front end, the world.
+"""The words for what every product has around it (peers, cables, power) and for the X-ray front end of VXvue.
 
 Rules of this file:
 
@@ -38,14 +38,14 @@ from bench.scenario.spec import (
     StepSpec,
 )
 
-_TIMES: Final = Number(whole=True, low=0, high=100000)
-_COUNT: Final = Field("count", _TIMES, "how many times (1 unless said; 0: until recovered)")
-_SKIP: Final = Field("skip", _TIMES, "let so many occasions pass first")
+TIMES: Final = Number(whole=True, low=0, high=100000)
+_COUNT: Final = Field("count", TIMES, "how many times (1 unless said; 0: until recovered)")
+_SKIP: Final = Field("skip", TIMES, "let so many occasions pass first")
 _ON: Final = Field("on", OCCASION, "at which occasion (`C-STORE` is `C-STORE-RQ`)")
 _AT_BYTES: Final = Field(
     "at_bytes", SIZE, "at this byte: of the data set when `on` names a request, else of the connection"
 )
-_FAULT_NAME: Final = Field(
+FAULT_NAME: Final = Field(
     "fault", Text("the name of an armed fault", NAME.pattern), "one fault only (else all)"
 )
 
@@ -140,7 +140,7 @@ def _peer(host: str) -> tuple[StepSpec, ...]:
             fault=True,
             undone_by=f"{host}.recover",
         ),
-        StepSpec(f"{host}.recover", "Disarm faults; what stalls goes on.", (_FAULT_NAME,)),
+        StepSpec(f"{host}.recover", "Disarm faults; what stalls goes on.", (FAULT_NAME,)),
     )
 
 
@@ -167,6 +167,7 @@ HOST_STEPS: Final = (
         (Field("host", PEER, "which peer", required=True),),
         fault=True,
         undone_by="host.start",
+        at_once=True,
     ),
     StepSpec(
         "host.start", "Start a peer's service again.", (Field("host", PEER, "which peer", required=True),)
@@ -175,7 +176,7 @@ HOST_STEPS: Final = (
 
 _LINK_HOST: Final = Field("host", LINK_HOST, "whose cable (`detector`: the acquisition link)", required=True)
 LINK_STEPS: Final = (
-    StepSpec("link.pull", "Pull a cable.", (_LINK_HOST,), fault=True, undone_by="link.plug"),
+    StepSpec("link.pull", "Pull a cable.", (_LINK_HOST,), fault=True, undone_by="link.plug", at_once=True),
     StepSpec("link.plug", "Plug the cable in again.", (_LINK_HOST,)),
     StepSpec(
         "link.mode",
@@ -183,6 +184,7 @@ LINK_STEPS: Final = (
         (_LINK_HOST, Field("mode", LINK_MODE, "the mode", required=True)),
         fault=True,
         undone_by="link.mode",
+        at_once=True,
     ),
 )
 
@@ -202,7 +204,7 @@ def _detector(what: str, summary: str, *fields: Field, one_of: tuple[str, ...] =
 _PACKETS: Final = Field("packets", Ranges(), "which packets of a frame")
 _SHARE: Final = Field("percent", PERCENT, "which share of the packets of a frame")
 _WHICH: Final = ("packets", "percent")
-_FRAMES: Final = Field("count", _TIMES, "in how many frames (1 unless said; 0: until recovered)")
+_FRAMES: Final = Field("count", TIMES, "in how many frames (1 unless said; 0: until recovered)")
 _BY: Final = Field("by", MILLISECONDS, "how late", gives="ms")
 _SPEED: Final = Enum(
     ("10", "100", "1000"), "link mode", {mode: mode.removesuffix("BASE-T") for mode in LINK_MODES}, whole=True
@@ -232,7 +234,7 @@ DETECTOR_STEPS: Final = (
     _detector("resend_refused", "Refuse to send packets again.", _COUNT),
     _detector("no_answer", "Do not answer control commands.", _GVCP, _COUNT),
     _detector("pending_ack", "Ask the client to wait for an answer.", _BY, _GVCP, _COUNT),
-    StepSpec("detector.recover", "Disarm faults; what lasts ends.", (_FAULT_NAME,), products=("vxvue",)),
+    StepSpec("detector.recover", "Disarm faults; what lasts ends.", (FAULT_NAME,), products=("vxvue",)),
 )
 
 
@@ -269,7 +271,7 @@ GENERATOR_STEPS: Final = (
     _generator("no_answer", "Do not answer commands.", _COMMAND, _ONCE),
     _generator("garbled", "Answer with spoiled bytes.", _COMMAND, _ONCE),
     _generator("bad_checksum", "Answer with a wrong checksum.", _COMMAND, _ONCE),
-    StepSpec("generator.recover", "Disarm faults and reset.", (_FAULT_NAME,), products=("vxvue",)),
+    StepSpec("generator.recover", "Disarm faults and reset.", (FAULT_NAME,), products=("vxvue",)),
 )
 
 PANEL_STEPS: Final = tuple(
@@ -318,6 +320,12 @@ OTHER_STEPS: Final = (
         ),
         products=("vxvue",),
     ),
-    StepSpec("sut.kill", "Cut the modality's power (SIGKILL).", fault=True, undone_by="operator.restart"),
+    StepSpec(
+        "sut.kill",
+        "Cut the modality's power (SIGKILL).",
+        fault=True,
+        undone_by="operator.restart",
+        at_once=True,
+    ),
     StepSpec("wait", "Let time pass.", (Field("for", DURATION, "how long", required=True),)),
 )

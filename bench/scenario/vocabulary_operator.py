@@ -7,7 +7,8 @@ from typing import Final
 from bench.scenario.fields import DURATION, Bool, Enum, Field, Number, Text
 from bench.scenario.keywords import Keywords
 from bench.scenario.setup import CONFIGURE_FIELDS
-from bench.scenario.spec import DESTINATION, PEER, StepSpec
+from bench.scenario.spec import DESTINATION, MEDIUM, PEER, SYNTAX, StepSpec
+from bench.scenario.vocabulary_mx1 import KNOBS
 
 TIMEOUT: Final = Field(
     "timeout", DURATION, "how long the answer may take (else the scenario's or the bench's limit)"
@@ -43,6 +44,33 @@ _WAIT: Final = Field("wait", DURATION, "answer when the queue is empty, at the l
 _IMAGE_RESULTS: Final = (
     *("sop_instance", "sha256", "raw_sha256", "ei", "target_ei", "di", "kvp", "ma", "ms", "mas"),
     *("rows", "columns"),
+)
+CAPTURE_RESULTS: Final = (
+    *(
+        "sop_instance",
+        "sop_class",
+        "kind",
+        "sha256",
+        "raw_sha256",
+        "sequence",
+        "first",
+        "last",
+        "rows",
+        "columns",
+    ),
+    *("samples", "frames", "mode", "start_trim"),
+)
+"""What a capture gives; `sequence` is the number of the picture, of a clip `first` and `last`."""
+MEDIA_RESULTS: Final = ("action", "medium", "files", "count", "dicomdir_sha256")
+"""What writing to a medium gives; `count` is the number of files."""
+_TO_MEDIUM: Final = (
+    Field("medium", MEDIUM, "where to", required=True),
+    Field(
+        "exam",
+        Enum(("current", "all"), "choice of exams"),
+        "`current` (this exam, or the one closed last; unless said) or `all`",
+    ),
+    Field("syntax", SYNTAX, "transfer syntax of the files (else `media_syntax` of the settings)"),
 )
 _VX: Final = ("vxvue",)
 _MX: Final = ("mx1",)
@@ -93,14 +121,41 @@ OPERATOR_STEPS: Final = (
         products=_VX,
         results=_IMAGE_RESULTS,
     ),
-    StepSpec("operator.freeze", "Freeze the live image.", (TIMEOUT,), products=_MX),
-    StepSpec("operator.capture_still", "Keep the frozen image.", (TIMEOUT,), products=_MX),
     StepSpec(
-        "operator.capture_clip",
-        "Record a clip.",
-        (Field("frames", Number(whole=True, low=1, high=10000), "how many frames"), TIMEOUT),
+        "operator.freeze",
+        "Freeze the live picture.",
+        (Field("on", Bool(), "`false`: let it live again"), TIMEOUT),
         products=_MX,
     ),
+    StepSpec(
+        "operator.capture_still",
+        "Keep the frozen picture, or the newest one that lives.",
+        (
+            Field(
+                "of",
+                Enum(("image", "screen"), "kind of picture"),
+                "`image` (an ultrasound image, unless said) or `screen` (a secondary capture of all that is shown)",
+            ),
+            TIMEOUT,
+        ),
+        products=_MX,
+        results=CAPTURE_RESULTS,
+    ),
+    StepSpec(
+        "operator.capture_clip",
+        "Record a clip: so many pictures, or so long.",
+        (
+            Field("frames", Number(whole=True, low=1, high=10000), "how many pictures"),
+            Field("for", DURATION, "how long", gives="seconds"),
+            Field("start_trim", Number(whole=True, low=1, high=10000), "first picture to show (Start Trim)"),
+            Field("before", Bool(), "`true`: what was seen before, from the cine memory"),
+            TIMEOUT,
+        ),
+        products=_MX,
+        results=CAPTURE_RESULTS,
+        one_of=("frames", "seconds"),
+    ),
+    StepSpec("operator.knobs", "Turn knobs at the console.", (*KNOBS, TIMEOUT), products=_MX),
     StepSpec(
         "operator.accept", "Accept an image: it becomes part of the exam.", (_IMAGE, TIMEOUT), products=_VX
     ),
@@ -116,7 +171,7 @@ OPERATOR_STEPS: Final = (
         "Close the exam as discontinued.",
         (Field("reason", Text("a reason"), "what the operator chooses or types"), TIMEOUT),
     ),
-    StepSpec("operator.append", "Open the closed exam again for further images.", (TIMEOUT,), products=_VX),
+    StepSpec("operator.append", "Open the closed exam again for further images.", (TIMEOUT,)),
     StepSpec("operator.send", "Send what waits in the queue (again).", (_DESTINATION, _WHAT, _WAIT, TIMEOUT)),
     StepSpec(
         "operator.commit",
@@ -148,15 +203,17 @@ OPERATOR_STEPS: Final = (
     ),
     StepSpec(
         "operator.export",
-        "Write the exam to a medium as a DICOM file-set.",
-        (Field("medium", Enum(("usb", "sd"), "medium"), "where to", required=True), TIMEOUT),
+        "Write images to a medium as a new DICOM file-set.",
+        (*_TO_MEDIUM, TIMEOUT),
         products=_MX,
+        results=MEDIA_RESULTS,
     ),
     StepSpec(
         "operator.add",
-        "Add the exam to the file-set that a medium already has.",
-        (Field("medium", Enum(("usb", "sd"), "medium"), "where to", required=True), TIMEOUT),
+        "Add images to the DICOM file-set that a medium already has.",
+        (*_TO_MEDIUM, TIMEOUT),
         products=_MX,
+        results=MEDIA_RESULTS,
     ),
     StepSpec("operator.configure", "Change settings of the modality.", (*CONFIGURE_FIELDS, TIMEOUT)),
     StepSpec("operator.restart", "Switch the modality off (if it runs) and on again.", (TIMEOUT,)),

@@ -35,34 +35,25 @@ Claim = Callable[[int, str, dict[str, Any]], None]
 
 READY_WITHIN_S: Final = 20.0
 STOP_WITHIN_S: Final = 10.0
-VERBS: Final = frozenset(
+_COMMON: Final = frozenset(
     [
-        "verify",
-        "query_worklist",
-        "select",
-        "start_exam",
-        "prepare",
-        "wait_image",
-        "accept",
-        "reject",
-        "complete",
-        "discontinue",
-        "append",
-        "send",
-        "configure",
-        "restart",
-        "warnings",
-        "queue",
-        "exam_state",
+        *("verify", "query_worklist", "select", "start_exam", "complete", "discontinue", "append", "send"),
+        *("configure", "restart", "warnings", "queue", "exam_state"),
     ]
 )
+VERBS: Final[Mapping[str, frozenset[str]]] = {
+    "vxvue": _COMMON | {"prepare", "wait_image", "accept", "reject"},
+    "mx1": _COMMON | {"freeze", "capture_still", "capture_clip", "knobs", "export", "add"},
+}
+"""What an operator can do at each product."""
+PEERS: Final = {"ris": "worklist"}
+"""Peers that the console calls by their service."""
 
 
 class ReferenceSut:
     """``python -m modality PRODUCT --config FILE`` behind the operator's verbs."""
 
     name = "reference"
-    verbs = VERBS
 
     def __init__(
         self,
@@ -86,6 +77,7 @@ class ReferenceSut:
             scratch: where its database and control socket live while it runs; else the system's place.
         """
         self._product = product
+        self.verbs = VERBS[product]
         self._folder = folder
         self._inside = inside
         self._say = say
@@ -190,6 +182,8 @@ class ReferenceSut:
         with self._changed:
             self._next += 1
             number = self._next
+        if args.get("peer") in PEERS:
+            args = {**args, "peer": PEERS[args["peer"]]}
         line = json.dumps({"id": number, "do": verb, "args": dict(args)}, ensure_ascii=False)
         self._say("sut.request", {"do": verb, "args": dict(args)})
         try:

@@ -90,7 +90,7 @@ def test_the_hand_switch_takes_every_verb_and_argument() -> None:
     from simulators.panel import handswitch
 
     for verb, spec in REGISTRY.items():
-        if spec.family == "panel":
+        if spec.family == "panel" and "vxvue" in spec.products:
             assert spec.what in handswitch.VERBS, verb
             names = {field.gives or field.name for field in spec.fields}
             assert names <= set(handswitch._ARGS.get(spec.what, ())), verb
@@ -125,3 +125,80 @@ def test_devices_have_what_setup_configures() -> None:
     assert configured("ris") - {"running"} <= names(Ris)
     assert configured("pacs") - {"running"} <= names(Pacs)
     assert configured("pacs2") == configured("pacs")
+
+
+def mx(step: str) -> Act:
+    loaded = load_text(f"scenario: t\nproduct: mx1\nsetup: {{usb: , sd: }}\nsteps:\n  - {step}\n").steps[0]
+    assert isinstance(loaded, Act)
+    return loaded
+
+
+ULTRASOUND = (
+    "ultrasound.stall: {for: 500 ms, at_bytes: 10 kB, count: 3}",
+    "ultrasound.stall:",
+    "ultrasound.drop: {count: 4}",
+    "ultrasound.bad_crc: {count: 2}",
+    "ultrasound.resize: {size: 1024x768}",
+    "ultrasound.close: {at_bytes: 100 B}",
+)
+
+
+@pytest.mark.parametrize("text", ULTRASOUND)
+def test_the_ultrasound_front_end_takes_the_arguments_of_a_fault(text: str) -> None:
+    from simulators.ultrasound.faults import check
+
+    step = mx(text)
+    check(step.spec.word, step.args)
+
+
+def test_every_fault_of_the_ultrasound_front_end_has_a_word() -> None:
+    from simulators.ultrasound.faults import FAULTS
+
+    words = {spec.word for spec in REGISTRY.values() if spec.family == "ultrasound" and spec.fault}
+    assert words == set(FAULTS)
+
+
+def test_knobs_and_sizes_are_those_of_the_ultrasound_front_end() -> None:
+    from dataclasses import fields
+
+    from bench.scenario.spec import US_MODES, US_PROBES, US_SIZES
+    from simulators.ultrasound.config import Config
+    from simulators.ultrasound.knobs import MODES, NAMES, SIZES, Knobs
+    from simulators.ultrasound.probe import PROBES
+
+    assert (set(US_SIZES), set(US_MODES), set(US_PROBES)) == (set(SIZES), set(MODES), set(PROBES))
+    step = mx("ultrasound.set: {depth: 120, gain: -3.5, dynamic_range: 50, mode: colour, probe: P4-2}")
+    assert set(step.args) == set(NAMES) - {"freeze"}
+    assert Knobs().turned(step.args).depth == 120
+    assert configured("ultrasound") <= {item.name for item in fields(Config)}
+
+
+def test_what_hangs_beside_the_probe_takes_every_word() -> None:
+    from bench.runner.devices import Bedside
+
+    told: list[tuple[str, dict[str, Any]]] = []
+    bedside = Bedside(lambda kind, /, **data: told.append((kind, data)), {"host": "127.0.0.1"})
+    bedside.start()
+    try:
+        for text in (
+            "panel.footswitch:",
+            "panel.freeze: {how: press}",
+            "panel.freeze: {how: release}",
+            'panel.barcode: {text: "P 1", aim: "]C1"}',
+        ):
+            step = mx(text)
+            bedside.command(step.spec.word, step.args)
+    finally:
+        bedside.stop()
+    assert [kind for kind, _ in told] == [
+        *("panel.footswitch", "panel.footswitch", "panel.freeze", "panel.freeze", "panel.barcode"),
+    ]
+
+
+def test_words_of_media_become_those_of_the_volume() -> None:
+    assert mx("usb.yank: {at_bytes: 4 MB, lose: all}").args == {"at_bytes": 4_000_000, "lose": "all"}
+    assert mx("sd.slow: {rate: 2 MB/s}").args == {"rate": 2_000_000}
+    assert mx("usb.replace: {content: [foreign-fileset, 'fill:2 MB']}").args == {
+        "content": ("foreign-fileset", "fill:2000000")
+    }
+    assert mx("usb.replace: {content: empty}").spec.word == "replace_content"
