@@ -139,7 +139,7 @@ def dataset_pieces(
             )
         tell = _Teller(progress, opened.shape.total_bytes)
         if syntax == opened.syntax:
-            length = opened.size - opened.start
+            length = opened.end - opened.start
             return DataSetPieces(opened, syntax, length, _whole(opened, tell), stack.pop_all())
         if syntax in COMPRESSED:
             return _compressed(opened, syntax, quality, spool, tell, stack)
@@ -249,8 +249,8 @@ class _Teller:
 
 def _whole(source: Source, tell: _Teller) -> Iterator[bytes]:
     """The data set as it is."""
-    span, done = max(1, source.size - source.start), 0
-    for piece in source.pieces(source.start, source.size):
+    span, done = source.end - source.start, 0
+    for piece in source.pieces(source.start, source.end):
         yield piece
         done += len(piece)
         tell(tell.total * done // span)

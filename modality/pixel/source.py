@@ -206,7 +206,9 @@ class Source:
         self._check_tail(end)
 
     def _check_tail(self, at: int) -> None:
-        """Only padding may follow the pixels (PS3.10 7.2)."""
+        """Only padding may follow the pixels, and it belongs to the file (PS3.10 7.2)."""
+        self.end = at
+        """Where the data set ends."""
         if at == self.size:
             return
         data = self.read(at, min(16, self.size - at))

@@ -13,7 +13,7 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.encaps import generate_fragmented_frames
+from pydicom.encaps import encapsulate, generate_fragmented_frames
 
 from modality.pixel import (
     EXPLICIT_BE,
@@ -164,6 +164,63 @@ def test_words_of_bytes_in_big_endian_are_read(tmp_path: Path) -> None:
     path.write_bytes(data.replace(head % ord("B") + pixels, head % ord("W") + swapped))
     encode_instance(path, tmp_path / "back.dcm", EXPLICIT_LE)
     assert pydicom.dcmread(tmp_path / "back.dcm").PixelData == pixels
+
+
+def test_planes_are_interleaved_for_jpeg(tmp_path: Path) -> None:
+    """Planar Configuration 1 has no place in a compressed syntax (PS3.5 8.2.1)."""
+    truth = master("us-colour", rows=6, columns=10)
+    made = pydicom.dcmread(write(truth, tmp_path))
+    made.PlanarConfiguration = 1
+    made.PixelData = np.ascontiguousarray(truth.pixels[0].transpose(2, 0, 1)).tobytes()
+    made.save_as(tmp_path / "planes.dcm")
+    encode_instance(tmp_path / "planes.dcm", tmp_path / "x.dcm", JPEG_LOSSLESS)
+    found = pydicom.dcmread(tmp_path / "x.dcm")
+    assert found.PlanarConfiguration == 0
+    assert np.array_equal(np.asarray(found.pixel_array), truth.pixels[0])
+
+
+def test_a_frame_in_several_fragments_is_read(tmp_path: Path) -> None:
+    """As others write it: with the offset table that tells which belong together, and not without."""
+    truth = master("clip-gray", frames=3)
+    made = pydicom.dcmread(encoded(truth, tmp_path, JPEG_BASELINE))
+    plain = np.asarray(made.pixel_array)
+    streams = [b"".join(parts) for parts in generate_fragmented_frames(made.PixelData, number_of_frames=3)]
+    for table in (True, False):
+        made.PixelData = encapsulate(streams, fragments_per_frame=2, has_bot=table)
+        made.save_as(tmp_path / "split.dcm")
+        if table:
+            encode_instance(tmp_path / "split.dcm", tmp_path / "back.dcm", EXPLICIT_LE)
+            assert np.array_equal(np.asarray(pydicom.dcmread(tmp_path / "back.dcm").pixel_array), plain)
+        else:
+            with pytest.raises(PixelError, match="cannot be told apart"):
+                encode_instance(tmp_path / "split.dcm", tmp_path / "back.dcm", EXPLICIT_LE)
+
+
+def test_padding_of_the_file_is_not_sent(tmp_path: Path) -> None:
+    path = write(master("us-gray"), tmp_path)
+    padded = tmp_path / "padded.dcm"
+    padded.write_bytes(path.read_bytes() + b"\xfc\xff\xfc\xffOB\0\0\x04\0\0\0" + bytes(4))
+    for syntax in SYNTAXES:
+        encode_instance(path, tmp_path / "a.dcm", syntax)
+        encode_instance(padded, tmp_path / "b.dcm", syntax)
+        assert (tmp_path / "a.dcm").read_bytes() == (tmp_path / "b.dcm").read_bytes()
+
+
+def test_unknown_sequences_and_private_elements_pass(tmp_path: Path) -> None:
+    """UN of undefined length is a sequence in Implicit VR (PS3.5 6.2.2); private values pass as they are."""
+    good = write(master("us-gray"), tmp_path).read_bytes()
+    at = good.index(b"\x28\x00\x02\x00US")
+    inner = b"\x08\x00\x50\x00\x04\0\0\0A123"
+    private = b"\x21\x00\x10\x00LO\x04\x00MINE\x21\x00\x01\x10UN\0\0\x02\0\0\0\x07\x08"
+    sequence = b"\x21\x00\x02\x10UN\0\0\xff\xff\xff\xff\xfe\xff\x00\xe0\x0c\0\0\0" + inner
+    sequence += b"\xfe\xff\xdd\xe0\0\0\0\0"
+    (tmp_path / "p.dcm").write_bytes(good[:at] + private + sequence + good[at:])
+    for syntax in (EXPLICIT_BE, IMPLICIT_LE):
+        encode_instance(tmp_path / "p.dcm", tmp_path / "x.dcm", syntax)
+        found = pydicom.dcmread(tmp_path / "x.dcm")
+        assert found[0x00211001].value == b"\x07\x08"
+        if syntax == EXPLICIT_BE:
+            assert found[0x00211002].value[0].AccessionNumber == "A123"
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES)
