@@ -260,9 +260,6 @@ def from_modality(settings: Mapping[str, Any], product: str = "") -> dict[str, A
             out[name] = settings[name]
     if isinstance(settings.get("timeouts"), Mapping):
         out["timeouts"] = dict(settings["timeouts"])
-    if product == "mx1":
-        # The operator verifies a peer as it is configured for its service.
-        out["verification"] = tuple(p for p in (out.get("worklist"), *out["storage"]) if p)
     return completed({**out, "charset": "\\".join(out["charset"])})
 
 

@@ -6,6 +6,7 @@ Rules of this file:
   product's identities (those that its statement prints), or none at all, is the product's.
 * A file that names another implementation is foreign only where the product's own files show what its own look like:
   when not one object bears the product's identity, the whole medium is its work, and its identity is wrong.
+* What lay on the medium of a cell before, and does not bear the product's identity, is foreign whatever else is there.
 * A file with a foreign identity in a series of the product's own, or from a device of the same make and model, is the
   product's, and its identity is wrong.
 """
@@ -108,6 +109,9 @@ def _authors(case: Case) -> Authors:
     medium = case.media[0]
     known = identity(case.statement)
     files = medium.files
+    told = _told(case)
+    if told is not None:
+        return told
     sure = [file for file in files if bears(file, known)]
     claimed = bool(sure)
     foreign: set[str] = set()
@@ -123,6 +127,23 @@ def _authors(case: Case) -> Authors:
             foreign.add(file.path)
     own = {file.path for file in files} - foreign
     return Authors(frozenset(own), frozenset(foreign), frozenset(_records(case, foreign)), certain=claimed)
+
+
+def _told(case: Case) -> Authors | None:
+    """By the history of a cell's medium: what lay there before and bears another identity is foreign."""
+    story = getattr(case, "story", None)
+    if story is None or story.before is None:
+        return None
+    known = identity(case.statement)
+    foreign = {
+        file.path
+        for file in case.media[0].files
+        if "/".join(file.entry.short) in story.before
+        and "/".join(file.entry.short) not in story.saved
+        and bears(file, known) is not True
+    }
+    own = {file.path for file in case.media[0].files} - foreign
+    return Authors(frozenset(own), frozenset(foreign), frozenset(_records(case, foreign)))
 
 
 def _records(case: Case, foreign: set[str]) -> set[int]:

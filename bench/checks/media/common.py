@@ -56,6 +56,16 @@ def profiles(case: Case) -> tuple[tuple[str, Clause], ...]:
     )
 
 
+def activity_of(clause: Clause) -> str:
+    """Return what a clause says of activities: create, update, foreign (what others made), else nothing."""
+    said = clause.text if clause.kind == "media" else ""
+    if "as FSC" in said or "can be written to a medium that has none" in said:
+        return "create"
+    if "as FSU" in said or "can be updated by adding" in said:
+        return "update"
+    return "foreign" if "Only SOP Instances made by" in said else ""
+
+
 def kind_of(case: Case) -> tuple[str, str]:
     """Return usb, sd or nothing, and where this is known from (ruling B2: a label is a hint)."""
     told = case.config.get("medium")

@@ -5,7 +5,8 @@ Rules of this file:
 * A transfer syntax that the statement lists and the profile does not is DEV-FROM-STD (ruling F3), and the row passes.
 * One that the statement does not list for the SOP class turns the rows of that class, as on the network (ruling C10).
 * A finished medium shows that a file-set was written, not who pressed the button: an update is seen where objects of
-  another implementation stand beside the product's own in one DICOMDIR.
+  another implementation stand beside the product's own in one DICOMDIR.  A cell of a run knows more
+  (:mod:`bench.checks.media.activity`).
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from typing import TYPE_CHECKING, Final
 
 from bench.checks.finding import Finding, check, deviates, failed, inconclusive, passed, remark
 from bench.checks.media.authors import authors
-from bench.checks.media.common import MOST, kind_of, number, profiles
-from bench.checks.media.view import in_file
+from bench.checks.media.common import MOST, activity_of, kind_of, number, profiles
+from bench.checks.media.view import in_file, story_of
 from bench.resultmodel import Evidence
 from bench.scenario.dictionary import uid_names
 from bench.witness.medium import DIRECTORY, DicomFile, printable
@@ -132,6 +133,8 @@ def activities(case: Case) -> Iterator[Finding]:
         foreign = [file for file in medium.files if file.path in who.foreign]
         where = Evidence(what=directory.file.path)
         kind, why = kind_of(case)
+        if not own and story_of(case) is not None:
+            continue  # nothing of the product's is there
         for id_kind, clause in profiles(case):
             if kind and kind != id_kind:
                 continue
@@ -142,28 +145,31 @@ def activities(case: Case) -> Iterator[Finding]:
                 yield passed(clause.id, text, where)
             else:
                 yield inconclusive(clause.id, f"the kind of medium is {why}", where)
-        for clause in case.statement.clauses:
-            if clause.kind != "media":
-                continue
-            said = clause.text
-            if "as FSC" in said or "can be written to a medium that has none" in said:
-                if own and not foreign:
-                    text = f"the medium has a file-set with {number(len(own), 'object')} of the product"
-                    yield passed(clause.id, text, where)
-            elif "as FSU" in said or "can be updated by adding" in said:
-                if own and foreign:
-                    text = f"{number(len(own), 'object')} of the product, {len(foreign)} foreign ones in one file-set"
-                    yield passed(clause.id, text, where)
-            elif "Only SOP Instances made by" in said and foreign:
-                cut = [file for file in foreign if file.lost]
-                text = f"{number(len(foreign), 'foreign object')} on the medium"
-                if cut:
-                    yield inconclusive(
-                        clause.id, f"{text}; {cut[0].path} is not whole, and who did it is not known", where
-                    )
-                else:
-                    yield passed(clause.id, f"{text}, all whole", where)
+        if story_of(case) is None:
+            yield from _as_it_looks(case, own, foreign, where)
         for file in foreign[:10]:
             name = file.meta.text("ImplementationVersionName") or file.meta.text("ImplementationClassUID")
             text = f"{file.path} was written by {printable(name or 'another')}: its content is not judged"
             yield remark(SYNTAXES, text)
+
+
+def _as_it_looks(
+    case: Case, own: list[DicomFile], foreign: list[DicomFile], where: Evidence
+) -> Iterator[Finding]:
+    """What a medium alone tells of the activities."""
+    for clause in case.statement.clauses:
+        activity = activity_of(clause)
+        if activity == "create" and own and not foreign:
+            text = f"the medium has a file-set with {number(len(own), 'object')} of the product"
+            yield passed(clause.id, text, where)
+        elif activity == "update" and own and foreign:
+            text = f"{number(len(own), 'object')} of the product, {len(foreign)} foreign ones in one file-set"
+            yield passed(clause.id, text, where)
+        elif activity == "foreign" and foreign:
+            cut = [file for file in foreign if file.lost]
+            text = f"{number(len(foreign), 'foreign object')} on the medium"
+            if cut:
+                reason = f"{text}; {cut[0].path} is not whole, and who did it is not known"
+                yield inconclusive(clause.id, reason, where)
+            else:
+                yield passed(clause.id, f"{text}, all whole", where)

@@ -269,9 +269,14 @@ def case_of(
     )
 
 
+def story_of(case: Case) -> History | None:
+    """Return what happened to the medium; None for one that no cell left."""
+    return case.story if isinstance(case, MediaCase) else None
+
+
 def checks_for(statement: str) -> Sequence[Check]:
     """Return the checks that speak of media."""
     return tuple(one for one in registry.checks(statement) if one.name.split(".", 1)[0] in AREAS)
 
 
-__all__ = ["FileMessage", "MediaCase", "case_of", "checks_for", "in_file", "in_record"]
+__all__ = ["FileMessage", "MediaCase", "case_of", "checks_for", "in_file", "in_record", "story_of"]

@@ -10,6 +10,7 @@ from bench.checks.case import Case
 from bench.checks.finding import Finding, Unseen, check, failed, passed
 from bench.checks.merge import merged
 from bench.checks.upperlayer.deal import deals
+from bench.witness.model import Association
 
 _SPEEDS: Final = {"1000BASE-T": "MX-COM-003", "100BASE-T": "MX-COM-004", "10BASE-T": "MX-COM-005"}
 _UNKNOWN: Final = "the setting is not on the wire; with --config it is compared with what the product does"
@@ -48,21 +49,32 @@ def network(case: Case) -> Iterator[Finding]:
 @check("MX-CFG-*")
 @merged
 def settings(case: Case) -> Iterator[Finding]:
-    """Addresses, ports and AE titles are those that are configured."""
-    own = [t for t in case.config.get("ae_titles", ()) or () if t]
+    """Addresses, ports and AE titles are those that are configured, before a change and after it."""
     for service, first in _SETTINGS:
         ids = {"address": f"MX-CFG-{first:03d}", "port": f"MX-CFG-{first + 1:03d}"}
         ids["ae_title"] = f"MX-CFG-{first + 3:03d}"
-        yield from configured.peer_settings(case, service, ids, service)
-        wanted = own + [str(p["calling"]) for p in configured.peers(case, service) if p.get("calling")]
-        if not wanted:
-            continue
+        keys: tuple[str, ...] = (service,)
+        if service == "verification" and case.reference and case.config.get(service) is None:
+            keys = ("worklist", "storage")  # the operator verifies a peer as it is configured for its service
+        yield from configured.peer_settings(case, service, ids, *keys)
         for deal in deals(case).values():
             if deal.side != "requestor" or not policies.proposing(service)(deal):
                 continue
-            said, at = deal.association.calling, case.at(deal.association)
+            association = deal.association
+            wanted = _own_titles(case, association)
+            wanted += [str(p["calling"]) for p in configured.peers(case, *keys) if p.get("calling")]
+            if not wanted:
+                continue
+            said, at = association.calling, case.at(association)
             id = f"MX-CFG-{first + 2:03d}"
             if said in wanted:
                 yield passed(id, f"the calling AE title is {said}, as configured", at)
             else:
                 yield failed(id, f"the calling AE title is {said}, configured is {' or '.join(wanted)}", at)
+
+
+def _own_titles(case: Case, association: Association) -> list[str]:
+    """The product's own AE titles when an association was requested."""
+    if any("ae_title" in change.settings for change in configured.changes(case)):
+        return [str(title) for title in configured.values_at(case, "ae_title", association) if title]
+    return [str(title) for title in case.config.get("ae_titles", ()) or () if title]
