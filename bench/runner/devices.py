@@ -39,6 +39,7 @@ PRELOAD = (
     "simulators.ultrasound.contacts",
     "simulators.generator.line",
     "bench.volumes.actor",
+    "bench.judge.volumes",
     "PIL.Image",
 )
 """What the warm process of a worker imports before its first cell."""

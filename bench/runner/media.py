@@ -28,13 +28,21 @@ class Media:
         self._place = place
         self._folder = folder
         self._told: dict[str, dict[str, Any]] = {plan.name: {} for plan in plans}
-        self._sure = False
         if plans:
             (folder / FOLDER).mkdir(exist_ok=True)
 
     def places(self, name: str) -> dict[str, str]:
         """Return where a medium is mounted and where its image is."""
         return {"mount": str(self._place / name), "image": str(self._folder / FOLDER / f"{name}.img")}
+
+    def note(self, name: str | None = None) -> None:
+        """Keep what lies on a medium (else on every one) while the SUT cannot write to it."""
+        from bench.judge.volumes import note_before
+
+        for plan in self._plans:
+            image = self._folder / FOLDER / f"{plan.name}.img"
+            if name in (None, plan.name) and image.is_file():
+                note_before(image)
 
     def on_event(self, event: Event) -> None:
         """Keep what the media tell of themselves."""

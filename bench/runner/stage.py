@@ -128,6 +128,9 @@ def build(live: Live, calibrations: Calibrations, phases: Phases, progress: Prog
                     )
         for name in plan.down:
             live.hosts[name].command(name, "@stop", {})
+    if plan.volumes and live.volumes is not None:
+        with phases.phase("media"):
+            live.volumes.note()
 
 
 def _network(live: Live) -> Network:

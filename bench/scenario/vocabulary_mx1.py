@@ -87,6 +87,31 @@ class Content(Text):
         return {"type": "string", "pattern": rf"^(({words})(:.*)?|.*\$\{{.*)$"}
 
 
+@dataclass(frozen=True)
+class MediumSize:
+    """A size that a medium can have."""
+
+    def convert(self, text: str) -> int:
+        """Check one text."""
+        value = units.size(text)
+        if not 8 << 20 <= value <= 2 << 40:
+            raise ValueError(f"a medium has 8 MiB to 2048 GiB, not {shorten(text)}")
+        return value
+
+    def read(self, node: Node, ctx: Context, what: str) -> Any:
+        """Read it."""
+        return read_scalar(node, ctx, what, self.convert, self.words)
+
+    def schema(self) -> dict[str, Any]:
+        """Give the pattern."""
+        return SIZE.schema()
+
+    @property
+    def words(self) -> str:
+        """Say it."""
+        return "a size like `64 MB`, at least 8 MiB"
+
+
 CONTENT: Final = ListOf(Content(), most=20)
 
 
@@ -252,7 +277,7 @@ def _volume(place: str) -> tuple[StepSpec, ...]:
 
 VOLUME_STEPS: Final = tuple(spec for place in MEDIA for spec in _volume(place))
 VOLUME_SETUP: Final = (
-    Field("size", SIZE, "how large it is (256 MiB unless said)"),
+    Field("size", MediumSize(), "how large it is (256 MiB unless said)"),
     Field(
         "format",
         FORMAT,
