@@ -21,7 +21,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -87,6 +87,7 @@ class Capture:
         snap: bytes kept of each frame, by capture point (``lan``, ``detector``); missing: whole frames.
         recorder: ``auto`` takes the ring, or dumpcap where the ring is not permitted.
         ring_mb: memory of the rings by capture point.
+        leave_out: capture points that are not recorded.
     """
 
     def __init__(
@@ -97,8 +98,9 @@ class Capture:
         snap: Mapping[str, int] | None = None,
         recorder: Recorder = "auto",
         ring_mb: Mapping[str, int] = RING_MB,
+        leave_out: Collection[str] = (),
     ) -> None:
-        self._points = network.capture_points()
+        self._points = tuple(p for p in network.capture_points() if p.link not in leave_out)
         self._file = file
         self._snap = dict(snap or {})
         self._recorder: Recorder = recorder

@@ -105,8 +105,8 @@ class Product(Protocol):
         """Places for removable media."""
 
     @property
-    def captured(self) -> Mapping[str, int]:
-        """How much of each frame is captured, by link (bytes); what is not named: all of it."""
+    def not_captured(self) -> tuple[str, ...]:
+        """Links whose packets nobody would ever look at."""
 
     def front_end(self, place: Place) -> HostPlan:
         """Return the host on the acquisition link."""

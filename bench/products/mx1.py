@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 ULTRASOUND_PORT: Final = 18944
 CONTACTS_PORT: Final = 5341
 BARCODE_PORT: Final = 5342
-HEADERS: Final = 192
-"""Bytes of each frame of the picture stream that are captured: its pixels are told by hash, and are gigabytes."""
 
 
 class MX1:
@@ -31,7 +29,8 @@ class MX1:
     ae_title = "MX1"
     devices = ("ultrasound",)
     slots: tuple[str, ...] = MEDIA
-    captured: Mapping[str, int] = {"detector": HEADERS}
+    not_captured = ("detector",)
+    """Gigabytes of pictures; the front end tells the hash of each, and the modality that of each it kept."""
 
     def front_end(self, place: Place) -> HostPlan:
         """The ultrasound front end, and what hangs beside the probe."""

@@ -24,7 +24,7 @@ class VXvue:
     ae_title = "VXVUE"
     devices = ("detector", "generator", "world", "panel")
     slots: tuple[str, ...] = ()
-    captured: Mapping[str, int] = {}
+    not_captured: tuple[str, ...] = ()
 
     def front_end(self, place: Place) -> HostPlan:
         """World, detector, generator and hand switch in one process."""

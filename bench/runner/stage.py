@@ -36,8 +36,11 @@ from bench.sut import ReferenceSut
 PORTS_OF: Final[Mapping[str, tuple[str, ...]]] = {
     "detector": ("gvcp_port",),
     "bedside": ("contacts_port", "barcode_port"),
+    "ultrasound": (),
 }
-"""Which settings of a package are ports; of all others it is ``port``."""
+"""Which settings of a package are ports that are chosen beforehand, so that a capture on loopback knows them (and not
+the gigabytes of the picture stream); of all others it is ``port``.
+"""
 
 
 @dataclass
@@ -222,8 +225,8 @@ def _calibrate(live: Live, calibrations: Calibrations, link: str) -> None:
 
 
 def _capture(live: Live) -> None:
-    snap = PRODUCTS[live.plan.product].captured
-    capture = Capture(live.network, live.folder / "wire.pcapng", snap=snap)
+    leave_out = PRODUCTS[live.plan.product].not_captured
+    capture = Capture(live.network, live.folder / "wire.pcapng", leave_out=leave_out)
     try:
         capture.start()
     except CaptureUnavailable as error:
