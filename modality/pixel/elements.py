@@ -5,7 +5,7 @@ Rules of this file:
 * A value is kept as the bytes of Explicit VR Little Endian.  Text is never decoded, so no character set can spoil it;
   only numbers change their byte order, by the unit of their VR (PS3.5 7.3).
 * Every length is checked against what holds it; nothing is read beyond, and nesting is limited.
-* Sequences are written with defined lengths, whatever they had before.
+* Sequences are written with defined lengths, whatever they had before; group lengths (retired) are left out.
 * Without VRs (Implicit VR) the dictionary tells them; what it does not know is UN (PS3.5 6.2.2).
 """
 
@@ -159,6 +159,8 @@ class Reader:
                 raise PixelError(f"{name(head.tag)} of VR {vr} has no length")
             self._need(head.at, head.length, end, name(head.tag))
             at = head.at + head.length
+            if not head.tag & 0xFFFF and head.tag > 0x0002FFFF:
+                continue  # a group length (retired) would be wrong in another encoding
             value = self._data[head.at : at]
             if head.tag == _REPRESENTATION and depth == 0:
                 self._signed = value[:1] == b"\x01" or value == b"\x00\x01"

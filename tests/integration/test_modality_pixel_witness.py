@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,9 @@ from pydicom.dataset import Dataset
 
 from bench.checks.object_judge import examine, program
 from bench.doctor import dcmtk
+from modality.objects.us import build_still
 from modality.objects.usfacts import CHARSETS
+from modality.objects.usmf import build_clip
 from modality.pixel import (
     EXPLICIT_LE,
     IMPLICIT_LE,
@@ -20,8 +24,13 @@ from modality.pixel import (
     NAMES,
     encode_instance,
 )
+from modality.ultrasound.geometry import read_settings
+from simulators.ultrasound.engine import Engine
+from simulators.ultrasound.knobs import MODES, Knobs
+from simulators.ultrasound.knobs import NAMES as KNOBS
+from simulators.ultrasound.probe import PROBES
 from tests.lab.media import FileSet, record
-from tests.lab.us_objects import ALL_KINDS, Pixels, Truth, master, order, write
+from tests.lab.us_objects import ALL_KINDS, FACTS, Clip, Frame, Pixels, Truth, master, order, soft, write
 from tests.unit.judged_media import explained, fails, judge
 
 pytestmark = pytest.mark.witness
@@ -147,16 +156,13 @@ def test_texts_survive_dcmtk(charset: tuple[str, ...], tmp_path: Path) -> None:
     assert str(found.PerformingPhysicianName) == name
 
 
-def fileset(folder: Path, cases: list[tuple[str, str]], charset: tuple[str, ...]) -> Path:
+def fileset(folder: Path, cases: list[tuple[Truth, str]], charset: tuple[str, ...]) -> Path:
     """A medium of our objects, its DICOMDIR by the laboratory."""
     disc = FileSet()
     sets = {"SpecificCharacterSet": list(charset)}
     patient = study = None
     series: dict[str, object] = {}
-    for number, (kind, syntax) in enumerate(cases, 1):
-        truth = master(
-            kind, of=order(list(charset), NAMES_OF[charset]), number=number, sop_instance=f"2.25.9{number}"
-        )
+    for number, (truth, syntax) in enumerate(cases, 1):
         path = made(truth, folder, syntax)
         found = pydicom.dcmread(path)
         if patient is None or study is None:
@@ -183,7 +189,7 @@ def fileset(folder: Path, cases: list[tuple[str, str]], charset: tuple[str, ...]
             record(
                 "IMAGE", ReferencedFileID=list(file_id), ReferencedSOPClassUIDInFile=str(found.SOPClassUID),
                 ReferencedSOPInstanceUIDInFile=str(found.SOPInstanceUID), ReferencedTransferSyntaxUIDInFile=syntax,
-                InstanceNumber=number,
+                InstanceNumber=int(found.InstanceNumber),
             )
         )  # fmt: skip
     return disc.write_folder(folder / "medium")
@@ -192,7 +198,18 @@ def fileset(folder: Path, cases: list[tuple[str, str]], charset: tuple[str, ...]
 @pytest.mark.parametrize("charset", CHARSETS, ids="+".join)
 def test_the_judge_finds_nothing(charset: tuple[str, ...], tmp_path: Path) -> None:
     """Every kind in every syntax, judged by the statement and the standard."""
-    cases = [(kind, NAMES[word]) for kind, word in CASES]
+    cases = [
+        (
+            master(
+                kind,
+                of=order(list(charset), NAMES_OF[charset]),
+                number=number,
+                sop_instance=f"2.25.9{number}",
+            ),
+            NAMES[word],
+        )
+        for number, (kind, word) in enumerate(CASES, 1)
+    ]
     rows = judge(fileset(tmp_path, cases, charset))
     assert not fails(rows), explained(rows)
     verdicts = {id: row.verdict.value for id, row in rows.items()}
@@ -205,3 +222,36 @@ def test_the_judge_finds_nothing(charset: tuple[str, ...], tmp_path: Path) -> No
     assert not [
         id for id, verdict in verdicts.items() if id.startswith("STD-IOD") and verdict == "INCONCLUSIVE"
     ]
+
+
+@pytest.mark.parametrize("probe", sorted(PROBES))
+def test_every_mode_of_the_front_end(probe: str, tmp_path: Path) -> None:
+    """Stills and clips with the regions that the simulated front end describes: B, colour, M, PW."""
+    cases = []
+    for number, mode in enumerate(MODES, 1):
+        engine = Engine(
+            1, 30.0, (640, 480), Knobs(probe=probe, mode=mode, depth=PROBES[probe].depth_mm), bank=False
+        )
+        words = {
+            "model": "M", "serial": "S", "fps": 30.0, "number": 1, "geometry": engine.geometry.to_json(),
+            "knobs": {name: getattr(engine.knobs, name) for name in KNOBS},
+        }  # fmt: skip
+        said, left_out = read_settings(json.dumps(words))
+        assert not left_out
+        assert said.regions
+        pictures = [soft(said.rows, said.columns, colour=said.components == 3, number=n) for n in range(2)]
+        frames = tuple(Frame(picture, said) for picture in pictures)
+        facts = replace(FACTS, number=number, sop_instance=f"2.25.8{number}")
+        still = Truth(build_still(facts, order(), frames[0]), pictures[0])
+        facts = replace(
+            FACTS, number=number, sop_instance=f"2.25.6{number}", series_uid="2.25.4", series_number=2
+        )
+        cases += [
+            (still, EXPLICIT_LE),
+            (Truth(build_clip(facts, order(), Clip(frames, 33.3)), pictures[0]), EXPLICIT_LE),
+        ]
+    if program() is not None:
+        for truth, _ in cases:
+            assert not examine(write(truth, tmp_path)).errors
+    rows = judge(fileset(tmp_path, cases, ("ISO_IR 192",)))
+    assert not fails(rows), explained(rows)

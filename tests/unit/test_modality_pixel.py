@@ -223,6 +223,22 @@ def test_unknown_sequences_and_private_elements_pass(tmp_path: Path) -> None:
             assert found[0x00211002].value[0].AccessionNumber == "A123"
 
 
+def test_long_headers_and_group_lengths(tmp_path: Path) -> None:
+    """A header far beyond what is read at first; a retired group length does not become a wrong one."""
+    good = write(master("us-gray"), tmp_path).read_bytes()
+    at = good.index(b"\x28\x00\x02\x00US")
+    much = (
+        b"\x21\x00\x10\x00LO\x04\x00MINE\x21\x00\x01\x10OB\0\0" + struct.pack("<I", 700_000) + bytes(700_000)
+    )
+    group = b"\x28\x00\x00\x00UL\x04\x00\x01\0\0\0"
+    (tmp_path / "p.dcm").write_bytes(good[:at] + much + group + good[at:])
+    for syntax in (IMPLICIT_LE, JPEG_LOSSLESS):
+        encode_instance(tmp_path / "p.dcm", tmp_path / "x.dcm", syntax)
+        found = pydicom.dcmread(tmp_path / "x.dcm")
+        assert len(found[0x00211001].value) == 700_000
+        assert 0x00280000 not in found
+
+
 @pytest.mark.parametrize("syntax", SYNTAXES)
 def test_there_and_back(syntax: str, tmp_path: Path) -> None:
     """The master comes back byte for byte from every lossless syntax."""
