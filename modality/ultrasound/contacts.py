@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from modality.ultrasound.rfc2217 import CTS, DSR, ModemLines
 
 CONTACTS: Final = {"footswitch": CTS, "freeze": DSR}
-BOUNCE_S: Final = 0.02
+BOUNCE_S: Final = 0.01
 POLL_S: Final = 0.005
 RETRY_S: Final = 0.5
 CONNECT_S: Final = 5.0
