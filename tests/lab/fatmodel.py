@@ -27,6 +27,10 @@ NAMES = (
 )
 
 
+#: How often each operation is tried.
+WEIGHTS = {"create": 6, "write": 7, "truncate": 2, "unlink": 1, "mkdir": 2, "rmdir": 1, "rename": 2}
+
+
 @dataclass
 class Model:
     """Folded path -> (name as given, bytes of a file or None of a directory)."""
@@ -98,11 +102,11 @@ def random_path(rng: random.Random) -> str:
 
 def step(volume: FatVolume, model: Model, rng: random.Random) -> str:
     """One random operation on both; raises AssertionError where they part. Returns what was done."""
-    what = rng.choice(
-        ("create", "create", "write", "write", "write", "truncate", "unlink", "mkdir", "rmdir", "rename")
-    )
-    if model.files and rng.random() < 0.7:
-        path = "".join("/" + p for p in _spelled(model, rng.choice(list(model.files))).split("/") if p)
+    what = rng.choices(tuple(WEIGHTS), tuple(WEIGHTS.values()))[0]
+    if model.files and rng.random() < 0.8:
+        path = _spelled(model, rng.choice(list(model.files)))
+        if what in ("create", "mkdir"):
+            path = path.rpartition("/")[0] + "/" + rng.choice(NAMES)
     else:
         path = random_path(rng)
     other = random_path(rng)
