@@ -19,9 +19,9 @@ import os
 import struct
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -44,6 +44,7 @@ from .syntaxes import (
     offered,
 )
 
+Pieces = Generator[bytes, None, None]
 Given = TypeVar("Given")
 Made = TypeVar("Made")
 Progress = Callable[[int, int], None]
@@ -80,7 +81,7 @@ class DataSetPieces:
         source: Source,
         syntax: str,
         length: int,
-        pieces: Iterator[bytes],
+        pieces: Pieces,
         stack: ExitStack,
         ratio: float | None = None,
     ) -> None:
@@ -105,7 +106,8 @@ class DataSetPieces:
         self.close()
 
     def close(self) -> None:
-        """Close the source and throw the spool away; idempotent."""
+        """End the work, close the source and throw the spool away; idempotent."""
+        self._pieces.close()
         self._stack.close()
 
 
@@ -183,6 +185,8 @@ def encode_instance(
         )
         if not isinstance(target, Path):
             return _write(pieces, start, target)
+        if target.exists() and target.samefile(source):
+            raise PixelError(f"{source.name} cannot be written over itself")
         try:
             with target.open("wb") as file:
                 return _write(pieces, start, file)
@@ -247,7 +251,7 @@ class _Teller:
 # -- without compression
 
 
-def _whole(source: Source, tell: _Teller) -> Iterator[bytes]:
+def _whole(source: Source, tell: _Teller) -> Pieces:
     """The data set as it is."""
     span, done = source.end - source.start, 0
     for piece in source.pieces(source.start, source.end):
@@ -270,7 +274,7 @@ def _native_header(source: Source, syntax: str) -> tuple[bytes, int]:
     return header, len(header) + length
 
 
-def _rewritten(source: Source, header: bytes, big: bool, tell: _Teller) -> Iterator[bytes]:
+def _rewritten(source: Source, header: bytes, big: bool, tell: _Teller) -> Pieces:
     """Native pixels behind another header; bytes change places only where words change their order."""
     yield header
     swap = source.word_swapped != (big and source.shape.allocated == 16)
@@ -281,14 +285,15 @@ def _rewritten(source: Source, header: bytes, big: bool, tell: _Teller) -> Itera
         tell(done)
 
 
-def _decompressed(source: Source, header: bytes, tell: _Teller) -> Iterator[bytes]:
+def _decompressed(source: Source, header: bytes, tell: _Teller) -> Pieces:
     """The frames of a compressed source as native pixels."""
     yield header
     done = 0
-    for pixels in _in_order(source, lambda stream: _decode(source, stream), source.streams()):
-        yield pixels.tobytes()
-        done += pixels.nbytes
-        tell(done)
+    with closing(_in_order(source, lambda stream: _decode(source, stream), source.streams())) as frames:
+        for pixels in frames:
+            yield pixels.tobytes()
+            done += pixels.nbytes
+            tell(done)
     if done % 2:
         yield b"\0"
 
@@ -319,11 +324,12 @@ def _compressed(
         pixels = _decode(source, data) if source.encapsulated else _pixels(source, data)
         return encode_frame(pixels, syntax, quality)
 
-    for number, stream in enumerate(_in_order(source, work, frames), 1):
-        compressed += len(stream)
-        file.write(stream + b"\0" * (len(stream) % 2))
-        lengths.append(len(stream) + len(stream) % 2)
-        tell(number * shape.frame_bytes)
+    with closing(_in_order(source, work, frames)) as streams:
+        for number, stream in enumerate(streams, 1):
+            compressed += len(stream)
+            file.write(stream + b"\0" * (len(stream) % 2))
+            lengths.append(len(stream) + len(stream) % 2)
+            tell(number * shape.frame_bytes)
 
     changes: list[tuple[int, str, bytes | str | None]] = []
     if shape.samples == 3:
@@ -381,7 +387,7 @@ def _offset_table(lengths: list[int]) -> bytes:
     return E.head(E.ITEM, "", len(table), implicit=True, big=False) + table
 
 
-def _fragments(header: bytes, file: IO[bytes], lengths: list[int]) -> Iterator[bytes]:
+def _fragments(header: bytes, file: IO[bytes], lengths: list[int]) -> Pieces:
     """Header, offset table and one item for each frame, gathered to pieces of a useful size."""
     file.seek(0)
     waiting = bytearray(header)
@@ -394,7 +400,9 @@ def _fragments(header: bytes, file: IO[bytes], lengths: list[int]) -> Iterator[b
     yield bytes(waiting) + E.head(E.SEQUENCE_END, "", 0, implicit=True, big=False)
 
 
-def _in_order(source: Source, work: Callable[[Given], Made], given: Iterator[Given]) -> Iterator[Made]:
+def _in_order(
+    source: Source, work: Callable[[Given], Made], given: Iterator[Given]
+) -> Generator[Made, None, None]:
     """Work on several frames at a time and hand them over in order; at most a few are in memory."""
     if source.shape.frames == 1 or _WORKERS == 1:
         yield from map(work, given)

@@ -6,6 +6,8 @@ import hashlib
 import io
 import os
 import struct
+import sys
+import threading
 import time
 from pathlib import Path
 
@@ -319,6 +321,40 @@ def test_ending_the_work_leaves_nothing(tmp_path: Path) -> None:
         with pytest.raises(Stop):
             encode_instance(path, tmp_path / "x.dcm", syntax, progress=stop)
         assert not (tmp_path / "x.dcm").exists()
+
+
+def test_giving_up_ends_the_threads(tmp_path: Path) -> None:
+    """Who closes half-way leaves no thread behind."""
+    encode_instance(write(master("clip-colour", frames=20), tmp_path), tmp_path / "a.dcm", JPEG_BASELINE)
+    with dataset_pieces(tmp_path / "a.dcm", IMPLICIT_LE) as pieces:
+        next(iter(pieces))
+        next(iter(pieces))
+    assert not [t for t in threading.enumerate() if t.name.startswith("pixels")]
+
+
+def test_without_the_codec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Native images go; JPEG says what is missing."""
+    path = write(master("us-gray"), tmp_path)
+    monkeypatch.setitem(sys.modules, "imagecodecs", None)
+    encode_instance(path, tmp_path / "x.dcm", IMPLICIT_LE)
+    with pytest.raises(PixelError, match="imagecodecs"):
+        encode_instance(path, tmp_path / "x.dcm", JPEG_BASELINE)
+
+
+def test_a_file_is_not_written_over_itself(tmp_path: Path) -> None:
+    path = write(master("us-gray"), tmp_path)
+    before = path.read_bytes()
+    with pytest.raises(PixelError, match="over itself"):
+        encode_instance(path, path, IMPLICIT_LE)
+    assert path.read_bytes() == before
+
+
+def test_a_master_that_shrinks_while_it_is_read(tmp_path: Path) -> None:
+    path = write(master("us-colour"), tmp_path)
+    with dataset_pieces(path, IMPLICIT_LE) as pieces:
+        os.truncate(path, 2000)
+        with pytest.raises(PixelError, match="no longer there"):
+            list(pieces)
 
 
 # -- broken masters
