@@ -6,7 +6,8 @@ Rules of this file:
   marker with a number that nobody else knows on the medium: by it the medium is recognised again.
 * Removed is only what the note names, what is on the marked medium, and what no record of its DICOMDIR refers to; a
   DICOM file with another instance in it is left alone.
-* A new directory that already took the old one's place is never removed under its other name.
+* Where power went in the middle of a renaming, FAT has one file under two names.  To remove one of them would take the
+  clusters of the other: the directory gets a fresh copy first.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ import os
 import re
 import secrets
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
 from .elements import BadElements, walk
-from .volume import FILE, Names, Volume
+from .volume import FILE, Found, Names, Volume
 
 _TOKEN: Final = re.compile(r"[0-9a-f]{32}")
 _EXPLAINED: Final = (
@@ -34,21 +35,36 @@ _NOTES: Final = 256
 
 @dataclass(frozen=True)
 class Note:
-    """One operation: the names that it makes.  ``files`` are (names on the medium, File ID, SOP Instance UID)."""
+    """One operation: the names that it makes.
+
+    Attributes:
+        files: (names on the medium, File ID, SOP Instance UID) of each.
+        folders: those that are made, the ones above first.
+        place: the DICOMDIR's name where there was none; for a moment an empty file stands there.
+    """
 
     token: str
     files: tuple[tuple[Names, str, str], ...] = ()
-    folders: tuple[Names, ...] = field(default=())
+    folders: tuple[Names, ...] = ()
+    place: Names = ()
 
     @property
     def marker(self) -> Names:
         """The marker's name."""
-        return (f"MG{self.token[:6].upper()}.TMP",)
+        return self._named("TMP")
 
     @property
     def draft(self) -> Names:
         """The new directory's name while it is written."""
-        return (f"MG{self.token[:6].upper()}.NEW",)
+        return self._named("NEW")
+
+    @property
+    def drafts(self) -> tuple[Names, ...]:
+        """All names that a new directory may have."""
+        return (self.draft, *(self._named(f"NE{number}") for number in range(1, 10)))
+
+    def _named(self, ending: str) -> Names:
+        return (f"MG{self.token[:6].upper()}.{ending}",)
 
     def marking(self) -> bytes:
         """What is in the marker."""
@@ -108,6 +124,7 @@ class Journal:
                     token,
                     tuple((tuple(names), str(file_id), str(uid)) for names, file_id, uid in raw["files"]),
                     tuple(tuple(names) for names in raw["folders"]),
+                    tuple(raw["place"]),
                 )
             except (OSError, ValueError, KeyError, TypeError):
                 note = None
@@ -127,31 +144,27 @@ def marked(volume: Volume, note: Note, root: list[str]) -> bool:
         return False
     handle = volume.open(note.marker)
     try:
-        return volume.read(handle, 0, 32) == note.token.encode("ascii")
+        # One that is not whole was the first thing to be written, and nothing came after it.
+        return note.marking().startswith(volume.read(handle, 0, 512))
     finally:
         volume.close_file(handle)
 
 
-def take_back(volume: Volume, note: Note, directory: bytes | None) -> bool:
-    """Remove what an unfinished operation left; *directory* is the DICOMDIR that is there now.
-
-    Returns:
-        Whether everything could be settled; if not, the note has to be kept.
+def take_back(volume: Volume, note: Note, directory: bytes | None) -> None:
+    """Remove what an unfinished operation left; *directory* is the DICOMDIR that is there now, None for none.
 
     Raises:
-        OSError: the medium does not answer.
+        OSError: the medium does not answer, or cannot be changed; the note has to be kept.
     """
-    settled = _drop_draft(volume, note, directory)
-    touched = set()
+    _drop_drafts(volume, note, directory)
+    if note.place and directory == b"":
+        volume.remove(note.place)
+        directory = None
+    touched: set[Names] = {()}
     for names, file_id, uid in note.files:
         if directory is not None and file_id.encode("ascii") in directory:
             continue
-        try:
-            about = volume.find(names)
-        except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.ENOTDIR):
-                raise
-            continue  # its folder was never made
+        about = _found(volume, names)
         if about is None or about.kind != FILE or _is_another(volume, names, uid):
             continue
         volume.remove(names)
@@ -167,29 +180,53 @@ def take_back(volume: Volume, note: Note, directory: bytes | None) -> bool:
             touched.add(folder[:-1])
     for folder in touched:
         volume.sync_folder(folder)
-    if settled:
-        about = volume.find(note.marker)
-        if about is not None and about.kind == FILE:
-            volume.remove(note.marker)
+    about = volume.find(note.marker)
+    if about is not None and about.kind == FILE:
+        volume.remove(note.marker)
         volume.sync_folder(())
-    return settled
 
 
-def _drop_draft(volume: Volume, note: Note, directory: bytes | None) -> bool:
-    """Remove the unfinished directory; not when it may share its place on the medium with the one in use."""
-    about = volume.find(note.draft)
-    if about is None or about.kind != FILE:
-        return True
-    if directory is not None and about.size == len(directory):
-        handle = volume.open(note.draft)
-        try:
-            same = volume.read(handle, 132, about.size) == directory[132:]
-        finally:
-            volume.close_file(handle)
-        if same:
-            return False
-    volume.remove(note.draft)
-    return True
+def _found(volume: Volume, names: Names) -> Found | None:
+    """What a path is; None as well when a folder above was never made."""
+    try:
+        return volume.find(names)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+            raise
+        return None
+
+
+def _drop_drafts(volume: Volume, note: Note, directory: bytes | None) -> None:
+    """Remove unfinished directories; first give the one in use a fresh place when it may share theirs."""
+    drafts: dict[Names, bool] = {}
+    for names in note.drafts:
+        about = volume.find(names)
+        if about is not None and about.kind == FILE:
+            same = directory is not None and bool(directory) and about.size == len(directory)
+            drafts[names] = same and _content(volume, names, about.size) == directory
+    if directory is not None and any(drafts.values()):
+        fresh = next((names for names in note.drafts if names not in drafts), None)
+        if fresh is not None:
+            handle = volume.create(fresh)
+            try:
+                volume.write(handle, 0, directory)
+                volume.sync(handle)
+            finally:
+                volume.close_file(handle)
+            place = next(name for name in volume.names(()) if name.upper() == "DICOMDIR")
+            volume.rename(fresh, (place,))
+    for names in drafts:
+        volume.remove(names)
+    if drafts:
+        volume.sync_folder(())
+
+
+def _content(volume: Volume, names: Names, size: int) -> bytes:
+    handle = volume.open(names)
+    try:
+        return volume.read(handle, 0, size)
+    finally:
+        volume.close_file(handle)
 
 
 def _is_another(volume: Volume, names: Names, uid: str) -> bool:

@@ -141,7 +141,7 @@ class _Operation:
                 "full", "There are too many images in the DICOMDIR of the medium: use another one."
             )
         self._room(made, len(data))
-        files = self._write(made, data, (name,))
+        files = self._write(made, data, (name,), old is None)
         return Saved(
             "export" if old is None else "add",
             tuple(files),
@@ -160,10 +160,13 @@ class _Operation:
         again = False
         for note in self._journal.notes():
             if marked(volume, note, root):
-                if take_back(volume, note, data):
-                    self._journal.forget(note)
+                take_back(volume, note, data)
+                self._journal.forget(note)
                 again = True
-        return (volume.names(()) if again else root), name, data
+        if again:
+            root = volume.names(())
+            name, data = self._directory(root)
+        return root, name, data
 
     def _directory(self, root: list[str]) -> tuple[str, bytes | None]:
         volume = self._volume
@@ -226,11 +229,12 @@ class _Operation:
         if self._progress is not None:
             self._progress(min(self._done, self._total), self._total)
 
-    def _write(self, made: Plan, data: bytes, target: Names) -> list[SavedFile]:
+    def _write(self, made: Plan, data: bytes, target: Names, fresh: bool) -> list[SavedFile]:
         note = Note(
             new_token(),
             tuple((f.names, f.file_id.replace("/", "\\"), f.sop_instance) for f in made.files),
             tuple(made.folders),
+            target if fresh else (),
         )
         writer = Writer(self._volume, note, self._journal, verify=self._options.verify, tell=self._tell)
         try:
@@ -272,5 +276,5 @@ class _Operation:
             return
         with suppress(OSError, MediaError):
             _, data = self._directory(self._volume.names(()))
-            if take_back(self._volume, note, data):
-                self._journal.forget(note)
+            take_back(self._volume, note, data)
+            self._journal.forget(note)

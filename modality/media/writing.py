@@ -6,6 +6,7 @@ The steps::
     image files, still without the prefix DICM       written, durable, read back
     the new DICOMDIR under another name, likewise    written, durable, read back
     the prefixes                                     durable
+    an empty DICOMDIR where there was none
     the new DICOMDIR takes the old one's place       one entry of a folder changes
     marker and note are removed
 
@@ -76,6 +77,10 @@ class Writer:
         for file in plan.files:
             self._finish(file.names)
         self._finish(note.draft)
+        if note.place:
+            # A renaming onto a name that is there changes one sector where one to a new name changes two.
+            volume.close_file(volume.create(note.place))
+            volume.sync_folder(())
         self.replaced = True
         volume.rename(note.draft, target)
         volume.sync_folder(())
