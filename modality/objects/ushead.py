@@ -21,7 +21,7 @@ from ..dicom.charset import seal, terms_of
 from ..dicom.terms import normal
 from ..dicom.values import age, da, tm
 from ..pixel.elements import PIXEL_DATA, head
-from ..pixel.encode import file_start
+from ..pixel.part10 import file_start
 from ..pixel.syntaxes import EXPLICIT_LE
 from .common import codes, scheduled_step, sex, step_description, text, value
 from .usfacts import CHARSETS, Instance, UsFacts

@@ -8,7 +8,8 @@ with dataset_pieces(master, IMPLICIT_LE) as pieces:    a data set, for C-STORE
 from __future__ import annotations
 
 from .codec import QUALITY
-from .encode import DataSetPieces, Encoded, Progress, dataset_pieces, encode_instance, file_start
+from .encode import DataSetPieces, Encoded, Progress, dataset_pieces, encode_instance
+from .part10 import file_start
 from .source import Shape, Source
 from .syntaxes import (
     EXPLICIT_BE,

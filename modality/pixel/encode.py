@@ -31,7 +31,7 @@ import numpy as np
 
 from . import elements as E
 from .codec import QUALITY, Pixels, decode_frame, encode_frame
-from .elements import Element
+from .part10 import file_start
 from .source import PIECE, Shape, Source
 from .syntaxes import (
     COMPRESSED,
@@ -211,30 +211,6 @@ def _write(pieces: DataSetPieces, start: bytes, target: IO[bytes]) -> Encoded:
     return Encoded(
         digest.hexdigest(), size, pieces.syntax, pieces.lossy_ratio, pieces.sop_class, pieces.sop_instance
     )
-
-
-def file_start(
-    sop_class: str,
-    sop_instance: str,
-    syntax: str,
-    implementation: tuple[str, str],
-    source_ae: str | None = None,
-) -> bytes:
-    """Preamble, prefix and file meta information of a Part 10 file (PS3.10 7.1)."""
-    meta: list[Element] = [Element(0x00020001, "OB", b"\x00\x01")]
-    for tag, vr, value in (
-        (0x00020002, "UI", sop_class),
-        (0x00020003, "UI", sop_instance),
-        (0x00020010, "UI", syntax),
-        (0x00020012, "UI", implementation[0]),
-        (0x00020013, "SH", implementation[1]),
-        (0x00020016, "AE", source_ae),
-    ):
-        if value:
-            E.put(meta, tag, vr, value)
-    body = E.write(meta, implicit=False, big=False)
-    length = E.write([Element(0x00020000, "UL", struct.pack("<I", len(body)))], implicit=False, big=False)
-    return b"\0" * 128 + b"DICM" + length + body
 
 
 class _Teller:

@@ -30,8 +30,19 @@ from simulators.ultrasound.knobs import MODES, Knobs
 from simulators.ultrasound.knobs import NAMES as KNOBS
 from simulators.ultrasound.probe import PROBES
 from tests.lab.media import FileSet, record
-from tests.lab.us_objects import ALL_KINDS, FACTS, Clip, Frame, Pixels, Truth, master, order, soft, write
 from tests.unit.judged_media import explained, fails, judge
+from tests.unit.test_modality_us_objects_lab import (
+    ALL_KINDS,
+    FACTS,
+    Clip,
+    Frame,
+    Pixels,
+    Truth,
+    master,
+    order,
+    soft,
+    write,
+)
 
 pytestmark = pytest.mark.witness
 

@@ -25,8 +25,8 @@ from modality.pixel import (
     encode_instance,
 )
 from modality.pixel.elements import Element, NeedMore, Reader, write
-from tests.lab import us_objects
-from tests.lab.us_objects import Truth, from_pictures
+from tests.unit import test_modality_us_objects_lab as us_objects
+from tests.unit.test_modality_us_objects_lab import Truth, from_pictures
 
 SIDES = st.integers(1, 40)
 

@@ -30,7 +30,7 @@ from modality.pixel import (
     encode_instance,
     offered,
 )
-from tests.lab.us_objects import ALL_KINDS, Truth, master, order, write
+from tests.unit.test_modality_us_objects_lab import ALL_KINDS, Truth, master, order, write
 
 MEDIA = ("1.2.392.200036.9107.700.1", "MG_DICOM V1.00")
 CASES = [

@@ -17,7 +17,7 @@ from modality.objects.sc import build_screen
 from modality.objects.us import build_still
 from modality.objects.usfacts import UsFacts
 from modality.objects.usmf import build_clip
-from tests.lab.us_objects import (
+from tests.unit.test_modality_us_objects_lab import (
     ALL_KINDS,
     FACTS,
     Clip,
