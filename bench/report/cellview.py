@@ -19,6 +19,7 @@ from markupsafe import Markup
 
 from bench.journal import ChainReport, ClockMap, Event, JournalError, Seal, read, verify
 from bench.report.ladder import ladder
+from bench.report.medium import MediumView, media_of
 from bench.report.pictures import CellPictures, Pair
 from bench.report.text import safe_path, shorten, visible
 from bench.results import (
@@ -85,6 +86,7 @@ class CellView:
     ladder: Markup | str = ""
     pairs: list[Pair] = field(default_factory=list)
     more_pictures: int = 0
+    media: list[MediumView] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)
     events: list[EventRow] = field(default_factory=list)
     total_events: int = 0
@@ -276,12 +278,15 @@ def _view(run_dir: Path, cell: CellResult, number: int) -> CellView:
         view.ladder = Markup(ladder(events, cell, view.anchor))  # noqa: S704  # escaped piece by piece there
     finder = CellPictures(folder, cell, events)
     view.pairs, view.more_pictures = finder.pairs()
+    view.media = media_of(folder, cell, events)
     for pair in view.pairs:
         if pair.link and pair.sha256:
             view.by_sha.setdefault(pair.sha256, f"{view.folder}/{pair.link}")
     view.total_events = len(events)
+    wanted = _references(cell)
+    # Pictures of a stream come 30 a second; those that nothing points to are in the journal.
+    events = [e for e in events if e.kind != "ultrasound.frame" or e.seq in wanted]
     if len(events) > MAX_EVENTS:
-        wanted = _references(cell)
         events = [e for i, e in enumerate(events) if i < MAX_EVENTS or e.seq in wanted]
     view.events = _event_rows(events, ClockMap.from_events(events))
     view.shown = frozenset(row.event.seq for row in view.events)

@@ -44,7 +44,8 @@ def badges(run: RunResult) -> list[Badge]:
     for volume in (v for cell in run.cells for v in cell.volumes):
         text = " ".join(filter(None, (volume.backend, volume.filesystem)))
         title = "Cannot prove: " + "; ".join(volume.cannot_prove) if volume.cannot_prove else ""
-        found[f"volume {volume.name}", text] = Badge(f"volume {volume.name}", text, "good", title)
+        tone = "good" if volume.backend not in ("image", "folder") else "warn"
+        found[f"volume {volume.name}", text] = Badge(f"volume {volume.name}", text, tone, title)
     sut = run.run.sut
     what = {
         "reference": "reference software",

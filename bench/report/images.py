@@ -128,10 +128,10 @@ _NATIVE: Final = {"1.2.840.10008.1.2": "<", "1.2.840.10008.1.2.1": "<", "1.2.840
 """Transfer syntaxes without compression and their byte order."""
 
 
-def _dicom(path: Path) -> Picture:
+def _dicom(path: Path | io.BytesIO) -> Picture:
     import pydicom
 
-    if path.stat().st_size > MAX_FILE:
+    if isinstance(path, Path) and path.stat().st_size > MAX_FILE:
         return Picture(note=f"no picture: the file is larger than {MAX_FILE >> 20} MiB")
     head = pydicom.dcmread(path, stop_before_pixels=True, force=False)
     syntax = str(head.file_meta.get("TransferSyntaxUID", ""))
@@ -152,6 +152,8 @@ def _dicom(path: Path) -> Picture:
         or (samples == 3 and planar)
     ):
         return Picture(note=f"no picture: {samples} × {bits} bit pixels are not drawn here")
+    if not isinstance(path, Path):
+        path.seek(0)
     pixels = pydicom.dcmread(path, specific_tags=["PixelData", "BitsAllocated"]).get("PixelData")
     if not isinstance(pixels, bytes):
         return Picture(note="no picture: the object has no pixels")
@@ -188,12 +190,12 @@ def _dicom(path: Path) -> Picture:
     return _picture(shown, grid, note)
 
 
-def dicom_picture(path: str | Path) -> Picture:
-    """Draw the first frame of a stored object with its own window and polarity."""
+def dicom_picture(path: str | Path | io.BytesIO) -> Picture:
+    """Draw the first frame of a stored object, a file or its bytes, with its own window and polarity."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom's opinion of a product's file is no warning of ours
-            return _dicom(Path(path))
+            return _dicom(path if isinstance(path, io.BytesIO) else Path(path))
     except Exception as error:  # any file that a product can produce
         return Picture(note=f"no picture: {visible(shorten(str(error) or type(error).__name__, 160))}")
 

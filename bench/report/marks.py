@@ -15,10 +15,14 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from bench.journal import Event
+from bench.report.marks_mx1 import mark_of
 from bench.report.text import seconds, shorten, size
 from bench.results import in_words
 
-ACTORS: Final = ("operator", "panel", "generator", "detector", "modality", "ris", "pacs", "pacs2", "printer")
+ACTORS: Final = (
+    *("operator", "panel", "generator", "detector", "ultrasound", "usb", "sd"),
+    *("modality", "ris", "pacs", "pacs2", "printer"),
+)
 """Columns from left to right: the operator's side, the acquisition side, the SUT, the hospital's side."""
 
 PEERS: Final = frozenset({"ris", "pacs", "pacs2", "printer"})
@@ -285,6 +289,9 @@ def mark(event: Event) -> Mark | None:
         made = Mark(event.t, "", shorten(f"bench: {data.get('message')}", 90), tone="bad")
     elif event.kind == "clock.step":
         made = Mark(event.t, "", "the wall clock was set", tone="warn")
+    if made is None and family in ("panel", "ultrasound", "volume", "modality"):
+        drawn = mark_of(event, data)
+        made = Mark(event.t, **drawn) if drawn else None
     if made is None:
         return None
     told = ", ".join(f"{k}={v}" for k, v in data.items() if not isinstance(v, dict | list))

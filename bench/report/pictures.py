@@ -86,8 +86,13 @@ class CellPictures:
             if e.kind == "detector.frame" and e.data.get("truth") and e.data.get("frame_kind") != "Dark"
         ]
         claims = [e for e in self.events if e.kind == "modality.image"]
+        scans = {e.data.get("sha256"): e for e in self.events if e.kind == "ultrasound.frame"}
         for claim in claims:
             if claim.data.get("sop_instance") == stored.data.get("sop_instance"):
+                scan = scans.get(claim.data.get("raw_sha256"))
+                if scan is not None:
+                    number = scan.data.get("sequence")
+                    return scan, f"picture {number} of the front end, by the SHA-256 that the product names"
                 for frame in frames:
                     if frame.data.get("sha256") == claim.data.get("raw_sha256"):
                         return (
