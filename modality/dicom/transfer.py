@@ -13,6 +13,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+import select
 import struct
 import time
 from collections.abc import Callable, Sequence
@@ -20,18 +21,40 @@ from pathlib import Path
 from typing import Any, Final
 
 from pydicom.dataset import Dataset
+from pynetdicom.transport import AssociationSocket
 
 from ..config import Config, Peer
 from ..notices import ServiceFailure
-from ..pixel import PixelError, dataset_pieces
+from ..pixel import PixelError
 from .association import answered, associate, comment, lost
 from .datapipe import DataPipe, TooShort
+from .outgoing import outgoing
 from .storage import SERVICE, Begin, Report
 from .uids import SYNTAX_NAMES
 
 Preference = Callable[[str], Sequence[str]]
 """SOP class -> transfer syntaxes, best first."""
 _PAUSE_S: Final = 0.0002
+_PATIENCE_S: Final = 0.005
+
+
+class _PromptSocket(AssociationSocket):  # type: ignore[misc]
+    """pynetdicom's socket that waits for the peer instead of looking once in a millisecond.
+
+    Answers are seen the moment they come, and nothing is polled beside the sending; what pynetdicom itself has to say
+    (release, abort) goes at most :data:`_PATIENCE_S` later.
+    """
+
+    @property
+    def ready(self) -> bool:
+        sock = self.socket
+        if sock is None or not self._is_connected:
+            return False
+        try:
+            return bool(select.select([sock], [], [], _PATIENCE_S)[0])
+        except (OSError, ValueError):
+            self.event_queue.put("Evt17")
+            return False
 
 
 def send_set(
@@ -95,7 +118,9 @@ def _unserved(peer: Peer, number: int, count: int, wished: Sequence[str]) -> str
 
 
 def _still(association: Any) -> None:
-    """Keep pynetdicom's own thread from taking the answers (as its ``send_c_store`` does)."""
+    """Keep pynetdicom's association thread from taking the answers, as its own ``send_c_store`` does."""
+    association.dul.socket.__class__ = _PromptSocket
+    association.dul._run_loop_delay = 0
     association._reactor_checkpoint.clear()
     while not association._is_paused and association.is_alive():
         time.sleep(_PAUSE_S)
@@ -118,10 +143,10 @@ def _store(
     """
     context, syntax, message = how
     try:
-        with dataset_pieces(path, syntax, spool=spool) as pieces:
-            command = _command(pieces.sop_class, pieces.sop_instance, message)
+        with outgoing(path, syntax, spool) as image:
+            command = _command(image.sop_class, image.sop_instance, message)
             try:
-                pipe.send(context, command, pieces)
+                pipe.send(context, command, image.pieces)
             except OSError as error:
                 if isinstance(error, TimeoutError):
                     text = f"{peer.name}: the peer takes no data for {config.timeouts.idle:g} s {when}"

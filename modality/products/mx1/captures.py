@@ -143,6 +143,7 @@ def _of(frame: Frame) -> dict[str, Any]:
 def _of_clip(clip: Clip) -> dict[str, Any]:
     return {
         "raw_sha256": clip.raw_sha256,
+        "sequence": [clip.first, clip.last],
         "first": clip.first,
         "last": clip.last,
         "missing": clip.missing,

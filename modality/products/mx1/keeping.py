@@ -8,11 +8,13 @@ Rules of this file:
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ...arguments import text_of
@@ -29,6 +31,14 @@ if TYPE_CHECKING:
 _TELL_EVERY_S: Final = 0.25
 
 
+def _is_in(path: Path) -> bool:
+    """Whether a medium's folder is there, without touching the medium: one that hangs must not hang the console."""
+    try:
+        return path.name in os.listdir(path.parent)
+    except OSError:
+        return False
+
+
 class Keeping:
     """Export and add."""
 
@@ -40,7 +50,7 @@ class Keeping:
 
     def present(self) -> dict[str, bool]:
         """Which of the configured media are in."""
-        return {name: path.is_dir() for name, path in self._config().media.items()}
+        return {name: _is_in(path) for name, path in self._config().media.items()}
 
     def save(self, action: str, args: Mapping[str, Any]) -> dict[str, Any]:
         """Write images on a medium and say which files they became.
@@ -72,6 +82,11 @@ class Keeping:
             self._notices.warn("media", medium, error.text, code=error.code)
             self._notices.state(what="media", state="failed", medium=medium, code=error.code)
             raise Refused(error.text) from error
+        except OSError as error:
+            text = f"{medium}: {error.strerror or error}"
+            self._notices.warn("media", medium, text, code="io")
+            self._notices.state(what="media", state="failed", medium=medium, code="io")
+            raise Refused(text) from error
         finally:
             lock.release()
         return self._remember(medium, images, saved)
