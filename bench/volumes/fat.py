@@ -23,19 +23,18 @@ import errno
 import struct
 import threading
 import time
-from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.volumes import fatnames as names
 from bench.volumes.device import SECTOR, BlockDevice, Data
 from bench.volumes.fatcheck import check_volume
 from bench.volumes.fatdir import DOT, DOTDOT, Access, Directory, Node
+from bench.volumes.fatfile import Files
 from bench.volumes.fattable import FatTable
 from bench.volumes.layout import Layout, find_volume
 
 MAX_FILE = 0xFFFFFFFF
-_CHUNK = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +86,7 @@ class FatVolume:
         self._directories: dict[int, Node] = {}
         self._handles: dict[int, Node] = {}
         self._next_handle = 1
-        self._dirty: dict[int, Node] = {}  # by inode: chain or size not on the medium yet
+        self._files = Files(self._access, clock, self._writable)
         state = device.read(layout.state_offset, 1)[0]
         self.was_dirty = bool(state & 1) or not self._table.is_clean
         hint = self._fsinfo()
@@ -150,11 +149,11 @@ class FatVolume:
             del self._handles[handle]
             node.handles -= 1
             if self.device.yanked or not self._mounted:
-                self._dirty.pop(node.inode, None)
+                self._files.waiting.pop(node.inode, None)
             elif node.gone and not node.handles:
-                self._free(node)
+                self._files.free(node)
             else:
-                self._sync(node)
+                self._files.sync(node)
 
     def unlink(self, path: str) -> None:
         """Remove a file; one that is open stays readable until it is closed."""
@@ -218,7 +217,7 @@ class FatVolume:
             if target is node and node.name == name:
                 return
             source = self._parent(node)
-            self._sync(node)
+            self._files.sync(node)
             former = Node(node.name, node.short, 0, 0, 0, 0.0, 0, parent=source)
             former.first, former.slot = node.first, node.slot
             if target is None or target is node:
@@ -246,8 +245,8 @@ class FatVolume:
             node = self._find(path)
             if node is not None:
                 node.mtime = self._clock() if mtime is None else mtime
-                self._touch(node)
-                self._sync(node)
+                self._files.touch(node)
+                self._files.sync(node)
 
     # ---- contents ------------------------------------------------------------------------------------------
 
@@ -257,12 +256,7 @@ class FatVolume:
             node = self._node(handle)
             if offset < 0 or size < 0:
                 raise OSError(errno.EINVAL, "a negative position")
-            size = min(size, node.size - offset)
-            if size <= 0:
-                return b""
-            self._load(node)
-            parts = [self.device.read(at, length) for at, length in self._extents(node, offset, size)]
-            return parts[0] if len(parts) == 1 else b"".join(parts)
+            return self._files.read(node, offset, size)
 
     def write(self, handle: int, offset: int, data: Data) -> int:
         """Write all of `data` at `offset` (what lies between the end and it becomes zeros): its length.
@@ -278,18 +272,8 @@ class FatVolume:
                 raise OSError(errno.EFBIG, "a file on a FAT volume has at most 4 GiB - 1 bytes")
             if not len(view):
                 return 0
-            self._load(node)
-            self._grow(node, end)
-            if offset > node.size:
-                self._zero(node, node.size, offset)
-            done = 0
-            for at, length in self._extents(node, offset, len(view)):
-                self.device.write(at, view[done : done + length])
-                done += length
-            node.size = max(node.size, end)
-            node.mtime = self._clock()
-            self._touch(node)
-            return done
+            self._files.write(node, offset, view)
+            return len(view)
 
     def truncate(self, target: str | int, size: int) -> None:
         """Cut a file (path or handle) to `size` bytes, or lengthen it with zeros."""
@@ -302,16 +286,7 @@ class FatVolume:
                 raise OSError(errno.EINVAL, "a negative size")
             if size > MAX_FILE:
                 raise OSError(errno.EFBIG, "a file on a FAT volume has at most 4 GiB - 1 bytes")
-            self._load(node)
-            if size >= node.size:
-                if size > node.size:
-                    self._grow(node, size)
-                    self._zero(node, node.size, size)
-                    node.size = size
-            else:
-                self._shrink(node, size)
-            node.mtime = self._clock()
-            self._touch(node)
+            self._files.resize(node, size)
 
     def fsync(self, handle: int | None = None) -> None:
         """Make a file (None: everything) durable: its chain, its entry, and the device's cache."""
@@ -319,7 +294,7 @@ class FatVolume:
             if handle is None:
                 self._flush_all()
             else:
-                self._sync(self._node(handle))
+                self._files.sync(self._node(handle))
             self.device.flush()
 
     # ---- the whole -----------------------------------------------------------------------------------------
@@ -350,19 +325,22 @@ class FatVolume:
             return check_volume(self.device, self.layout, mounted=not self.read_only)
 
     def unmount(self) -> None:
-        """Write everything, set the clean bits, flush. A volume can be unmounted once; open handles are dead."""
+        """Write everything, set the clean bits, flush; open handles are dead. Where that fails (the medium is
+        gone) the volume is forgotten all the same, and the OSError raised. A second time does nothing."""
         with self._lock:
             if not self._mounted:
                 return
-            if not self.read_only:
-                for node in {node.inode: node for node in self._handles.values()}.values():
-                    if node.gone:
-                        self._free(node)
-                self._flush_all()
-                if not self.was_dirty:
-                    self._mark(clean=True)
-                self.device.flush()
-            self._mounted = False
+            try:
+                if not self.read_only:
+                    for node in {node.inode: node for node in self._handles.values()}.values():
+                        if node.gone:
+                            self._files.free(node)
+                    self._flush_all()
+                    if not self.was_dirty:
+                        self._mark(clean=True)
+                    self.device.flush()
+            finally:
+                self._mounted = False
 
     def abandon(self) -> None:
         """Forget the volume without a write, as when its medium is gone."""
@@ -465,145 +443,20 @@ class FatVolume:
         node.accessed = date
         return node
 
-    # ---- inside: clusters ----------------------------------------------------------------------------------
-
-    def _load(self, node: Node) -> None:
-        """Read the node's chain, once."""
-        if node.runs is not None:
-            return
-        if node.start == 0:
-            node.runs = []
-            return
-        runs = self._table.follow(node.start, self.layout.clusters)
-        total = 0
-        for _, count in runs:
-            node.firsts.append(total)
-            total += count
-        node.runs, node.clusters = runs, total
-
-    def _grow(self, node: Node, end: int) -> None:
-        """Give the node clusters for `end` bytes; how they are linked waits for _sync()."""
-        assert node.runs is not None
-        needed = -(-end // self.layout.cluster_bytes) - node.clusters
-        if needed <= 0:
-            return
-        if -(-node.size // self.layout.cluster_bytes) > node.clusters:
-            raise self._corrupt(f"{node.name} has fewer clusters than its size wants")
-        runs = self._table.allocate(needed)
-        head, tail = runs[0][0], 0
-        if node.runs:
-            tail = node.runs[-1][0] + node.runs[-1][1] - 1
-        if node.pending is None:
-            node.pending = (tail, head)
-        else:
-            self._table.link(tail, head)
-        for first, count in runs:
-            if node.runs and first == tail + 1 and node.runs[-1][0] + node.runs[-1][1] == first:
-                node.runs[-1] = (node.runs[-1][0], node.runs[-1][1] + count)
-            else:
-                node.firsts.append(node.clusters)
-                node.runs.append((first, count))
-            node.clusters += count
-        self._touch(node)
-
-    def _shrink(self, node: Node, size: int) -> None:
-        """Cut the node: the entry first, then the chain, then its rest is free."""
-        self._sync(node)
-        assert node.runs is not None
-        keep = -(-size // self.layout.cluster_bytes)
-        kept: list[tuple[int, int]] = []
-        rest: list[tuple[int, int]] = []
-        for index, (first, count) in zip(node.firsts, node.runs, strict=True):
-            inside = min(max(keep - index, 0), count)
-            if inside:
-                kept.append((first, inside))
-            if inside < count:
-                rest.append((first + inside, count - inside))
-        shared = node.start in self._shared
-        node.size = size
-        node.mtime = self._clock()
-        if not keep:
-            node.start = 0
-        if not node.gone:
-            self._parent(node).update(node)
-        if keep and rest:
-            self._table.link(kept[-1][0] + kept[-1][1] - 1, 0)
-            self._table.flush()
-        node.runs, node.firsts, node.clusters = kept, node.firsts[: len(kept)], min(keep, node.clusters)
-        if not shared:
-            self._table.release(rest)
-
-    def _extents(self, node: Node, offset: int, length: int) -> Iterator[tuple[int, int]]:
-        """(position on the device, bytes) of a part of the file, in order."""
-        assert node.runs is not None
-        size = self.layout.cluster_bytes
-        if offset + length > node.clusters * size:
-            raise self._corrupt(f"{node.name} has fewer clusters than its size wants")
-        index = bisect_right(node.firsts, offset // size) - 1
-        while length > 0:
-            first, count = node.runs[index]
-            within = offset - node.firsts[index] * size
-            part = min(length, count * size - within)
-            yield self.layout.cluster_offset(first) + within, part
-            offset += part
-            length -= part
-            index += 1
-
-    def _zero(self, node: Node, start: int, stop: int) -> None:
-        for at, length in self._extents(node, start, stop - start):
-            for position in range(at, at + length, _CHUNK):
-                self.device.write(position, bytes(min(_CHUNK, at + length - position)))
-
-    def _touch(self, node: Node) -> None:
-        node.dirty = True
-        self._dirty[node.inode] = node
-
     def _drop(self, node: Node) -> None:
         """The node's entry is gone: free it, now or when it is closed."""
         node.gone = True
-        if not node.handles:
-            self._free(node)
-
-    def _free(self, node: Node) -> None:
-        self._dirty.pop(node.inode, None)
-        node.dirty = False
         if node.is_dir:
             self._directories.pop(node.start, None)
-        if node.start in self._shared:
-            return  # what another entry points to as well stays: a rename that a yank cut in two
-        try:
-            self._load(node)
-        except OSError:
-            return  # a corrupt chain: nothing of it is safe to free (and the volume is read-only now)
-        self._table.release(node.runs or ())
-        node.runs, node.firsts, node.clusters = [], [], 0
+        if not node.handles:
+            self._files.free(node)
 
     # ---- inside: writing back ------------------------------------------------------------------------------
 
-    def _sync(self, node: Node) -> None:
-        """Bring the node's chain and entry to the device, in the order that survives a yank."""
-        if not node.dirty:
-            return
-        self._writable()
-        if not node.gone:
-            self._table.flush()
-            if node.pending is not None:
-                tail, head = node.pending
-                if tail:
-                    self._table.link(tail, head)
-                    self._table.flush()
-                else:
-                    node.start = head
-                node.pending = None
-            node.attributes |= 0 if node.is_dir else names.ATTR_ARCHIVE
-            self._parent(node).update(node)
-        node.dirty = False
-        self._dirty.pop(node.inode, None)
-
     def _flush_all(self) -> None:
         self._writable()
-        for node in list(self._dirty.values()):
-            self._sync(node)
+        for node in list(self._files.waiting.values()):
+            self._files.sync(node)
         self._table.flush()
         self._fsinfo(write=True)
 

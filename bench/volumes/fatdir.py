@@ -125,8 +125,11 @@ class Directory:
 
     def find(self, name: str) -> Node | None:
         """The node of that name or alias, without regard to case."""
-        key = names.fold(name.rstrip(".") or name)
-        return self._by_name.get(key) or self._by_alias.get(key)
+        for key in (names.fold(name), names.fold(name.rstrip("."))):
+            node = self._by_name.get(key) or self._by_alias.get(key)
+            if node is not None:
+                return node
+        return None
 
     def nodes(self) -> list[Node]:
         """All files and directories, in the order of their entries."""

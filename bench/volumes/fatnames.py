@@ -109,6 +109,8 @@ def short_text(raw: bytes, case: int = 0) -> str:
     if case & LOWER_EXT:
         extension = extension.lower()
     text = f"{base}.{extension}" if extension else base
+    if not text.strip("."):
+        return "_"  # no name at all, or one that means a directory
     return "".join("_" if c == "/" or c < " " else c for c in text)
 
 

@@ -22,8 +22,8 @@ FatType = Literal["FAT16", "FAT32"]
 MIN_FAT16 = 4085  # fewer clusters: FAT12
 MIN_FAT32 = 65525
 MAX_FAT32 = 0x0FFFFFF5
-#: A FAT is held in memory whole; 64 MiB are 16 million clusters (a terabyte of a card's 64 KB clusters).
-MAX_TABLE = 64 * 1024 * 1024
+#: A FAT is held in memory whole; 16 MiB are 4 million clusters, 128 GB of a card's 32 KB clusters.
+MAX_TABLE = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
