@@ -384,6 +384,9 @@ def test_broken_masters(tmp_path: Path) -> None:
     assert "follows Pixel Data" in broken(tmp_path, good + b"\xff\xff\x10\x00OB\0\0\0\0\0\0")
     rows = good.index(b"\x28\x00\x10\x00US\x02\x00")
     assert "Pixel Data has 24 bytes" in broken(tmp_path, good[: rows + 8] + b"\x05\x00" + good[rows + 10 :])
+    assert "3 frame(s)" not in broken(
+        tmp_path, good[: rows + 8] + b"\x03\x00" + good[rows + 10 :]
+    )  # too much
     assert "0 pixels" in broken(tmp_path, good[: rows + 8] + b"\x00\x00" + good[rows + 10 :])
     assert "no value representation" in broken(tmp_path, good[: rows + 4] + b"zz" + good[rows + 6 :])
     assert "out of place" in broken(tmp_path, good[:rows] + b"\x08\x00\x10\x00" + good[rows + 4 :])
