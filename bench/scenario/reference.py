@@ -17,7 +17,7 @@ from bench.kinds import KINDS, is_strict
 from bench.scenario.loader import TOP_LEVEL
 from bench.scenario.matchers import OPERATORS
 from bench.scenario.reading import MODIFIERS
-from bench.scenario.setup import SETUP
+from bench.scenario.setup import ONLY, SETUP
 from bench.scenario.spec import MEDIA, PEERS, PRODUCTS, StepSpec
 from bench.scenario.steps import REGISTRY
 
@@ -64,10 +64,11 @@ def _modifiers() -> Iterable[tuple[str, dict[str, str]]]:
 def _setup() -> Iterable[tuple[str, str, str]]:
     for item in SETUP.fields:
         inner = getattr(item.type, "fields", None)
+        doc = item.doc + (f". Only {ONLY[item.name]}" if item.name in ONLY else "")
         if inner is None:
-            yield f"`{item.name}`", item.type.words, item.doc
+            yield f"`{item.name}`", item.type.words, doc
             continue
-        yield f"`{item.name}`", "a mapping of:", item.doc
+        yield f"`{item.name}`", "a mapping of:", doc
         for part in inner:
             yield f"`{item.name}: {{{part.name}: …}}`", part.type.words, part.doc
 

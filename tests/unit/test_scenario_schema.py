@@ -196,8 +196,8 @@ def yaml_blocks(page: str) -> list[str]:
 
 def test_the_worked_examples_of_the_pages_load() -> None:
     whole = [block for block in yaml_blocks("scenarios.md") if "\nscenario:" in f"\n{block}"]
-    assert len(whole) == 1
-    scenario = load_text(whole[0])
+    scenario, media = map(load_text, whole)
+    assert media.product == "mx1"
     assert len(scenario.cells("full")) == 4
     (testbed,) = yaml_blocks("testbeds.md")
     assert load_testbed_text(testbed).name == "bench-3"
