@@ -57,6 +57,21 @@ CONTENTS: Final[dict[str, str]] = {
     "fill": "`fill:SIZE`: so much is left free, like `fill:2 MB`",
 }
 """What may lie on a medium beforehand."""
+FOREIGN: Final = (
+    *(
+        "private-records",
+        "same-names",
+        "reversed",
+        "japanese",
+        "inactive",
+        "lower-case",
+        "semicolon",
+        "extension",
+    ),
+    *("wrong-offsets", "looping", "inconsistent", "missing-file", "truncated-file", "escaping"),
+    *("truncated-dicomdir", "garbled-dicomdir"),
+)
+"""Variants of a foreign file-set; a test compares with :mod:`bench.volumes.foreign`."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +92,9 @@ class Content(Text):
             raise ValueError(f"'{shorten(text)}': write a number of files, like files:100")
         if colon and word not in ("files", "foreign-fileset"):
             raise ValueError(f"'{shorten(text)}': nothing stands behind '{word}'")
-        if word == "foreign-fileset" and colon and not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,40}", rest):
-            raise ValueError(f"'{shorten(text)}': a variant is a word like 'wrong-offsets'")
+        if word == "foreign-fileset" and colon and rest not in FOREIGN:
+            hint = did_you_mean(rest, FOREIGN) or "there are " + ", ".join(FOREIGN)
+            raise ValueError(f"unknown foreign file-set '{shorten(rest)}' ({hint})")
         return text
 
     def schema(self) -> dict[str, Any]:

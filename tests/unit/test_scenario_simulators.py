@@ -202,3 +202,28 @@ def test_words_of_media_become_those_of_the_volume() -> None:
         "content": ("foreign-fileset", "fill:2000000")
     }
     assert mx("usb.replace: {content: empty}").spec.word == "replace_content"
+
+
+def test_what_may_lie_on_a_medium_is_what_the_volumes_lay() -> None:
+    from bench.scenario.vocabulary_mx1 import CONTENTS, FOREIGN
+    from bench.volumes.content import WORDS
+    from bench.volumes.foreign import VARIANTS
+
+    assert set(CONTENTS) == set(WORDS)
+    assert set(FOREIGN) == set(VARIANTS) - {""}
+
+
+def test_a_medium_takes_what_the_plan_makes_of_a_setup() -> None:
+    from pathlib import Path
+
+    from bench.plan import VolumeChoice, make_plan
+    from bench.volumes.config import Config
+
+    setup = "{usb: {size: 64 MB, label: STICK, content: ['files:3', 'fill:2 MB']}, sd: {size: 4 GB, format: none}}"
+    (cell,) = load_text(
+        f"scenario: t\nproduct: mx1\nsetup: {setup}\nsteps:\n  - wait: {{for: 1 s}}\n"
+    ).cells()
+    for volume in make_plan(cell, backend="veth", volumes={"usb": VolumeChoice("fuse")}).volumes:
+        made = Config.from_dict({**volume.config, "mount": str(Path.cwd()), "image": str(Path.cwd() / "x")})
+        assert made.shape.size == volume.config["size"]
+        assert (made.shape.fat or "none") == volume.config["format"]
