@@ -49,6 +49,8 @@ def _actions(case: Case, story: History, medium: Medium, ids: dict[str, list[str
     known = story.before is not None
     named = _named(medium)
     for position, action in enumerate(story.actions):
+        if not action.files:
+            continue  # everything was there already
         had = DIRECTORY in there if known or position else None
         evidence = (Evidence(seq=action.seq, note="claim"), WHERE)
         wrong = _wrong(story, action, named)
@@ -89,7 +91,7 @@ def _wrong(story: History, action: Action, named: frozenset[str]) -> str:
             return f"{name} holds other bytes than were reported"
         if name not in named:
             return f"{name} was reported as saved, and no record refers to it"
-    return "" if action.files else "nothing was reported as saved"
+    return ""
 
 
 def _lost(story: History, old: list[str]) -> str:

@@ -143,7 +143,29 @@ def _told(case: Case) -> Authors | None:
         and bears(file, known) is not True
     }
     own = {file.path for file in case.media[0].files} - foreign
-    return Authors(frozenset(own), frozenset(foreign), frozenset(_records(case, foreign)))
+    records = _records(case, foreign)
+    if foreign or story.had_file_set:
+        records = _added(case, own)
+    return Authors(frozenset(own), frozenset(foreign), frozenset(records))
+
+
+def _added(case: Case, own: set[str]) -> set[int]:
+    """Records of the product's files, and those above that hold nothing else: the others were there before."""
+    medium = case.media[0]
+    if medium.directory is None:
+        return set()
+    mine: set[int] = set()
+    others: set[int] = set()
+    for record in medium.directory.records:
+        if not record.file_id:
+            continue
+        entry = medium.find(record.file_id)
+        above = {one.number for one in medium.directory.above(record)}
+        if entry is not None and entry.path in own:
+            mine |= {record.number, *above}
+        else:
+            others |= {record.number, *above}
+    return mine - others
 
 
 def _records(case: Case, foreign: set[str]) -> set[int]:
