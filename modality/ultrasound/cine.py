@@ -55,16 +55,20 @@ class Cine:
         """The newest picture of that number."""
         return next((f for f in reversed(self._frames) if f.sequence == sequence), None)
 
-    def run(self, newest: Frame, recording: Recording) -> Sequence[Frame]:
-        """The last pictures up to ``newest`` that make a clip, oldest first, as many as ``recording`` wants."""
+    def run(self, newest: Frame, recording: Recording) -> tuple[Sequence[Frame], bool]:
+        """The last pictures up to ``newest`` that make a clip, oldest first; whether ``recording`` wants no more."""
         found: list[Frame] = []
         for frame in reversed(self._frames):
             if frame.sequence > newest.sequence and frame.connection == newest.connection:
                 continue
-            if not frame.like(newest) or recording.enough(frame, newest, len(found)):
+            if not frame.like(newest):
                 break
+            if found and recording.enough(frame, newest, len(found)):
+                return found[::-1], True
             found.append(frame)
-        return found[::-1]
+        # One more picture, were there one, would be too many.
+        whole = bool(found) and recording.complete(found[-1], newest, len(found))
+        return found[::-1], whole
 
 
 class Recording:
@@ -89,6 +93,13 @@ class Recording:
         assert self._span is not None
         return last.sequence - first.sequence >= self._span
 
+    def complete(self, first: Frame, last: Frame, count: int) -> bool:
+        """From ``first`` to ``last``, both counted, it is as long as was wanted."""
+        if self._count is not None:
+            return count >= self._count
+        assert self._span is not None
+        return last.sequence - first.sequence + 1 >= self._span
+
     def add(self, frame: Frame) -> None:
         """A picture has come."""
         if self.ended:
@@ -100,11 +111,7 @@ class Recording:
             self.end("whole")  # the last numbers of the span were lost
             return
         self.frames.append(frame)
-        if self._count is not None:
-            done = len(self.frames) >= self._count
-        else:
-            done = self._span is not None and frame.sequence - self.frames[0].sequence + 1 >= self._span
-        if done:
+        if self.complete(self.frames[0], frame, len(self.frames)):
             self.end("whole")
 
     def end(self, why: str) -> None:

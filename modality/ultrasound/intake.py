@@ -2,7 +2,8 @@
 
 Rules of this file:
 
-* Sans-I/O, one thread.  What an operator should know goes to ``warn(code, text)``, once per burst.
+* Sans-I/O, one thread.  What an operator should know goes to ``warn(code, text)``, once per burst (which ends
+  with :data:`CALM` good pictures in a row).
 * Settings hold from the picture on that follows them; a picture whose own words (geometry number, size, scale) do
   not fit the settings is kept without calibration, and the settings are asked for again.
 * Numbers grow by one per picture.  A number that was missed is a lost picture, unless a picture was refused instead;
@@ -24,6 +25,10 @@ from modality.ultrasound.model import Frame, Settings
 IMAGE: Final = "Image_Probe"
 SETTINGS: Final = "UsSettings"
 PROBE: Final = "UsProbe"
+
+CALM: Final = 30
+"""Good pictures in a row that end a burst of trouble."""
+BURSTS: Final = frozenset({"pictures-lost", "picture-spoiled", "picture-refused", "picture-repeated"})
 
 Warn = Callable[[str, str], None]
 
@@ -49,6 +54,9 @@ class Intake:
         """The settings should be asked for."""
         self._told: set[str] = set()
         self._spoiled = 0
+        """Pictures refused since the last good one."""
+        self._calm = 0
+        """Good pictures since the last trouble."""
 
     def joined(self) -> None:
         """A new connection."""
@@ -57,7 +65,7 @@ class Intake:
         self.plugged = True
         self.sequence = 0
         self.wanting = False
-        self._spoiled = 0
+        self._spoiled = self._calm = 0
         self._told.clear()
 
     def refuse(self, message: Refused) -> None:
@@ -120,10 +128,9 @@ class Intake:
             self._once(
                 "pictures-lost", f"{lost} of the front end's pictures did not arrive before {sequence}."
             )
-        else:
-            self._told.discard("pictures-lost")
-        if not self._spoiled:  # a good picture after a good one ends a burst
-            self._told -= {"picture-spoiled", "picture-refused", "picture-repeated"}
+        self._calm = 0 if missing else self._calm + 1
+        if self._calm >= CALM:
+            self._told -= BURSTS
         self._spoiled = 0
         self.sequence = sequence
         self.received += 1

@@ -10,7 +10,9 @@ Rules of this file:
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
+import sys
 import threading
 import time
 from typing import Final, Protocol
@@ -19,6 +21,10 @@ from modality.ultrasound.igtl import Decoder, Message, Refused, StreamError, wri
 from modality.ultrasound.model import UltrasoundConfig
 
 TICK_S: Final = 0.1
+BUFFER: Final = 8 << 20
+"""A few pictures that came while this process had no processor."""
+SO_RCVBUFFORCE: Final = 33
+"""Linux: asks for more than an unprivileged process may have."""
 
 
 class Owner(Protocol):
@@ -35,6 +41,12 @@ class Owner(Protocol):
 
     def lost(self, code: str, text: str) -> None:
         """There is no connection, or not any more."""
+
+
+def prefer() -> None:
+    """Let this thread go before others where that may be asked for: pictures do not wait."""
+    with contextlib.suppress(AttributeError, OSError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), -10)
 
 
 class Link:
@@ -81,6 +93,7 @@ class Link:
     # ---------------------------------------------------------------- thread
 
     def _run(self) -> None:
+        prefer()
         where = (self._config.address, self._config.port)
         while not self._closed.is_set():
             try:
@@ -100,6 +113,9 @@ class Link:
         """Read until the connection is over; why."""
         with sock:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if sys.platform == "linux":
+                with contextlib.suppress(OSError):  # not allowed: the system's own size
+                    sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER)
             sock.settimeout(TICK_S)
             with self._guard:
                 self._sock = sock

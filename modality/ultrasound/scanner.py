@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import queue
 import threading
 import time
@@ -183,9 +184,8 @@ class Scanner:
         with self._cond:
             recording = self._plan(frames, seconds)
             if before:
-                found = self._look_back(recording)
-                ended = "whole" if len(found) >= recording.most else "memory"
-                return make_clip(found, ended)
+                found, whole = self._look_back(recording)
+                return make_clip(found, "whole" if whole else "memory")
             self._need_live()
             if self._recording is not None:
                 raise ScannerError("busy", "A clip is being recorded.")
@@ -251,6 +251,10 @@ class Scanner:
             return "absent"
         if not self._intake.plugged:
             return "unplugged"
+        if self._intake.settings is None and self._newest is None:
+            return (
+                "starting"  # it was reached and has not said a word: the link decides when that is too long
+            )
         if now - self._since > self._config.stall_s:
             return "stalled"
         return "live" if self._newest is not None else "starting"
@@ -287,12 +291,13 @@ class Scanner:
             raise ScannerError("clip-length", f"A clip of {recording.most} pictures is not possible.")
         return recording
 
-    def _look_back(self, recording: Recording) -> Sequence[Frame]:
+    def _look_back(self, recording: Recording) -> tuple[Sequence[Frame], bool]:
         newest = self._held if self._frozen else self._newest or self._cine.newest
-        found = self._cine.run(newest, recording) if newest is not None and not self._closed else ()
-        if not found:
+        if self._closed:
+            raise ScannerError(*REASONS["closed"])
+        if newest is None or not len(self._cine):
             raise ScannerError("no-picture", "The cine memory is empty.")
-        return found
+        return self._cine.run(newest, recording)
 
     def _begin(self, now: float) -> None:
         """A stream begins: nothing that was before belongs to it."""
@@ -391,6 +396,8 @@ class Scanner:
             if frame is not None:
                 self._picture(frame, now)
         elif isinstance(content, Text) and message.device == SETTINGS:
+            if self._intake.settings is None:
+                self._since = now
             settings = self._intake.text(content)
             if settings is not None and not self._freezing:
                 self._follow(settings.frozen)
@@ -487,4 +494,7 @@ class Scanner:
 
     def _tell(self) -> None:
         while (event := self._events.get()) is not None:
-            self._on_event(*event)
+            try:
+                self._on_event(*event)
+            except Exception:
+                logging.getLogger(__name__).exception("an event of the scanner was not taken: %s", event[0])

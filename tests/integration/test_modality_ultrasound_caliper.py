@@ -23,7 +23,7 @@ CM = 3
 
 def still(size: str, depth: float, **values: Any) -> Frame:
     """One picture of a front end, dark enough that pins do not saturate."""
-    config = Config.from_dict({"port": 0, "size": size, "depth": depth, "gain": -22.0, "fps": 5.0, **values})
+    config = Config.from_dict({"port": 0, "size": size, "depth": depth, "gain": -22.0, "fps": 20.0, **values})
     device = create(config, lambda kind, /, **data: None)
     port = int(device.start()["port"])
     live = threading.Event()
@@ -34,7 +34,7 @@ def still(size: str, depth: float, **values: Any) -> Frame:
     try:
         scanner.open()
         assert live.wait(WAIT)
-        return scanner.still()
+        return scanner.clip(frames=3, timeout=WAIT).frames[-1]
     finally:
         scanner.close()
         device.stop()

@@ -146,7 +146,7 @@ def test_no_clip_is_ever_mixed_or_too_long(
     clips = [live.frames]
     if cine.newest is not None:
         clips.append(
-            list(cine.run(cine.newest, Recording(None, length) if span else Recording(length, None)))
+            list(cine.run(cine.newest, Recording(None, length) if span else Recording(length, None))[0])
         )
         assert clips[1]
     for frames in clips:

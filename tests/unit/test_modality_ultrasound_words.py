@@ -12,7 +12,7 @@ from modality.ultrasound import Frame, Region, Settings, UltrasoundConfig
 from modality.ultrasound.cine import Cine, Recording, frame_time_ms, make_clip
 from modality.ultrasound.geometry import read_settings
 from modality.ultrasound.igtl import Message, Picture, Refused, Status, Text
-from modality.ultrasound.intake import Intake
+from modality.ultrasound.intake import CALM, Intake
 from modality.ultrasound.lettering import drawable, romanise
 from modality.ultrasound.overlay import legible
 
@@ -151,6 +151,10 @@ def test_gaps_are_lost_pictures_and_refused_ones_are_not() -> None:
     desk.intake.refuse(Refused("IMAGE", "Image_Probe", "checksum", True))
     desk.picture(12)
     assert (desk.intake.dropped, desk.intake.refused) == (5, 2)
+    assert desk.codes == ["pictures-lost", "picture-spoiled"]
+    for n in range(13, 13 + CALM):
+        desk.picture(n)
+    desk.picture(100)
     assert desk.codes == ["pictures-lost", "picture-spoiled", "pictures-lost"]
 
 
@@ -231,14 +235,23 @@ def test_looking_back_stops_where_the_picture_was_another() -> None:
         cine.add(one)
     newest = cine.newest
     assert newest is not None
-    assert [f.sequence for f in cine.run(newest, Recording(10, None))] == [2, 3, 5, 6]
-    assert [f.sequence for f in cine.run(newest, Recording(2, None))] == [5, 6]
-    assert [f.sequence for f in cine.run(newest, Recording(None, 4))] == [3, 5, 6]
-    assert [f.sequence for f in cine.run(cine._frames[2], Recording(2, None))] == [2, 3]
+
+    def run(until: Frame, count: int | None, span: int | None) -> tuple[list[int], bool]:
+        frames, whole = cine.run(until, Recording(count, span))
+        return [f.sequence for f in frames], whole
+
+    assert run(newest, 10, None) == ([2, 3, 5, 6], False)
+    assert run(newest, 4, None) == ([2, 3, 5, 6], True)
+    assert run(newest, 2, None) == ([5, 6], True)
+    assert run(newest, None, 4) == ([3, 5, 6], True)
+    assert run(newest, None, 3) == ([5, 6], True)  # the first of the three numbers was lost
+    assert run(newest, None, 5) == ([2, 3, 5, 6], True)
+    assert run(newest, None, 6) == ([2, 3, 5, 6], False)
+    assert run(cine._frames[2], 2, None) == ([2, 3], True)
     cine.add(frame(1, connection=2))
     newest = cine.newest
     assert newest is not None
-    assert [f.sequence for f in cine.run(newest, Recording(10, None))] == [1]
+    assert run(newest, 10, None) == ([1], False)
 
 
 def test_a_recording_knows_its_end() -> None:
