@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import random
 import struct
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -345,7 +346,10 @@ def _inactive(tops: list[_Record], rng: random.Random) -> None:
 
 
 def _escaping(tops: list[_Record], rng: random.Random) -> None:
-    tops[0].below[0].below[0].below[1].data.ReferencedFileID = ["..", "..", "ETC", "PASSWD"]
+    data = tops[0].below[0].below[0].below[1].data
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom rightly says that '..' is no component of a File ID
+        data.ReferencedFileID = ["..", "..", "ETC", "PASSWD"]
 
 
 _CHANGES: Final[Mapping[str, Callable[[list[_Record], random.Random], None]]] = {
