@@ -10,8 +10,9 @@ Rules of this file:
 from __future__ import annotations
 
 import importlib.util
+import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from bench.plan import HostPlan
 from bench.runner.actors import ActorSpec
@@ -124,6 +125,10 @@ class _FrontEnd:
         return create(Config.from_dict(config), emit, self.world, self.generator)
 
 
+TAP_S: Final = 0.12
+"""How long a contact is closed when it is tapped."""
+
+
 class Bedside:
     """Foot switch, freeze key and barcode reader of an ultrasound console as one actor, as they hang on one trolley."""
 
@@ -141,7 +146,12 @@ class Bedside:
     def command(self, verb: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
         """Tread, press or read."""
         if verb in ("footswitch", "freeze"):
-            return self._contacts.command(str(args.get("how", "tap")), {"contact": verb})
+            how = str(args.get("how", "tap"))
+            if how != "tap":
+                return self._contacts.command(how, {"contact": verb})
+            self._contacts.command("press", {"contact": verb})
+            time.sleep(TAP_S)  # a foot or finger is never quicker; consoles look at a line some 50 times a second
+            return self._contacts.command("release", {"contact": verb})
         if verb == "barcode":
             return self._reader.command("scan", args)
         raise CommandError(f"beside a probe nothing can {verb!r}; there are footswitch, freeze, barcode")
