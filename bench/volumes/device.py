@@ -26,6 +26,9 @@ from typing import Any, Literal
 SECTOR = 512
 #: Old contents held for undoing; beyond that the oldest writes count as durable (a cache has an end).
 CACHE_LIMIT = 256 * 1024 * 1024
+CACHE_WRITES = 200_000
+
+ZEROS = bytes(64 * 1024)
 
 Data = bytes | bytearray | memoryview
 
@@ -340,14 +343,16 @@ class BlockDevice:
             hole = error.errno == errno.ENXIO  # no data up to the end of the file
         old = None if hole else os.pread(self._fd, length, offset)
         # Zeros written where nothing ever was stay a hole: a formatted 32 GB card costs almost nothing.
-        if not (hole and view[0] == 0 and view[-1] == 0 and view == bytes(length)):
+        if not (hole and _is_zero(view)):
             done = 0
             while done < length:
                 done += os.pwrite(self._fd, view[done:], offset + done)
         self._log.append((offset, length, old))
         self._held += 0 if old is None else length
         self._unsynced += length
-        while self._held > self._cache_limit:
+        while self._log and (
+            self._held > self._cache_limit or len(self._log) > CACHE_WRITES or not self._cache_limit
+        ):
             _, oldest, kept = self._log.popleft()
             self._held -= 0 if kept is None else oldest
             self._unsynced -= oldest
@@ -401,3 +406,12 @@ class BlockDevice:
         if self._on_event is not None:
             for kind, data in events:
                 self._on_event(kind, data)
+
+
+def _is_zero(view: memoryview) -> bool:
+    if view[0] or view[-1]:
+        return False
+    return all(
+        view[at : at + len(ZEROS)].tobytes() == ZEROS[: len(view) - at]
+        for at in range(0, len(view), len(ZEROS))
+    )

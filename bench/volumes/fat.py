@@ -32,6 +32,7 @@ from bench.volumes.fatcheck import check_volume
 from bench.volumes.fatdir import DOT, DOTDOT, Access, Directory, Node
 from bench.volumes.fatfile import Files
 from bench.volumes.fattable import FatTable
+from bench.volumes.fattree import Tree, parent_of
 from bench.volumes.layout import Layout, find_volume
 
 MAX_FILE = 0xFFFFFFFF
@@ -82,8 +83,7 @@ class FatVolume:
         self._inodes = 1
         self._shared: set[int] = set()
         self._access = Access(device, layout, self._table, self._corrupt, self._inode, self._shared)
-        self._root = Directory(self._access, layout.root_cluster, None)
-        self._directories: dict[int, Node] = {}
+        self._tree = Tree(self._access)
         self._handles: dict[int, Node] = {}
         self._next_handle = 1
         self._files = Files(self._access, clock, self._writable)
@@ -111,7 +111,8 @@ class FatVolume:
     def stat(self, path: str) -> Stat:
         """What `path` is; OSError(ENOENT)."""
         with self._lock:
-            return self._stat(self._find(path))
+            self._alive()
+            return self._stat(self._tree.find(path))
 
     def stat_handle(self, handle: int) -> Stat:
         """What an open file is, also after it was unlinked."""
@@ -121,13 +122,14 @@ class FatVolume:
     def listdir(self, path: str = "/") -> list[str]:
         """The names in a directory, in the order of its entries."""
         with self._lock:
-            return [node.name for node in self._directory(path).nodes()]
+            self._alive()
+            return [node.name for node in self._tree.directory(path).nodes()]
 
     def create(self, path: str) -> int:
         """Make an empty file and open it: a handle. OSError(EEXIST, ENOENT, ENOSPC, EROFS …)."""
         with self._lock:
             self._writable()
-            directory, name = self._place(path)
+            directory, name = self._tree.place(path)
             if directory.find(name) is not None:
                 raise OSError(errno.EEXIST, f"{path} exists")
             node = self._new(names.ATTR_ARCHIVE)
@@ -137,7 +139,8 @@ class FatVolume:
     def open(self, path: str) -> int:
         """Open an existing file: a handle for read, write, truncate, fsync and close."""
         with self._lock:
-            node = self._find(path)
+            self._alive()
+            node = self._tree.find(path)
             if node is None or node.is_dir:
                 raise OSError(errno.EISDIR, f"{path} is a directory")
             return self._open(node)
@@ -159,17 +162,17 @@ class FatVolume:
         """Remove a file; one that is open stays readable until it is closed."""
         with self._lock:
             self._writable()
-            node = self._find(path)
+            node = self._tree.find(path)
             if node is None or node.is_dir:
                 raise OSError(errno.EISDIR, f"{path} is a directory")
-            self._parent(node).remove(node)
+            parent_of(node).remove(node)
             self._drop(node)
 
     def mkdir(self, path: str) -> None:
         """Make an empty directory."""
         with self._lock:
             self._writable()
-            directory, name = self._place(path)
+            directory, name = self._tree.place(path)
             if directory.find(name) is not None:
                 raise OSError(errno.EEXIST, f"{path} exists")
             node = self._new(names.ATTR_DIR)
@@ -177,7 +180,9 @@ class FatVolume:
             node.start = runs[0][0]
             try:
                 body = bytearray(self.layout.cluster_bytes)
-                for slot, (short, start) in enumerate(((DOT, node.start), (DOTDOT, self._dotdot(directory)))):
+                for slot, (short, start) in enumerate(
+                    ((DOT, node.start), (DOTDOT, self._tree.dotdot(directory)))
+                ):
                     link = Node("", short, names.ATTR_DIR, start, 0, node.mtime, 0, created=node.created)
                     link.accessed = node.accessed
                     body[slot * 32 : slot * 32 + 32] = link.pack()
@@ -192,22 +197,22 @@ class FatVolume:
         """Remove an empty directory."""
         with self._lock:
             self._writable()
-            node = self._find(path)
+            node = self._tree.find(path)
             if node is None:
                 raise OSError(errno.EBUSY, "the root directory stays")
-            if not self._content(node).empty:
+            if not self._tree.content(node).empty:
                 raise OSError(errno.ENOTEMPTY, f"{path} is not empty")
-            self._parent(node).remove(node)
+            parent_of(node).remove(node)
             self._drop(node)
 
     def rename(self, old: str, new: str) -> None:
         """Rename or move; a file (or an empty directory) that has the new name is replaced."""
         with self._lock:
             self._writable()
-            node = self._find(old)
+            node = self._tree.find(old)
             if node is None:
                 raise OSError(errno.EBUSY, "the root directory stays")
-            target_dir, name = self._place(new)
+            target_dir, name = self._tree.place(new)
             above: Directory | None = target_dir
             while node.is_dir and above is not None and above.node is not None:
                 if above.node is node:
@@ -216,7 +221,7 @@ class FatVolume:
             target = target_dir.find(name)
             if target is node and node.name == name:
                 return
-            source = self._parent(node)
+            source = parent_of(node)
             self._files.sync(node)
             former = Node(node.name, node.short, 0, 0, 0, 0.0, 0, parent=source)
             former.first, former.slot = node.first, node.slot
@@ -228,11 +233,11 @@ class FatVolume:
                 if target.is_dir:
                     if not node.is_dir:
                         raise OSError(errno.EISDIR, f"{new} is a directory")
-                    if not self._content(target).empty:
+                    if not self._tree.content(target).empty:
                         raise OSError(errno.ENOTEMPTY, f"{new} is not empty")
                 target_dir.replace(target, node, former if source is target_dir else None)
             if node.is_dir and source is not target_dir:
-                self._content(node).set_parent(self._dotdot(target_dir))
+                self._tree.content(node).set_parent(self._tree.dotdot(target_dir))
             if not former.gone:
                 source.remove(former)
             if target is not None and target is not node:
@@ -242,7 +247,7 @@ class FatVolume:
         """Set the modification time (None: now)."""
         with self._lock:
             self._writable()
-            node = self._find(path)
+            node = self._tree.find(path)
             if node is not None:
                 node.mtime = self._clock() if mtime is None else mtime
                 self._files.touch(node)
@@ -279,7 +284,7 @@ class FatVolume:
         """Cut a file (path or handle) to `size` bytes, or lengthen it with zeros."""
         with self._lock:
             self._writable()
-            node = self._node(target) if isinstance(target, int) else self._find(target)
+            node = self._node(target) if isinstance(target, int) else self._tree.find(target)
             if node is None or node.is_dir:
                 raise OSError(errno.EISDIR, f"{target} is a directory")
             if size < 0:
@@ -371,49 +376,6 @@ class FatVolume:
             why = f": it is corrupt ({self.damage})" if self.damage else ""
             raise OSError(errno.EROFS, f"the volume is read-only{why}")
 
-    def _find(self, path: str) -> Node | None:
-        """The node of a path; None is the root."""
-        self._alive()
-        parts = [part for part in path.split("/") if part]
-        node: Node | None = None
-        for part in parts:
-            if part in (".", ".."):
-                raise OSError(errno.EINVAL, f"{path!r}: a path has no {part!r}")
-            node = (self._root if node is None else self._content(node)).find(part)
-            if node is None:
-                raise OSError(errno.ENOENT, f"{path} does not exist")
-        return node
-
-    def _directory(self, path: str) -> Directory:
-        node = self._find(path)
-        return self._root if node is None else self._content(node)
-
-    def _place(self, path: str) -> tuple[Directory, str]:
-        parts = [part for part in path.split("/") if part]
-        if not parts:
-            raise OSError(errno.EEXIST, "the root directory exists")
-        if parts[-1] in (".", ".."):
-            raise OSError(errno.EINVAL, f"{path!r}: a path has no {parts[-1]!r}")
-        return self._directory("/".join(parts[:-1])), names.clean(parts[-1])
-
-    def _content(self, node: Node) -> Directory:
-        if not node.is_dir:
-            raise OSError(errno.ENOTDIR, f"{node.name} is no directory")
-        if node.content is None:
-            other = self._directories.get(node.start)
-            if node.start in (0, self.layout.root_cluster) or (other is not None and other is not node):
-                raise self._corrupt(f"the directory {node.name} is linked twice or begins nowhere")
-            node.content = Directory(self._access, node.start, node)
-            self._directories[node.start] = node
-        return node.content
-
-    def _parent(self, node: Node) -> Directory:
-        assert node.parent is not None
-        return node.parent
-
-    def _dotdot(self, directory: Directory) -> int:
-        return 0 if directory.node is None else directory.node.start
-
     def _stat(self, node: Node | None) -> Stat:
         if node is None:
             return Stat(True, 0, 0.0, 1, names.ATTR_DIR)
@@ -447,7 +409,7 @@ class FatVolume:
         """The node's entry is gone: free it, now or when it is closed."""
         node.gone = True
         if node.is_dir:
-            self._directories.pop(node.start, None)
+            self._tree.forget(node)
         if not node.handles:
             self._files.free(node)
 

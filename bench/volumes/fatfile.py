@@ -14,9 +14,10 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 
 from bench.volumes import fatnames as names
-from bench.volumes.fatdir import Access, Directory, Node
+from bench.volumes.fatdir import Access, Node
+from bench.volumes.fattree import parent_of
 
-_CHUNK = 1024 * 1024
+_ZEROS = bytes(1024 * 1024)
 
 
 class Files:
@@ -127,7 +128,7 @@ class Files:
             node.start = 0
         self.touch(node)  # if it cannot be written now, it still must be
         if not node.gone:
-            _parent(node).update(node)
+            parent_of(node).update(node)
         if shared and keep:
             return  # the chain is another file's as well: only the size changes
         if keep and rest:
@@ -155,8 +156,9 @@ class Files:
 
     def _zero(self, node: Node, start: int, stop: int) -> None:
         for at, length in self._extents(node, start, stop - start):
-            for position in range(at, at + length, _CHUNK):
-                self._device.write(position, bytes(min(_CHUNK, at + length - position)))
+            for position in range(at, at + length, len(_ZEROS)):
+                left = at + length - position
+                self._device.write(position, _ZEROS if left >= len(_ZEROS) else bytes(left))
 
     def touch(self, node: Node) -> None:
         """The node's entry waits to be written."""
@@ -179,7 +181,7 @@ class Files:
                     node.start = head
                 node.pending = None
             node.attributes |= 0 if node.is_dir else names.ATTR_ARCHIVE
-            _parent(node).update(node)
+            parent_of(node).update(node)
         node.dirty = False
         self.waiting.pop(node.inode, None)
 
@@ -196,8 +198,3 @@ class Files:
             return  # a corrupt chain: nothing of it is safe to free (and the volume is read-only now)
         self._table.release(node.runs or ())
         node.runs, node.firsts, node.clusters = [], [], 0
-
-
-def _parent(node: Node) -> Directory:
-    assert node.parent is not None
-    return node.parent

@@ -56,9 +56,10 @@ def format_image(
         if serial is None:
             serial = zlib.crc32(f"{fat} {size} {label}".encode())
         boot = _boot_sector(fat, start, sectors - start, cluster or default_cluster(size, fat), name, serial)
-        layout = parse_boot(boot, start, sectors - start)
-        if layout.fat != fat:
-            raise ValueError(f"a medium of {size} bytes with these clusters would be {layout.fat}, not {fat}")
+        try:
+            layout = parse_boot(boot, start, sectors - start)
+        except OSError as error:
+            raise ValueError(f"nothing could mount that: {error.strerror}") from error
         pieces = _volume(layout, boot, name)
         if partition == "mbr":
             pieces.insert(0, (0, _partition_table(layout, serial)))

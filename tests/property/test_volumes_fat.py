@@ -6,6 +6,7 @@ import errno
 import random
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -339,3 +340,35 @@ def test_random_bytes_are_no_volume(folder: Path, head: bytes, boot: bool) -> No
         file.write(sector)
         file.truncate(4 * MB)
     endure(path)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    sectors=st.one_of(st.integers(1, 100_000), st.integers(1, 80_000_000)),
+    fat=st.sampled_from(["FAT16", "FAT32"]),
+    cluster=st.sampled_from([None, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536]),
+    partition=st.sampled_from(["mbr", "none"]),
+)
+def test_whatever_can_be_formatted_is_whole_and_the_rest_is_a_value_error(
+    folder: Path, sectors: int, fat: Any, cluster: int | None, partition: Any
+) -> None:
+    path = folder / "sizes.img"
+    try:
+        layout = format_image(
+            path, size=sectors * 512, fat=fat, label="ANY", cluster=cluster, partition=partition
+        )
+    except ValueError:
+        return
+    assert layout is not None
+    assert layout.fat == fat
+    assert layout.start + layout.sectors == sectors
+    assert layout.cluster_offset(layout.clusters + 2) <= sectors * 512
+    device = BlockDevice(path)
+    volume = FatVolume.mount(device)
+    handle = volume.create("/DICOMDIR")
+    volume.write(handle, 0, b"x" * 100_000)
+    volume.close(handle)
+    assert volume.label == "ANY"
+    volume.unmount()
+    assert check_device(device) == []
+    device.close()
