@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from bench.volumes.device import BlockDevice, Data
 from bench.volumes.fat import FatVolume
 from bench.volumes.fatcheck import check_device
+from bench.volumes.fatnames import fold
 from bench.volumes.format import format_image
 from bench.volumes.layout import FatType
 from tests.lab.fatmodel import Model, compare, step
@@ -211,6 +212,46 @@ def test_a_yank_at_any_byte_leaves_what_was_synced_whole(tmp_path: Path, fat: Fa
         device.close()
     assert yanked >= 140
     assert torn >= 20
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    seed=st.integers(0, 2**32),
+    fat=st.sampled_from(["FAT16", "FAT32"]),
+    after=st.integers(1, 60_000),
+    lose=st.sampled_from([0, 512, 4096, None]),
+)
+def test_a_yank_in_the_middle_of_anything_leaves_alone_what_nobody_touched(
+    folder: Path, seed: int, fat: FatType, after: int, lose: int | None
+) -> None:
+    rng = random.Random(seed)
+    path = folder / "anything.img"
+    format_image(path, size=MEDIA[fat], fat=fat, label="ANY", partition="none")
+    device = BlockDevice(path)
+    volume = FatVolume.mount(device)
+    model = Model()
+    for _ in range(rng.randrange(5, 50)):
+        step(volume, model, rng)
+    volume.fsync()
+    before = dict(model.files)
+    device.yank_at(device.written + after, lose)
+    log: list[str] = []
+    try:
+        for _ in range(60):
+            log.append(fold(step(volume, model, rng)) + " ")
+    except AssertionError as error:  # the model knows nothing of media that go
+        log.append(fold(str(error)))
+    device.yank_at(None)
+    device.reinsert()
+    volume = FatVolume.mount(device)
+    log_text = " ".join(log)
+    if "RENAME" not in log_text:  # one that is cut in two shows a file under both names
+        assert [line for line in volume.check() if not any(h in line for h in HARMLESS)] == []
+    for key, (_, data) in before.items():
+        above = ["/".join(key.split("/")[:n]) for n in range(2, key.count("/") + 2)]
+        if data is not None and not any(p + " " in log_text or p + "'" in log_text for p in above):
+            assert content(volume, key) == data, key
+    device.close()
 
 
 def told(error: OSError, *numbers: int) -> None:
