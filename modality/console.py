@@ -49,6 +49,8 @@ class Console(Generic[Settings, TheExams]):
         {"verify", "query_worklist", "start_exam", "append", "complete", "discontinue", "send"}
     )
     """Verbs that need the DICOM libraries; the others are answered while those are still being loaded."""
+    with_everything: ClassVar[frozenset[str]] = frozenset()
+    """Verbs that need what :meth:`load` imports: two threads must not import one knot of modules at a time."""
 
     def __init__(
         self,
@@ -67,6 +69,7 @@ class Console(Generic[Settings, TheExams]):
         self.exams = exams(self.store)
         self.queue = SendQueue(self.store, self.notices, lambda: self.config, sender)
         self._dicom_ready = threading.Event()
+        self.loaded = threading.Event()
         self._selected: str | None = None
         self._exam_lock = threading.RLock()
         self.recovered = self.store.recover()
@@ -134,6 +137,7 @@ class Console(Generic[Settings, TheExams]):
             self.load()
         finally:
             self._dicom_ready.set()
+            self.loaded.set()
         if any(self.recovered.values()):
             text = "after the last end: " + ", ".join(
                 f"{count} {what}" for what, count in self.recovered.items()
@@ -159,6 +163,8 @@ class Console(Generic[Settings, TheExams]):
         if action is None:
             raise Refused(f"unknown verb {verb[:64]!r}")
         if verb in self.with_dicom and not self._dicom_ready.wait(30):
+            raise Refused("the console is still starting")
+        if verb in self.with_everything and not self.loaded.wait(30):
             raise Refused("the console is still starting")
         try:
             return action(args)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
+import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -91,15 +93,19 @@ class Mx1Bench:
     def settings(self, **more: Any) -> None:
         self.console.settings.update(more)
 
-    def pacs(self, name: str = "pacs", **config: Any) -> Any:
-        """An archive, configured as a destination."""
+    def pacs(self, name: str = "pacs", *, tapped: bool = False, **config: Any) -> Any:
+        """An archive, configured as a destination; ``tapped``: gives the wire to it instead."""
         from simulators.pacs import create
 
         simulator = create({"store": str(self.objects), "ae_title": name.upper(), **config}, self.log)
         at = self.run(simulator)
         known = self.console.settings.setdefault("storage", [])
-        known.append({"name": name, "ae_title": name.upper(), "host": "127.0.0.1", "port": at["port"]})
-        return simulator
+        tap = Tap(at["port"]) if tapped else None
+        if tap:
+            self.simulators.append(tap)
+        port = tap.port if tap else at["port"]
+        known.append({"name": name, "ae_title": name.upper(), "host": "127.0.0.1", "port": port})
+        return tap or simulator
 
     def ris(self, *items: Mapping[str, Any], **config: Any) -> Any:
         """A RIS with a worklist, configured."""
@@ -107,8 +113,10 @@ class Mx1Bench:
 
         simulator = create({"items": list(items), "ae_title": "RIS", **config}, self.log)
         at = self.run(simulator)
-        self.settings(worklist={"ae_title": "RIS", "host": "127.0.0.1", "port": at["port"]})
-        return simulator
+        tap = Tap(at["port"])
+        self.simulators.append(tap)
+        self.settings(worklist={"ae_title": "RIS", "host": "127.0.0.1", "port": tap.port})
+        return tap
 
     def start(self) -> Any:
         """The console runs and sees live pictures, when there is a front end."""
@@ -139,6 +147,93 @@ class Mx1Bench:
             dataset = pydicom.dcmread(path)
             found[str(dataset.SOPInstanceUID)] = dataset
         return found
+
+
+class Tap:
+    """A wire with ears: passes everything on to a port and notes what the console says."""
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._socket.getsockname()[1])
+        self.pdus: list[tuple[int, int, int]] = []
+        """(connection, PDU type, PDU length) in the order sent."""
+        self.requests: list[bytes] = []
+        """Variable fields of the A-ASSOCIATE-RQs."""
+        self.open = 0
+        self.most_open = 0
+        self._guard = threading.Lock()
+        self._count = 0
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def start(self) -> None:
+        """It listens already."""
+
+    def stop(self) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                near, _ = self._socket.accept()
+            except OSError:
+                return
+            self._count += 1
+            far = socket.create_connection(("127.0.0.1", self._target))
+            with self._guard:
+                self.open += 1
+                self.most_open = max(self.open, self.most_open)
+            threading.Thread(target=self._up, args=(self._count, near, far), daemon=True).start()
+            threading.Thread(target=self._down, args=(near, far), daemon=True).start()
+
+    def _up(self, number: int, near: socket.socket, far: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while head := near.recv(6, socket.MSG_WAITALL):
+                body = near.recv(int.from_bytes(head[2:6], "big"), socket.MSG_WAITALL)
+                self.pdus.append((number, head[0], int.from_bytes(head[2:6], "big")))
+                if head[0] == 1:
+                    self.requests.append(body)
+                far.sendall(head + body)
+        with self._guard:
+            self.open -= 1
+        with contextlib.suppress(OSError):
+            far.shutdown(socket.SHUT_WR)
+
+    def _down(self, near: socket.socket, far: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := far.recv(65536):
+                near.sendall(data)
+        with contextlib.suppress(OSError):
+            near.shutdown(socket.SHUT_RDWR)
+        far.close()
+
+    def contexts(self) -> list[tuple[str, tuple[str, ...]]]:
+        """Abstract syntax and transfer syntaxes of each context of the last request (PS3.8 9.3.2.2)."""
+        found = []
+        for kind, value in _items(self.requests[-1][68:]):
+            if kind == 0x20:
+                parts = list(_items(value[4:]))
+                abstract = next(v.decode() for k, v in parts if k == 0x30)
+                found.append((abstract, tuple(v.decode() for k, v in parts if k == 0x40)))
+        return found
+
+    def user_information(self) -> dict[int, bytes]:
+        """The sub-items of the last request (PS3.8 9.3.2.3, PS3.7 D.3.3)."""
+        user = next(value for kind, value in _items(self.requests[-1][68:]) if kind == 0x50)
+        return dict(_items(user))
+
+    def longest(self) -> int:
+        return max(length for _, kind, length in self.pdus if kind == 4)
+
+
+def _items(data: bytes) -> Iterator[tuple[int, bytes]]:
+    at = 0
+    while at < len(data):
+        length = int.from_bytes(data[at + 2 : at + 4], "big")
+        yield data[at], data[at + 4 : at + 4 + length]
+        at += 4 + length
 
 
 def item(**more: Any) -> dict[str, Any]:

@@ -33,7 +33,7 @@ class Mx1Console(Console[Mx1Config, Mx1Exams]):
     """One running MX1."""
 
     changeable = Console.changeable | {"storage_syntax", "media_syntax", "body_part", "serial"}
-    with_dicom = Console.with_dicom | {"capture_still", "capture_clip", "export", "add"}
+    with_everything = frozenset({"capture_still", "capture_clip", "export", "add", "send"})
 
     def __init__(self, path: Path, config: Mx1Config, stop: Callable[[], None]) -> None:
         super().__init__(path, config, stop, read, Mx1Exams, self._send_set)
@@ -51,8 +51,10 @@ class Mx1Console(Console[Mx1Config, Mx1Exams]):
         self.scanner.close()
 
     def load(self) -> None:
-        from ...dicom import transfer  # noqa: F401 (loaded for later)
+        from ... import media  # noqa: F401 (loaded for later)
+        from ...dicom import transfer  # noqa: F401
         from ...objects import sc, us, usmf  # noqa: F401
+        from ...ultrasound import overlay  # noqa: F401
 
     def status(self) -> Mapping[str, Any]:
         state = self.scanner.state()
@@ -96,7 +98,7 @@ class Mx1Console(Console[Mx1Config, Mx1Exams]):
             self.notices.state(**{"what": "ultrasound" if kind == "state" else kind, **data})
 
     def _foot(self, sequence: int | None) -> None:
-        self._dicom_ready.wait(30)
+        self.loaded.wait(30)
         try:
             self._captured(self.captures.still(sequence))
         except (Refused, ExamError) as error:

@@ -26,6 +26,7 @@ class VxvueConsole(Console[VxvueConfig, VxvueExams]):
 
     changeable = Console.changeable | {"receiver", "mpps", "location", "laterality"}
     with_dicom = Console.with_dicom | {"wait_image"}
+    with_everything = frozenset({"wait_image"})
 
     def __init__(self, path: Path, config: VxvueConfig, stop: Callable[[], None]) -> None:
         super().__init__(path, config, stop, read, VxvueExams, _send_set)
