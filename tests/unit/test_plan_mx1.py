@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench.journal import Event
 from bench.plan import Plan, PlanError, VolumeChoice, make_plan, not_runnable
 from bench.products import PRODUCTS
+from bench.runner.media import Media
 from bench.runner.settings import settings
+from bench.runner.steps import named
 from bench.scenario import Cell, load_text
 from bench.scenario.problems import ScenarioErrors
+from bench.scenario.steps import REGISTRY
 from bench.session import choose_volumes
+from bench.sut.reference import VERBS
 from bench.testbed import VIRTUAL, load_testbed_text
 
 FUSE = VolumeChoice("fuse", ("the kernel's driver",), "no block: no vfat")
@@ -172,3 +178,54 @@ def test_a_fault_of_the_author_is_one_clear_error(text: str, message: str) -> No
         load_text(whole, file="x.yaml")
     assert len(caught.value.problems) == 1, caught.value
     assert message in str(caught.value)
+
+
+def test_answers_have_names_for_what_a_reference_cannot_say() -> None:
+    assert named({"sequence": [3, 9], "files": [{}, {}]}) == {
+        "sequence": [3, 9],
+        "first": 3,
+        "last": 9,
+        "files": [{}, {}],
+        "count": 2,
+    }
+    assert named({"sequence": 4}) == {"sequence": 4}
+
+
+def test_what_media_tell_becomes_their_fidelity(tmp_path: Path) -> None:
+    made = plan("{usb: {size: 64 MB}, sd: }")
+    media = Media(made.volumes, tmp_path / "place", tmp_path)
+    places = media.places("usb")
+    assert places == {"mount": str(tmp_path / "place" / "usb"), "image": str(tmp_path / "media" / "usb.img")}
+    Path(places["image"]).touch()
+
+    def told(kind: str, **data: Any) -> None:
+        media.on_event(Event(seq=1, t=1, src="usb", n=1, kind=kind, data={"volume": "usb", **data}))
+
+    told("volume.inserted", backend="fuse", format="FAT32")
+    told("volume.synced", written=100)
+    told("volume.removed", how="clean", written=250)
+    usb, sd = media.fidelity()
+    assert (usb.backend, usb.filesystem, usb.size, usb.written) == ("fuse", "FAT32", 64_000_000, 250)
+    assert (usb.image, sd.image, sd.written) == ("media/usb.img", None, None)
+    assert usb.cannot_prove == ("the kernel's driver",)
+    (tmp_path / "place" / "sd").mkdir(parents=True)
+    assert media.close() == ["the medium sd is still there after its process has ended"]
+
+
+def test_an_armed_fault_that_is_done_at_once_is_a_plain_command() -> None:
+    at_once = {verb for verb, spec in REGISTRY.items() if spec.at_once}
+    assert at_once == {
+        *("link.pull", "link.mode", "host.stop", "sut.kill"),
+        *("ultrasound.unplug", "usb.remove", "sd.remove"),
+    }
+    assert all(REGISTRY[verb].fault for verb in at_once)
+
+
+def test_operator_words_of_a_product_are_those_of_its_adapter() -> None:
+    for product, verbs in VERBS.items():
+        words = {
+            spec.what for spec in REGISTRY.values() if spec.family == "operator" and product in spec.products
+        }
+        assert verbs - {"wait_image"} <= words, product
+    assert {"export", "add", "freeze", "capture_still", "capture_clip", "knobs"} <= VERBS["mx1"]
+    assert not VERBS["mx1"] & {"prepare", "accept", "reject"}

@@ -47,6 +47,20 @@ def test_a_connection_that_a_pulled_cable_killed_needs_a_longer_silence_only(str
     assert not stream.quiesce(0.01, 0.3)
 
 
+def test_pictures_of_a_stream_do_not_disturb_the_silence(stream: Stream) -> None:
+    """A probe sends pictures for ever; a cell comes to rest all the same."""
+    stream.say("pacs", "wire.open", assoc=1)
+    stream.say("pacs", "wire.close", assoc=1)
+    stream.drain()
+    before = stream.last_ns
+    stream.say("ultrasound", "ultrasound.frame", sequence=1)
+    stream.drain()
+    assert stream.last_ns == before
+    stream.say("ultrasound", "ultrasound.set", by="bench")
+    stream.drain()
+    assert stream.last_ns > before
+
+
 def test_an_error_of_a_simulator_is_an_error_of_the_bench(stream: Stream) -> None:
     """A crash in a simulator must never look like the product's fault alone."""
     stream.say("world", "bench.error", where="world", message="ValueError: no")
