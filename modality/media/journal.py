@@ -18,7 +18,7 @@ import os
 import re
 import secrets
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -94,7 +94,11 @@ class Journal:
             return
         partial = path.with_suffix(".part")
         with partial.open("w", encoding="utf-8") as stream:
-            json.dump(asdict(note), stream)
+            stream.write(
+                json.dumps(
+                    {"files": list(note.files), "folders": list(note.folders), "place": list(note.place)}
+                )
+            )
             stream.flush()
             os.fsync(stream.fileno())
         partial.rename(path)

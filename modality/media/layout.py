@@ -14,10 +14,11 @@ from typing import Final
 
 import numpy as np
 
-from .directory import DIRECTORY, Directory
+from .directory import DIRECTORY, Directory, Ints
 from .elements import END_OF_SEQUENCE, UNDEFINED, file_meta
 from .model import EXPLICIT_LE
 from .records import LOWER_AT, NEXT_AT
+from .treewalk import depth_first
 
 ROOT: Final = -1
 
@@ -28,8 +29,8 @@ class Tree:
 
     def __init__(self, directory: Directory) -> None:
         self.directory = directory
-        self._next = list(directory.next)
-        self._lower = list(directory.lower)
+        self._next: list[int] = directory.next.tolist()
+        self._lower: list[int] = directory.lower.tolist()
         self._first = directory.first
         self._last: dict[int, int] = {}
         self.new: list[bytes] = []
@@ -73,24 +74,14 @@ class Tree:
         self.new.append(record)
         return number
 
-    def _order(self) -> list[int]:
-        order: list[int] = []
-        add = order.append
-        then, below = self._next, self._lower
-        waiting: list[int] = []
-        push, pop = waiting.append, waiting.pop
-        at = self._first
-        while True:
-            while at >= 0:
-                add(at)
-                if then[at] >= 0:
-                    push(then[at])
-                at = below[at]
-            if not waiting:
-                break
-            at = pop()
+    def _order(self, then: Ints, below: Ints) -> Ints:
+        order = depth_first(then, below, self._first)
+        if order is None:
+            raise AssertionError("the tree was proved before")
         if len(order) < len(then):  # not in use, and nobody leads there: kept behind the others
-            order += sorted(set(range(len(then))) - set(order))
+            apart = np.ones(len(then), np.bool_)
+            apart[order] = False
+            order = np.concatenate((order, np.flatnonzero(apart)))
         return order
 
     def encode(self, instance: str, implementation: tuple[str, str]) -> bytes:
@@ -100,7 +91,8 @@ class Tree:
         head = bytearray(old.data[:128] + b"DICM" + meta + old.data[old.body : old.items])
         shift = len(head) - old.items
         count = len(old)
-        order = np.array(self._order(), np.int64)
+        then, below = np.array(self._next, np.int64), np.array(self._lower, np.int64)
+        order = self._order(then, below)
         sizes = np.concatenate((old.sizes, np.array([len(one) for one in self.new], np.int64)))
         placed = np.zeros(len(order), np.int64)
         ordered = sizes[order]
@@ -124,8 +116,7 @@ class Tree:
         fresh = np.arange(count, len(order))
         next_at = np.concatenate((placed[:count] + (old.next_at - old.starts), placed[fresh] + NEXT_AT))
         lower_at = np.concatenate((placed[:count] + (old.lower_at - old.starts), placed[fresh] + LOWER_AT))
-        for places, links in ((next_at, self._next), (lower_at, self._lower)):
-            lead = np.array(links, np.int64)
+        for places, lead in ((next_at, then), (lower_at, below)):
             offsets = np.where(lead >= 0, placed[lead], 0) if len(lead) else lead
             out[places[:, None] + np.arange(4)] = offsets.astype("<u4").view(np.uint8).reshape(-1, 4)
         data = bytearray(out.tobytes())

@@ -43,7 +43,7 @@ _WANTED: Final = frozenset(
         STUDY, SERIES, STUDY_ID, SERIES_NUMBER, INSTANCE_NUMBER,
     )
 )  # fmt: skip
-_HEAD: Final = 1 << 16
+_HEAD: Final = 1 << 12
 _MOST: Final = 1 << 24
 
 

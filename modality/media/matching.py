@@ -14,6 +14,7 @@ import struct
 from functools import lru_cache
 from typing import Final
 
+import numpy as np
 from pydicom.charset import convert_encodings, decode_bytes
 
 from . import master as m
@@ -22,6 +23,8 @@ from .layout import ROOT, Tree
 from .master import Master
 from .names import OURS
 
+_FEW: Final = 64
+"""Records of a kind that are all looked at."""
 _DELIMITERS: Final = {0x1B, 0x5E, 0x3D, 0x0D, 0x0A}
 
 
@@ -48,6 +51,11 @@ class Matcher:
         directory = self._directory
         if not value or not len(directory):
             return []
+        of_kind = np.flatnonzero((directory.kinds == kind) & directory.active)
+        if len(of_kind) <= _FEW:
+            return [
+                r for r in of_kind.tolist() if directory.elements(r).get(tag, b"").strip() == value.strip()
+            ]
         head = struct.pack("<HH2s", tag >> 16, tag & 0xFFFF, vr)
         pattern = re.compile(re.escape(head) + b".. *" + re.escape(value) + rb"[ \0]*", re.DOTALL)
         found = []

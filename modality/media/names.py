@@ -90,8 +90,8 @@ class NameGiver:
         key = (*folder, prefix)
         if key not in self._numbers:
             begin = re.escape("\\".join((*folder, prefix)).encode("ascii"))
-            used = [int(number) for number in re.findall(begin + rb"(\d{6})", self._records)]
-            self._numbers[key] = max(used, default=0)
+            # Of one length: the greatest text is the greatest number.
+            self._numbers[key] = int(max(re.findall(begin + rb"(\d{6})", self._records), default=b"0"))
         number = self._numbers[key]
         probes = 0
         while True:

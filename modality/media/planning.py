@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from . import master as m
 from . import records
@@ -23,6 +24,9 @@ from .matching import Matcher, text
 from .model import MediaError, Options
 from .names import BASE, NameGiver
 from .volume import Names, Volume
+
+MOST_FILES: Final = 1000
+"""Files in a folder; in a long one FAT is slow, since it is searched from its beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +124,9 @@ def plan(
     for master, source in zip(masters, sources, strict=True):
         series, folder = placer.series(master)
         name, number = giver.give(folder, "IM")
+        if number > MOST_FILES:
+            folder = placer.another(series)
+            name, number = giver.give(folder, "IM")
         file_id = (*folder, name)
         syntax = options.syntax_of(master.sop_class)
         tree.append(series, records.image(master, file_id, syntax, str(number).encode()))
@@ -150,6 +157,12 @@ class _Placer:
                 known = (*above, self._giver.give(above, prefix)[0])
             self._folders[record] = known
         return self._folders[record]
+
+    def another(self, series: int) -> Names:
+        """One more folder for a series whose folder is full."""
+        above = self._folders[series][:-1]
+        self._folders[series] = (*above, self._giver.give(above, "SE")[0])
+        return self._folders[series]
 
     def series(self, master: Master) -> tuple[int, Names]:
         """The record of the image's series, and its folder."""

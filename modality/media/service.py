@@ -23,7 +23,7 @@ from . import directory as directories
 from .journal import Journal, Note, marked, new_token, take_back
 from .layout import Tree
 from .master import read_master
-from .model import MediaError, Options, Progress, Saved, SavedFile, Stop
+from .model import MediaError, Options, Progress, Saved, Stop
 from .names import NameGiver, normal
 from .planning import Plan, choose, plan, source_of
 from .volume import FILE, HostVolume, Names, Volume, explained
@@ -141,11 +141,11 @@ class _Operation:
                 "full", "There are too many images in the DICOMDIR of the medium: use another one."
             )
         self._room(made, len(data))
-        files = self._write(made, data, (name,), old is None)
+        writer = self._write(made, data, (name,), old is None)
         return Saved(
             "export" if old is None else "add",
-            tuple(files),
-            hashlib.sha256(data).hexdigest(),
+            tuple(writer.saved),
+            writer.directory_sha256,
             tuple(skipped),
             notes,
         )
@@ -193,7 +193,7 @@ class _Operation:
             )
         handle = volume.open(names)
         try:
-            return there[0], volume.read(handle, 0, directories.LARGEST + 1)
+            return there[0], volume.read(handle, 0, about.size)
         finally:
             volume.close_file(handle)
 
@@ -229,7 +229,7 @@ class _Operation:
         if self._progress is not None:
             self._progress(min(self._done, self._total), self._total)
 
-    def _write(self, made: Plan, data: bytes, target: Names, fresh: bool) -> list[SavedFile]:
+    def _write(self, made: Plan, data: bytes, target: Names, fresh: bool) -> Writer:
         note = Note(
             new_token(),
             tuple((f.names, f.file_id.replace("/", "\\"), f.sop_instance) for f in made.files),
@@ -245,7 +245,7 @@ class _Operation:
                     raise
             with suppress(OSError):  # the file-set is whole; the marker goes the next time
                 writer.end()
-            return writer.saved
+            return writer
         except OSError as error:
             self._undo(writer, note)
             raise explained(error, self._root) from error

@@ -22,6 +22,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Final
 
@@ -51,6 +52,7 @@ class Writer:
         self.begun = False
         """Something may be on the medium."""
         self.saved: list[SavedFile] = []
+        self.directory_sha256 = ""
         self.replaced = False
         """The new directory may be in its place."""
 
@@ -70,7 +72,10 @@ class Writer:
         self.begun = True
         for folder in plan.folders:
             volume.make_folder(folder)
-        self.saved = self._files(plan.files)
+        with ThreadPoolExecutor(1, "digest") as self._beside:
+            whole = self._beside.submit(lambda: hashlib.sha256(directory).hexdigest())
+            self.saved = self._files(plan.files)
+            self.directory_sha256 = whole.result()
         for folder in dict.fromkeys([f.names[:-1] for f in plan.files] + [f[:-1] for f in plan.folders]):
             volume.sync_folder(folder)
         self._draft(directory)
@@ -108,69 +113,76 @@ class Writer:
     def _batch(self, files: Sequence[PlannedFile]) -> list[SavedFile]:
         volume = self._volume
         handles: list[int] = []
-        saved: list[SavedFile] = []
+        digests: list[Future[str]] = []
         wholes: list[bytearray | None] = []
         try:
             for file in files:
                 handle = volume.create(file.names)
                 handles.append(handle)
-                digest, whole = self._copy(handle, file.source)
+                whole = self._copy(handle, file.source, digests)
                 wholes.append(whole)
-                saved.append(
-                    SavedFile(
-                        file.file_id, file.sop_class, file.sop_instance, file.syntax, digest, file.source.size
-                    )
-                )
             for handle in handles:
                 volume.sync(handle)
-            if self._verify:
-                for handle, one, whole in zip(handles, saved, wholes, strict=True):
-                    if not _same(volume, handle, one, whole):
-                        raise MediaError(
-                            "io",
-                            f"What was written to the medium reads otherwise ({one.file_id}): it is defective.",
-                        )
+            for file, handle, whole, digest in zip(files, handles, wholes, digests, strict=True):
+                if self._verify and not _same(volume, handle, file.source.size, whole, digest):
+                    raise MediaError(
+                        "io",
+                        f"What was written to the medium reads otherwise ({file.file_id}): it is defective.",
+                    )
         finally:
             for handle in handles:
                 with suppress(OSError):
                     volume.close_file(handle)
-        return saved
+        return [
+            SavedFile(f.file_id, f.sop_class, f.sop_instance, f.syntax, digest.result(), f.source.size)
+            for f, digest in zip(files, digests, strict=True)
+        ]
 
-    def _copy(self, handle: int, source: Source) -> tuple[str, bytearray | None]:
-        """Write a file without its prefix; return its SHA-256 as it will be, and all that was written when it is
+    def _copy(self, handle: int, source: Source, digests: list[Future[str]]) -> bytearray | None:
+        """Write a file without its prefix; note its SHA-256 as it will be; return all that was written when it is
         little."""
-        digest = hashlib.sha256()
-        piece = bytearray(source.start)
-        offset = 0
         try:
             own = os.open(source.path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             raise _unreadable(source, error.strerror) from error
         try:
-            left, at = source.length, source.offset
-            while left or piece:
+            left, at, offset = source.length, source.offset, 0
+            digest = None
+            while True:
                 want = min(left, PIECE)
+                piece = (
+                    bytearray(want) if offset or not source.start else bytearray(source.start) + bytes(want)
+                )
                 try:
-                    data = os.pread(own, want, at) if want else b""
+                    got = os.preadv(own, [memoryview(piece)[len(piece) - want :]], at) if want else 0
                 except OSError as error:
                     raise _unreadable(source, error.strerror) from error
-                if want and not data:
+                if got < want:
                     raise _unreadable(source, "it is shorter than it was")
-                piece += data
-                left -= len(data)
-                at += len(data)
-                digest.update(piece)
+                left -= want
+                at += want
                 if not offset:
                     piece[PREFIX : PREFIX + 4] = bytes(4)
+                    if not left:
+                        # The digest is made beside the writing: it takes longer on many machines.
+                        digests.append(self._beside.submit(_digest, piece))
+                        self._volume.write(handle, 0, piece)
+                        self._tell(len(piece))
+                        return piece
+                    digest = _begun(piece)
+                elif digest is not None:
+                    digest.update(piece)
                 self._volume.write(handle, offset, piece)
                 self._tell(len(piece))
-                if not left and not offset:
-                    return digest.hexdigest(), piece
                 offset += len(piece)
-                piece = bytearray()
+                if not left:
+                    break
         finally:
             os.close(own)
-        return digest.hexdigest(), None
+        done: Future[str] = Future()
+        done.set_result(digest.hexdigest() if digest is not None else "")
+        digests.append(done)
+        return None
 
     def _draft(self, directory: bytes) -> None:
         bare = bytearray(directory)
@@ -209,17 +221,26 @@ def _put(volume: Volume, names: Names, data: bytes) -> None:
             volume.close_file(handle)
 
 
-def _same(volume: Volume, handle: int, saved: SavedFile, whole: bytearray | None) -> bool:
+def _begun(piece: bytearray) -> hashlib._Hash:
+    """The SHA-256 of a first piece as it will be with its prefix."""
+    digest = hashlib.sha256(memoryview(piece)[:PREFIX])
+    digest.update(_MAGIC)
+    digest.update(memoryview(piece)[PREFIX + 4 :])
+    return digest
+
+
+def _digest(piece: bytearray) -> str:
+    return _begun(piece).hexdigest()
+
+
+def _same(volume: Volume, handle: int, size: int, whole: bytearray | None, wanted: Future[str]) -> bool:
     """Read a file back, which still lacks its prefix."""
     if whole is not None:
-        return volume.read(handle, 0, len(whole) + 1) == whole
-    digest = hashlib.sha256()
-    for at in range(0, saved.bytes, PIECE):
-        data = volume.read(handle, at, min(PIECE, saved.bytes - at))
-        if not at:
-            data = data[:PREFIX] + _MAGIC + data[PREFIX + 4 :]
-        digest.update(data)
-    return digest.hexdigest() == saved.sha256
+        return volume.read(handle, 0, size + 1) == whole
+    digest = _begun(bytearray(volume.read(handle, 0, PIECE)))
+    for at in range(PIECE, size, PIECE):
+        digest.update(volume.read(handle, at, min(PIECE, size - at)))
+    return digest.hexdigest() == wanted.result()
 
 
 def _unreadable(source: Source, why: str | None) -> MediaError:

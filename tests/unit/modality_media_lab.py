@@ -1,4 +1,4 @@
-"""For tests of media storage: masters on the device's disk, volumes that fail on purpose, and what is right on a medium.
+"""For tests of media storage: masters on the device's disk, volumes that fail on purpose, FAT images as media.
 
 Rules of this file: a volume here passes every operation on; what it adds is only when one of them fails.
 """
