@@ -17,15 +17,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
-import queue
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
-from modality.ultrasound.cine import Cine, Recording, make_clip
+from modality.ultrasound.cine import Recording, make_clip
 from modality.ultrasound.contacts import ContactLine
 from modality.ultrasound.igtl import Answer, Message, Picture, Refused, Status, Text
 from modality.ultrasound.intake import IMAGE, PROBE, SETTINGS, Intake
@@ -33,8 +30,8 @@ from modality.ultrasound.knobs import KNOB_ANSWER, Requests, shown
 from modality.ultrasound.link import Link
 from modality.ultrasound.model import Clip, Frame, Pixels, ScannerError, UltrasoundConfig
 from modality.ultrasound.reader import BarcodeLine
-
-OnEvent = Callable[[str, dict[str, Any]], None]
+from modality.ultrasound.stream import Stream
+from modality.ultrasound.teller import OnEvent, Teller
 
 REASONS: Final = {
     "absent": ("frontend-absent", "The ultrasound front end is not connected."),
@@ -53,32 +50,21 @@ class Scanner:
     def __init__(self, config: UltrasoundConfig, on_event: OnEvent) -> None:
         """Remember the settings; nothing is opened yet."""
         self._config = config
-        self._on_event = on_event
         self._cond = threading.Condition(threading.RLock())
-        self._events: queue.SimpleQueue[tuple[str, dict[str, Any]] | None] = queue.SimpleQueue()
-        self._teller = threading.Thread(target=self._tell, name="ultrasound-events", daemon=True)
+        self._teller = Teller(on_event)
+        self._warn = self._teller.warn
         self._intake = Intake(lambda code, text: self._warn("ultrasound", code, text))
-        self._cine = Cine(config.cine_frames, config.cine_bytes)
+        self._stream = Stream(config, self._intake)
         self._link = Link(config, self)
         self._requests = Requests(self._link.send, self._cond)
         self._lines: list[ContactLine | BarcodeLine] = []
-        self._opened = self._closed = False
-        self._connected = False
+        self._opened = False
         self._absence = ""
         """Code of the last loss that was told."""
-        self._frozen = False
         self._restate = False
         """The picture was frozen when a connection was made: its front end has to be told."""
         self._freezing = 0
         """Freeze commands that were not answered yet."""
-        self._newest: Frame | None = None
-        """The newest picture of the stream as it runs now: None from its begin to its first picture."""
-        self._held: Frame | None = None
-        """The picture that was frozen."""
-        self._since = 0.0
-        """When the stream last gave a sign: its begin or its newest picture."""
-        self._arrivals: deque[float] = deque(maxlen=61)
-        self._recording: Recording | None = None
         self._told: tuple[Any, ...] = ()
 
     # ---------------------------------------------------------------- life
@@ -86,10 +72,10 @@ class Scanner:
     def open(self) -> None:
         """Begin to connect, in the background.  Does nothing when that was done already."""
         with self._cond:
-            if self._opened or self._closed:
+            if self._opened or self._stream.closed:
                 return
             self._opened = True
-        self._teller.start()
+        self._teller.open()
         if self._config.address:
             self._link.open()
         if self._config.footswitch:
@@ -102,18 +88,16 @@ class Scanner:
     def close(self) -> None:
         """Give everything back and end all threads; who waits gets a :class:`ScannerError`.  Idempotent."""
         with self._cond:
-            if self._closed:
+            if self._stream.closed:
                 return
-            self._closed = True
-            self._end_recording("closed")
+            self._stream.closed = True
+            self._stream.end_recording("closed")
             self._report()
             self._cond.notify_all()
         self._link.close()
         for line in self._lines:
             line.close()
-        self._events.put(None)
-        if self._opened and self._teller is not threading.current_thread():
-            self._teller.join(10.0)
+        self._teller.close()
 
     # ---------------------------------------------------------------- what the console asks
 
@@ -122,27 +106,7 @@ class Scanner:
         ``size`` ("640x480"), ``fps`` (measured), ``sequence``, ``dropped``, ``refused``, ``received``, ``mode``,
         ``depth_mm``, ``gain_db``, ``probe``, ``recording``, ``cine`` {frames, bytes}."""
         with self._cond:
-            now = time.monotonic()
-            frame = self._held if self._frozen else self._newest
-            settings = frame.settings if frame else self._intake.settings
-            span = self._arrivals[-1] - self._arrivals[0] if len(self._arrivals) > 1 else 0.0
-            running = self._state(now) == "live" and span > 0
-            return {
-                "state": self._state(now),
-                "connected": self._connected,
-                "size": f"{settings.columns}x{settings.rows}" if settings else "",
-                "fps": round((len(self._arrivals) - 1) / span, 2) if running else 0.0,
-                "sequence": frame.sequence if frame else 0,
-                "received": self._intake.received,
-                "dropped": self._intake.dropped,
-                "refused": self._intake.refused,
-                "mode": settings.mode if settings else "",
-                "depth_mm": settings.depth_mm if settings else 0.0,
-                "gain_db": settings.gain_db if settings else 0.0,
-                "probe": settings.probe if settings else "",
-                "recording": self._recording is not None,
-                "cine": {"frames": len(self._cine), "bytes": self._cine.bytes},
-            }
+            return self._stream.to_json(time.monotonic())
 
     def freeze(self, on: bool = True) -> None:
         """Stop the picture where it is, or let it go on; the front end is told too.
@@ -160,9 +124,7 @@ class Scanner:
         with self._cond:
             if sequence is None:
                 return self._current()
-            found = self._cine.find(sequence)
-            if found is None and self._held is not None and self._held.sequence == sequence:
-                found = self._held
+            found = self._stream.find(sequence)
             if found is None:
                 raise ScannerError("no-picture", f"Picture {sequence} is not in the cine memory.")
             return found
@@ -187,16 +149,16 @@ class Scanner:
                 found, whole = self._look_back(recording)
                 return make_clip(found, "whole" if whole else "memory")
             self._need_live()
-            if self._recording is not None:
+            if self._stream.recording is not None:
                 raise ScannerError("busy", "A clip is being recorded.")
-            self._recording = recording
+            self._stream.recording = recording
             try:
                 if not self._cond.wait_for(lambda: bool(recording.ended), timeout):
                     recording.end("timeout")
             finally:
-                self._recording = None
+                self._stream.recording = None
             got, why = recording.frames, recording.ended
-            stalled = why == "timeout" and self._state(time.monotonic()) == "stalled"
+            stalled = why == "timeout" and self._state() == "stalled"
             why = "stalled" if stalled else why
             if why == "closed" or (why != "whole" and len(got) < 2):
                 raise ScannerError(why, f"The clip could not be recorded: {why} after {len(got)} pictures.")
@@ -215,7 +177,7 @@ class Scanner:
         from modality.ultrasound.overlay import draw_screen  # here: Pillow is slow to import
 
         with self._cond:
-            frame, frozen = self._current(), self._frozen
+            frame, frozen = self._current(), self._stream.frozen
         return draw_screen(frame, lines, frozen=frozen)
 
     def set(self, **knobs: Any) -> None:
@@ -229,10 +191,10 @@ class Scanner:
             self._requests.ask(knobs, wait, self._alive, self._intake.version)
             self._cond.wait_for(
                 lambda: (
-                    self._frozen
+                    self._stream.frozen
                     or not self._alive()
                     or not self._intake.plugged
-                    or (self._newest is not None and shown(knobs, self._newest.settings))
+                    or (self._stream.newest is not None and shown(knobs, self._stream.newest.settings))
                 ),
                 wait,
             )
@@ -240,46 +202,31 @@ class Scanner:
     # ---------------------------------------------------------------- inside, lock held
 
     def _alive(self) -> bool:
-        return self._connected and not self._closed
+        return self._stream.connected and not self._stream.closed
 
-    def _state(self, now: float) -> str:
-        if self._closed:
-            return "closed"
-        if self._frozen:
-            return "frozen"
-        if not self._connected:
-            return "absent"
-        if not self._intake.plugged:
-            return "unplugged"
-        if self._intake.settings is None and self._newest is None:
-            return (
-                "starting"  # it was reached and has not said a word: the link decides when that is too long
-            )
-        if now - self._since > self._config.stall_s:
-            return "stalled"
-        return "live" if self._newest is not None else "starting"
+    def _state(self) -> str:
+        return self._stream.state(time.monotonic())
 
     def _need_live(self) -> None:
         """Wait for a stream that is just beginning; raises :class:`ScannerError` when there is none."""
-        self._cond.wait_for(lambda: self._state(time.monotonic()) != "starting", self._config.stall_s)
-        state = self._state(time.monotonic())
+        self._cond.wait_for(lambda: self._state() != "starting", self._config.stall_s)
+        state = self._state()
         if state != "live":
             raise ScannerError(*REASONS[state])
 
     def _current(self) -> Frame:
-        if self._frozen and not self._closed:
-            if self._held is None:
+        if self._stream.frozen and not self._stream.closed:
+            if self._stream.held is None:
                 raise ScannerError("no-picture", "The front end is frozen and has not sent a picture.")
-            return self._held
+            return self._stream.held
         self._need_live()
-        assert self._newest is not None
-        return self._newest
+        assert self._stream.newest is not None
+        return self._stream.newest
 
     def _plan(self, frames: int | None, seconds: float | None) -> Recording:
         if (frames is None) == (seconds is None):
             raise ScannerError("clip-length", "Say how many pictures or seconds the clip shall have.")
-        frame = self._held if self._frozen else self._newest
-        settings = frame.settings if frame else self._intake.settings
+        settings = self._stream.settings
         if frames is not None:
             recording = Recording(frames, None)
         else:
@@ -292,42 +239,25 @@ class Scanner:
         return recording
 
     def _look_back(self, recording: Recording) -> tuple[Sequence[Frame], bool]:
-        newest = self._held if self._frozen else self._newest or self._cine.newest
-        if self._closed:
+        newest = self._stream.held if self._stream.frozen else self._stream.newest or self._stream.cine.newest
+        if self._stream.closed:
             raise ScannerError(*REASONS["closed"])
-        if newest is None or not len(self._cine):
+        if newest is None or not len(self._stream.cine):
             raise ScannerError("no-picture", "The cine memory is empty.")
-        return self._cine.run(newest, recording)
-
-    def _begin(self, now: float) -> None:
-        """A stream begins: nothing that was before belongs to it."""
-        self._newest = None
-        self._since = now
-        self._arrivals.clear()
-
-    def _end_recording(self, why: str) -> None:
-        if self._recording is not None:
-            self._recording.end(why)
+        return self._stream.cine.run(newest, recording)
 
     def _hold(self, on: bool, by: str) -> None:
         """Freeze or go on, here."""
-        self._frozen = on
-        if on:
-            self._held = self._newest
-            self._end_recording("frozen")
-        else:
-            self._held = None
-            self._cine.clear()
-            self._begin(time.monotonic())
-        self._post("freeze", {"on": on, "by": by})
+        self._stream.hold(on, time.monotonic())
+        self._teller.post("freeze", {"on": on, "by": by})
         self._report()
         self._cond.notify_all()
 
     def _freeze(self, on: bool, by: str) -> None:
         with self._cond:
-            if self._closed:
+            if self._stream.closed:
                 raise ScannerError(*REASONS["closed"])
-            if on == self._frozen:
+            if on == self._stream.frozen:
                 return
             if on:
                 self._need_live()
@@ -349,23 +279,20 @@ class Scanner:
     def joined(self) -> None:
         """There is a connection."""
         with self._cond:
-            self._connected = True
             self._absence = ""
             self._intake.joined()
             self._requests.forget()
-            self._restate = self._frozen
-            self._begin(time.monotonic())
-            if not self._frozen:
-                self._cine.clear()
+            self._restate = self._stream.frozen
+            self._stream.joined(time.monotonic())
             self._report()
 
     def lost(self, code: str, text: str) -> None:
         """There is no connection, or not any more."""
         with self._cond:
-            was, self._connected = self._connected, False
+            was, self._stream.connected = self._stream.connected, False
             self._requests.forget()
-            self._end_recording("frontend-absent")
-            if not self._closed and (was or not self._absence):
+            self._stream.end_recording("frontend-absent")
+            if not self._stream.closed and (was or not self._absence):
                 self._absence = code
                 self._warn("ultrasound", code, text)
             self._report()
@@ -393,17 +320,18 @@ class Scanner:
         content = message.content
         if isinstance(content, Picture) and message.device == IMAGE:
             frame = self._intake.picture(message, content, now)
-            if frame is not None:
-                self._picture(frame, now)
+            if frame is not None and self._stream.add(frame, now):
+                self._cond.notify_all()
         elif isinstance(content, Text) and message.device == SETTINGS:
             if self._intake.settings is None:
-                self._since = now
+                self._stream.alive(now)
             settings = self._intake.text(content)
             if settings is not None and not self._freezing:
                 self._follow(settings.frozen)
         elif isinstance(content, Status) and message.device == PROBE:
             if self._intake.status(content):
-                self._plug(now)
+                self._stream.plugged(self._intake.plugged, now)
+                self._cond.notify_all()
         elif isinstance(content, Answer):
             with contextlib.suppress(ValueError, TypeError, AttributeError, RecursionError):
                 said = json.loads(content.text)
@@ -416,51 +344,19 @@ class Scanner:
         restate, self._restate = self._restate, False
         if restate and not frozen:
             self._requests.tell({"freeze": 1}, self._intake.version)
-        elif frozen != self._frozen:
+        elif frozen != self._stream.frozen:
             self._hold(frozen, "frontend")
-
-    def _picture(self, frame: Frame, now: float) -> None:
-        self._since = now
-        self._arrivals.append(now)
-        if self._frozen:
-            return
-        self._newest = frame
-        self._cine.add(frame)
-        if self._recording is not None:
-            self._recording.add(frame)
-        self._cond.notify_all()
-
-    def _plug(self, now: float) -> None:
-        if self._intake.plugged:
-            if not self._frozen:
-                self._cine.clear()
-        else:
-            self._end_recording("probe-unplugged")
-        self._begin(now)
-        self._cond.notify_all()
 
     def _report(self) -> None:
         """Tell what has changed."""
-        now = time.monotonic()
-        state = self._state(now)
-        frame = self._held if self._frozen else self._newest
-        settings = frame.settings if frame else self._intake.settings
-        what: dict[str, Any] = {}
-        if settings is not None:
-            what = {
-                "size": f"{settings.columns}x{settings.rows}",
-                "mode": settings.mode,
-                "depth_mm": settings.depth_mm,
-                "gain_db": settings.gain_db,
-                "probe": settings.probe,
-            }
-        told = (state, *what.values())
+        state, looks = self._state(), self._stream.looks()
+        told = (state, *looks.values())
         if told == self._told:
             return
         before = self._told[0] if self._told else ""
         self._told = told
         counts = {"dropped": self._intake.dropped, "refused": self._intake.refused}
-        self._post("state", {"device": "ultrasound", "state": state, **what, **counts})
+        self._teller.post("state", {"device": "ultrasound", "state": state, **looks, **counts})
         if state != before:
             if state in ("stalled", "unplugged"):
                 self._warn("ultrasound", *REASONS[state])
@@ -470,11 +366,13 @@ class Scanner:
 
     def _contact(self, name: str, pressed: bool) -> None:
         with self._cond:
-            frame = self._held if self._frozen else self._newest
+            frame = self._stream.shown
             if name == "footswitch":
-                self._post("footswitch", {"pressed": pressed, "sequence": frame.sequence if frame else 0})
+                self._teller.post(
+                    "footswitch", {"pressed": pressed, "sequence": frame.sequence if frame else 0}
+                )
                 return
-            on = not self._frozen
+            on = not self._stream.frozen
         if pressed:
             try:
                 self._freeze(on, "key")
@@ -482,19 +380,4 @@ class Scanner:
                 self._warn("contacts", error.code, f"The freeze key did nothing: {error.text}")
 
     def _barcode(self, text: str, aim: str) -> None:
-        self._post("barcode", {"text": text, "aim": aim})
-
-    # ---------------------------------------------------------------- events
-
-    def _warn(self, peer: str, code: str, text: str) -> None:
-        self._post("warning", {"service": "acquisition", "peer": peer, "code": code, "text": text})
-
-    def _post(self, kind: str, data: dict[str, Any]) -> None:
-        self._events.put((kind, data))
-
-    def _tell(self) -> None:
-        while (event := self._events.get()) is not None:
-            try:
-                self._on_event(*event)
-            except Exception:
-                logging.getLogger(__name__).exception("an event of the scanner was not taken: %s", event[0])
+        self._teller.post("barcode", {"text": text, "aim": aim})

@@ -66,6 +66,7 @@ class Bench:
     def open(self) -> Scanner:
         self.scanner.open()
         self.log.wait("state", state="live")
+        self.scanner.set(gain=0)  # answered: the front end listens as well
         return self.scanner
 
     def restart(self) -> None:
@@ -90,6 +91,8 @@ def bench(**values: Any) -> Iterator[Bench]:
     try:
         yield made
     finally:
+        if made.scanner.state()["state"] == "live":  # perhaps over a connection that was just made
+            made.scanner.set(gain=0)
         made.scanner.close()
         made.device.stop()
 
