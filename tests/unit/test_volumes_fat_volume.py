@@ -273,7 +273,7 @@ def test_times_are_kept_to_two_seconds(device: BlockDevice, volume: FatVolume) -
 
 
 def test_holes_read_as_zeros_even_where_old_data_lay(volume: FatVolume) -> None:
-    put(volume, "/F", b"secret" * 10_000)
+    put(volume, "/F", b"s" * volume.statfs().free_bytes)
     volume.unlink("/F")
     handle = volume.create("/G")
     volume.write(handle, 50_000, b"end")
@@ -282,6 +282,33 @@ def test_holes_read_as_zeros_even_where_old_data_lay(volume: FatVolume) -> None:
     volume.truncate(handle, 40_000)
     assert volume.read(handle, 0, 60_000) == bytes(40_000)
     volume.close(handle)
+
+
+def test_directories_grow_into_clusters_full_of_old_data(device: BlockDevice, volume: FatVolume) -> None:
+    put(volume, "/OLD", b"A" * volume.statfs().free_bytes)
+    volume.unlink("/OLD")
+    volume.mkdir("/D")
+    for number in range(100):
+        volume.close(volume.create(f"/D/F{number}"))
+        # Another look at the medium: also where an entry is the last of its sector, nothing comes after it.
+        assert len(FatVolume.mount(device, read_only=True).listdir("/D")) == number + 1
+
+
+def test_what_lies_behind_the_end_of_a_directory_never_comes_to_life(device: BlockDevice) -> None:
+    volume = FatVolume.mount(device)
+    volume.mkdir("/D")
+    put(volume, "/D/A")
+    volume.unmount()
+    place = device.path.read_bytes().index(b"A          ")
+    # Behind the end, which stays, another system left garbage, as it may.
+    ghost = b"GHOST   TXT" + bytes(21)
+    device.write(place + 64, ghost * ((find_volume(device).cluster_bytes - 128) // 32))
+    volume = FatVolume.mount(device)
+    assert volume.listdir("/D") == ["A"]
+    for number in range(20):
+        volume.close(volume.create(f"/D/F{number}"))
+        assert len(FatVolume.mount(device, read_only=True).listdir("/D")) == number + 2
+    volume.unmount()
 
 
 def test_the_dirty_bits_are_set_while_mounted(device: BlockDevice) -> None:
