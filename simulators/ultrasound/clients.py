@@ -87,8 +87,8 @@ class Client:
         self.owner.joined(self)
         for target in (self._write, self._read):
             thread = threading.Thread(target=target, name=f"ultrasound-client-{self.number}", daemon=True)
-            self._threads.append(thread)
             thread.start()
+            self._threads.append(thread)  # only then: who stops the device meanwhile joins what is in the list
 
     def put(self, parcel: Parcel) -> None:
         """Queue a message; never blocks."""
