@@ -155,6 +155,8 @@ def _read(data: bytes) -> Directory:
     if data[128:132] != b"DICM":
         raise Damaged("is no DICOM file")
     body, meta = _meta(data)
+    if not meta.get(0x00020010):
+        raise Damaged("does not say how it is written")
     if (syntax := meta.get(0x00020010, b"").decode("latin-1")) != EXPLICIT_LE:
         raise MediaError(
             "foreign-unsupported",

@@ -1,0 +1,177 @@
+"""Adding to file-sets of others: kept byte for byte, or refused with a reason; offsets put right when certain."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+from pathlib import Path
+
+import pytest
+from pydicom.fileset import FileSet as PydicomFileSet
+
+from bench.volumes.foreign import VARIANTS, make_foreign
+from modality.media import MediaError, add, export
+from modality.media import directory as directories
+from modality.media.layout import Tree
+from tests.lab.elements import DataSet
+from tests.lab.media import LOWER, NEXT, FileSet, Record
+from tests.lab.products.facts import PERSONS
+from tests.lab.products.mx1 import Picture
+from tests.unit.judged_media import explained, fails, judge
+from tests.unit.modality_media_lab import masters, tree
+
+REFUSED = {"looping", "truncated-dicomdir", "garbled-dicomdir"}
+WHO = ("1.2.392.200036.9107.700.1", "MG_DICOM V1.00")
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR CS")  # the vendor's names, which pydicom writes
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_variants_of_another_vendor(variant: str, tmp_path: Path) -> None:
+    """No byte of another file changes, no new fault appears, what is refused is untouched."""
+    medium = tmp_path / "medium"
+    medium.mkdir()
+    make_foreign(medium, variant)
+    old, before = tree(medium), fails(judge(medium))
+    images = masters(tmp_path / "device", "kanji")
+    if variant in REFUSED:
+        with pytest.raises(MediaError) as caught:
+            add(medium, images)
+        assert caught.value.code == "foreign-damaged"
+        assert "DICOMDIR" in caught.value.text
+        assert tree(medium) == old
+        return
+    saved = add(medium, images)
+    assert saved.action == "add"
+    assert len(saved.files) == 4
+    new = tree(medium)
+    assert {n: d for n, d in new.items() if n in old and n != "DICOMDIR"} == {
+        n: d for n, d in old.items() if n != "DICOMDIR"
+    }
+    after = judge(medium)
+    assert fails(after) <= before, explained(after)
+    assert bool(saved.notes) == (variant == "wrong-offsets")
+    found = directories.read(new["DICOMDIR"])
+    was = directories.read(old["DICOMDIR"])
+    assert len(found) == len(was) + 9
+    assert _bare(was) <= _bare(found)  # every record, byte for byte but for its offsets
+    if variant in ("", "private-records", "same-names", "reversed", "japanese", "wrong-offsets"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            assert len(PydicomFileSet(medium / "DICOMDIR")) == 10
+    assert len(add(medium, images).skipped) == 4
+
+
+def _bare(directory: directories.Directory) -> set[bytes]:
+    out = set()
+    for index in range(len(directory)):
+        start = int(directory.starts[index])
+        raw = bytearray(directory.data[start : start + int(directory.sizes[index])])
+        for place in (directory.next_at[index], directory.lower_at[index]):
+            raw[int(place) - start : int(place) - start + 4] = bytes(4)
+        out.add(bytes(raw))
+    return out
+
+
+@pytest.mark.parametrize("undefined", [False, True])
+@pytest.mark.parametrize("person", ["default", "kanji", "gb18030"])
+def test_layout_is_the_same_bytes(person: str, undefined: bool) -> None:
+    """A directory that is depth first already is laid out as it is."""
+    made = FileSet.of_mx1(PERSONS[person])
+    made.undefined = undefined
+    data = made.dicomdir()
+    found = directories.read(data)
+    assert Tree(found).encode(found.instance, WHO) == data
+
+
+def test_padding_and_elements_behind_the_records() -> None:
+    """Zeros go, elements stay, anything else is refused."""
+    made = FileSet.of_mx1()
+    data = made.dicomdir()
+    found = directories.read(data + bytes(300))
+    assert found.notes
+    assert Tree(found).encode(found.instance, WHO) == data
+    private = struct.pack("<HHHHI", 0x0009, 0x0010, 0x4F4C, 4, 0x454D4341)  # LO, "ACME"
+    found = directories.read(data + private)
+    assert Tree(found).encode(found.instance, WHO) == data + private
+    with pytest.raises(MediaError) as caught:
+        directories.read(data + data[-200:])
+    assert caught.value.code == "foreign-damaged"
+
+
+@pytest.mark.parametrize("shift", [-22, 2, 1000])
+def test_offsets_that_were_miscounted(shift: int) -> None:
+    """All by the same number, or growing with each record: the order tells the right ones."""
+    made = FileSet.of_mx1(PERSONS["kanji"])
+    right = made.dicomdir()
+
+    def moved(ordered: list[Record], offsets: list[int], top: DataSet) -> None:
+        for each in ordered:
+            for key in (NEXT, LOWER):
+                if value := each.ds.get(key):
+                    each.ds.put(key, value + shift * (offsets.index(value) + 1 if shift == 2 else 1))
+
+    made.links = moved
+    found = directories.read(made.dicomdir())
+    assert found.notes
+    assert Tree(found).encode(found.instance, WHO) == right
+
+
+def test_offsets_that_could_mean_two_things() -> None:
+    """One offset lost, or two exchanged: refused."""
+    for spoil in (lambda a, b: (0, b), lambda a, b: (b + 2, a + 2)):
+        made = FileSet.of_mx1(pictures=tuple(Picture("us", number=n) for n in range(1, 5)))
+
+        def wrong(ordered: list[Record], offsets: list[int], top: DataSet, spoil=spoil) -> None:  # type: ignore[no-untyped-def]
+            one, other = ordered[3].ds, ordered[4].ds
+            a, b = spoil(one.get(NEXT), other.get(NEXT))
+            one.put(NEXT, a)
+            other.put(NEXT, b)
+
+        made.links = wrong
+        with pytest.raises(MediaError, match="not certain"):
+            directories.read(made.dicomdir())
+
+
+def test_existing_patient_study_and_series(tmp_path: Path) -> None:
+    """What is known gets no second record, also when another writer filled its texts up."""
+    images = masters(tmp_path / "device", "kanji")
+    medium = tmp_path / "medium"
+    medium.mkdir()
+    export(medium, images[:1])
+    add(medium, images[1:])
+    kinds = [bytes(k) for k in directories.read((medium / "DICOMDIR").read_bytes()).kinds]
+    assert kinds.count(b"PATIENT") == kinds.count(b"STUDY") == 1
+    assert kinds.count(b"SERIES") == 3
+    assert kinds[:5] == [b"PATIENT", b"STUDY", b"SERIES", b"IMAGE", b"IMAGE"]  # depth first, behind its like
+    assert sorted(n for n in tree(medium) if "SE000001" in n) == [
+        "DICOM/PA000001/ST000001/SE000001/IM000001",
+        "DICOM/PA000001/ST000001/SE000001/IM000002",
+    ]
+
+
+def test_same_id_and_another_name(tmp_path: Path) -> None:
+    """Two persons with one Patient ID stay two."""
+    medium = tmp_path / "medium"
+    medium.mkdir()
+
+    def named(ds: DataSet) -> None:
+        ds.put("PatientID", "SAME")
+
+    export(medium, masters(tmp_path / "a", "kanji", change=named))
+    add(medium, masters(tmp_path / "b", "utf8", number=2, change=named))
+    kinds = [bytes(k) for k in directories.read((medium / "DICOMDIR").read_bytes()).kinds]
+    assert kinds.count(b"PATIENT") == 2
+    rows = judge(medium)
+    assert not fails(rows), explained(rows)
+
+
+def test_names_that_are_there(tmp_path: Path) -> None:
+    """Files of others are never written over, in whatever case their names are."""
+    medium = tmp_path / "medium"
+    (medium / "dicom" / "pa000001").mkdir(parents=True)
+    (medium / "dicom" / "pa000001" / "im000001").write_bytes(b"theirs")
+    (medium / "dicom" / "PA000002;1").write_bytes(b"theirs too")
+    saved = export(medium, masters(tmp_path / "device"))
+    assert {f.file_id.split("/")[1] for f in saved.files} == {"PA000003"}
+    assert (medium / "dicom" / "PA000003").is_dir()  # one folder, not two that differ in case
+    assert (medium / "dicom" / "pa000001" / "im000001").read_bytes() == b"theirs"
