@@ -18,7 +18,8 @@ from typing import Final
 
 from bench.checks import registry
 from bench.checks.case import SutConfig
-from bench.checks.media.history import Happened, History, remarks
+from bench.checks.media.history import History, remarks
+from bench.journal import Event
 from bench.judge.deviations import Deviation
 from bench.judge.engine import GREEN_EVIDENCE, NEWS, Judged
 from bench.judge.medium import judge_medium
@@ -40,7 +41,7 @@ def judge_media(
     statement: Statement,
     *,
     config: SutConfig | None = None,
-    events: Sequence[Happened] = (),
+    events: Sequence[Event] = (),
     deviations: Iterable[Deviation] = (),
     names: Collection[str] = (),
 ) -> tuple[Judged, ...]:
@@ -61,6 +62,7 @@ def judge_media(
             deviations=declared,
             names=names,
             story=story,
+            events=events,
         )
         found.append(_labelled(judged, image, story))
     return tuple(found)

@@ -8,7 +8,7 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, cast
@@ -18,6 +18,7 @@ from bench.checks.case import SutConfig
 from bench.checks.media.authors import authors
 from bench.checks.media.history import History
 from bench.checks.media.view import case_of, checks_for
+from bench.journal import Event
 from bench.judge.config import completed
 from bench.judge.deviations import Deviation, declare
 from bench.judge.engine import EXCERPTS, NEWS, PROBLEMS, Judged, tell
@@ -41,15 +42,16 @@ def judge_medium(
     deviations: Iterable[Deviation] = (),
     names: Collection[str] = (),
     story: History | None = None,
+    events: Sequence[Event] = (),
 ) -> Judged:
     """Judge a medium by a statement; arguments as of :func:`bench.judge.engine.judge_capture`.
 
-    *story* tells, for the medium of a cell, what lay on it before and what the product did.
+    *story* tells, for the medium of a cell, what lay on it before and what the product did; *events* are its journal.
     """
     config = config or SutConfig()
     config = SutConfig(completed(config.values), config.source)
     binding = bool(config.get("reference", False)) if reference is None else reference
-    case = case_of(medium, statement, config, reference=binding, story=story)
+    case = case_of(medium, statement, config, reference=binding, story=story, events=events)
     found = verdicts.judge(case, checks_for(statement.name))
     told = _with_excerpts(tell(found, case), medium)
     who = authors(case)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from bench.witness.medium import DicomFile
+from bench.witness.medium import DicomFile, Record
 
 if TYPE_CHECKING:
     from bench.checks.case import Case
@@ -161,7 +161,8 @@ def _added(case: Case, own: set[str]) -> set[int]:
             continue
         entry = medium.find(record.file_id)
         above = {one.number for one in medium.directory.above(record)}
-        if entry is not None and entry.path in own:
+        written = "/".join(record.file_id) in case.story.saved  # type: ignore[attr-defined]  # a medium of a cell
+        if written or (entry is not None and entry.path in own):
             mine |= {record.number, *above}
         else:
             others |= {record.number, *above}
@@ -187,4 +188,9 @@ def _records(case: Case, foreign: set[str]) -> set[int]:
     return {r.number for r in directory.records if r.number in own or r.number not in strange}
 
 
-__all__ = ["Authors", "Identity", "authors", "bears", "identity"]
+def older(case: Case, record: Record) -> bool:
+    """Tell whether a record lay on the medium of a cell before: what is wrong with it is not the product's."""
+    return getattr(case, "story", None) is not None and record.number not in authors(case).records
+
+
+__all__ = ["Authors", "Identity", "authors", "bears", "identity", "older"]

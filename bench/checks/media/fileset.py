@@ -15,10 +15,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from bench.checks.finding import Finding, check, failed, inconclusive, passed, remark
-from bench.checks.media.authors import authors
+from bench.checks.media.authors import authors, older
 from bench.checks.media.common import MOST, clauses_of, judged, number, on, profiles
 from bench.checks.media.common import kind_of as medium_kind
-from bench.checks.media.view import in_file, in_record
+from bench.checks.media.view import in_file, in_record, story_of
 from bench.resultmodel import Evidence
 from bench.witness.medium import DicomFile, Entry, Medium, Record, printable
 
@@ -130,7 +130,9 @@ def _references(case: Case, medium: Medium) -> Iterator[Finding]:
         entry = medium.find(parts)
         active = record.in_use
         if entry is None or entry.folder:
-            if active:
+            if active and older(case, record):
+                yield remark(THERE, f"{record.name}, which was there before, refers to no file")
+            elif active:
                 what = "which is a folder" if entry is not None else "which is not on the medium"
                 text = f"{record.name} refers to {printable('/'.join(parts))}, {what}"
                 missing.append((text, in_record(medium, record, "ReferencedFileID"), named))
@@ -149,6 +151,8 @@ def _references(case: Case, medium: Medium) -> Iterator[Finding]:
     for group in users.values():
         active_ones = [r for r in group if r.in_use and directory.reached(r)]
         for record in active_ones[1:]:
+            if all(older(case, one) for one in active_ones):
+                continue
             text = f"{record.name} refers to {entries[record.number].path}, as {active_ones[0].name} does"
             doubled.append((text, in_record(medium, record, "ReferencedFileID"), named))
     yield from judged(ONCE, doubled, count, f"{number(count, 'file')} are referenced once", where)
@@ -169,6 +173,8 @@ def _unreferenced(
     for file in medium.files:
         if file.entry.short in users or not file.magic:
             continue
+        if story_of(case) is not None and file.path in authors(case).foreign:
+            continue  # it was there before
         if file.sop_instance and file.sop_instance in lost_instances:
             excused += 1
             continue

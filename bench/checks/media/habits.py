@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from bench.checks.defaults.common import keeps, suits
 from bench.checks.finding import Finding, check
 from bench.checks.media.authors import authors
-from bench.checks.media.view import in_file
+from bench.checks.media.view import in_file, story_of
 from bench.resultmodel import Evidence
 from bench.witness.medium import DicomFile, Medium, printable
 
@@ -37,6 +37,12 @@ def habits(case: Case) -> Iterator[Finding]:
                     yield from judge(case, id, medium, own)
 
 
+def _older(case: Case) -> bool:
+    """Whether the file-set was there before the product wrote: what it is called and how it lies is another's."""
+    story = story_of(case)
+    return story is not None and bool(story.had_file_set)
+
+
 def _names(case: Case, id: str, medium: Medium, own: list[DicomFile]) -> Iterator[Finding]:
     for file in own:
         good = bool(_NAME.fullmatch(file.path.upper() if not medium.raw else file.path))
@@ -46,6 +52,8 @@ def _names(case: Case, id: str, medium: Medium, own: list[DicomFile]) -> Iterato
 def _file_set_id(case: Case, id: str, medium: Medium, own: list[DicomFile]) -> Iterator[Finding]:
     directory = medium.directory
     root = directory.file.dataset if directory is not None else None
+    if _older(case):
+        return
     if directory is not None and root is not None and root.has("FileSetID"):
         place = in_file(directory.file, root.get("FileSetID"))
         kept = root.state("FileSetID") == "empty"
@@ -69,7 +77,7 @@ def _syntax(case: Case, id: str, medium: Medium, own: list[DicomFile]) -> Iterat
 
 def _order(case: Case, id: str, medium: Medium, own: list[DicomFile]) -> Iterator[Finding]:
     directory = medium.directory
-    if directory is None or not directory.records or directory.astray or directory.broken:
+    if directory is None or not directory.records or directory.astray or directory.broken or _older(case):
         return
     below: dict[int, list[int]] = {}
     for record in directory.records:

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from bench.checks.finding import Finding, check, failed, passed, remark
-from bench.checks.media.authors import authors
+from bench.checks.media.authors import older
 from bench.checks.media.common import FIRST, LAST, LOWER, NEXT, RECORDS, clauses_of, judged, number, on
-from bench.checks.media.view import in_file, in_record, story_of
+from bench.checks.media.view import in_file, in_record
 from bench.resultmodel import Evidence
 from bench.witness.medium import LEVELS, Directory, Link, Medium, Record, printable
 
@@ -147,10 +147,9 @@ def _last(case: Case, directory: Directory, doubtful: bool) -> Iterator[Finding]
 def _records(case: Case, medium: Medium, directory: Directory) -> Iterator[Finding]:
     kinds: list[Fault] = []
     flags: list[Fault] = []
-    own = authors(case).records
     for record in directory.records:
-        if record.number not in own and story_of(case) is not None:
-            continue  # it was there before
+        if older(case, record):
+            continue
         if record.kind not in KINDS and record.item.state("DirectoryRecordType") == "value":
             place = in_record(medium, record, "DirectoryRecordType")
             reason = f"record {record.number} has the type {printable(record.kind)!r}, which is none of the standard's"
@@ -165,7 +164,7 @@ def _records(case: Case, medium: Medium, directory: Directory) -> Iterator[Findi
         (f"{record.name}: {why}", in_record(medium, record, "DirectoryRecordType"),
          clauses_of(case, "DirectoryRecordType"))
         for record, why in directory.level_faults
-        if record.number in own or story_of(case) is None
+        if not older(case, record)
     ]  # fmt: skip
     count = len(directory.records)
     where = in_file(directory.file, offset=directory.file.begin)

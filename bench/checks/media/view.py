@@ -19,6 +19,7 @@ from bench.checks.case import Case, Exchange, Stored, Sut, SutConfig
 from bench.checks.finding import Check
 from bench.checks.media.authors import authors
 from bench.checks.media.history import History
+from bench.journal import Event
 from bench.resultmodel import Evidence
 from bench.statements.model import Statement
 from bench.witness.dataset import DataSet, Element
@@ -255,8 +256,9 @@ def case_of(
     reference: bool = False,
     sut: Sut | None = None,
     story: History | None = None,
+    events: Sequence[Event] = (),
 ) -> MediaCase:
-    """Make a case of a medium."""
+    """Make a case of a medium; *story* and *events* are known for the medium of a cell."""
     capture = Capture((medium.name,), 0, medium.size, (), (), (), None, None)
     return MediaCase(
         statement=statement,
@@ -265,6 +267,7 @@ def case_of(
         config=config,
         reference=reference,
         media=(medium,),
+        events=tuple(events),
         story=story,
     )
 

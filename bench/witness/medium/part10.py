@@ -22,6 +22,7 @@ HEAD: Final = 132
 META: Final = 1 << 16
 """Bytes of file meta information that are looked at."""
 DIRECTORY_LIMITS: Final = Limits(elements=1_500_000, kept=1 << 28)
+OBJECT_LIMITS: Final = Limits(digest=True)
 _LONG: Final = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"))
 
 
@@ -42,7 +43,7 @@ def read_file(entry: Entry, chunks: Iterable[bytes], *, directory: bool = False)
     count = len(head)
     dataset = None
     if begin < len(head) and (magic or elements):
-        reader = Reader(syntax or EXPLICIT_LITTLE, limits=DIRECTORY_LIMITS if directory else Limits())
+        reader = Reader(syntax or EXPLICIT_LITTLE, limits=DIRECTORY_LIMITS if directory else OBJECT_LIMITS)
         for chunk in chain((head[begin:],), stream):
             reader.feed(chunk)
             count += len(chunk)
