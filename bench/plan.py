@@ -20,7 +20,7 @@ from typing import Any, Final
 from bench.links.spec import DETECTOR_ADDRESSES, LAN_ADDRESSES, NetworkSpec, standard
 from bench.products import ActorPlan, HostPlan, Place, PlanError, VolumePlan, product_of
 from bench.products.model import AE_TITLES
-from bench.scenario import Act, Cell, Step
+from bench.scenario import Act, Arm, Cell, Step
 from bench.scenario.spec import MEDIA
 from bench.testbed import VIRTUAL, Testbed
 
@@ -46,6 +46,7 @@ FAT16_LIMIT: Final = 2 * 10**9
 OWN_MEDIUM: Final = ("block", "fuse")
 """Volume backends where every access goes through the bench, so that it can fail, be slow, or be cut at a byte."""
 NEED_OWN_MEDIUM: Final = ("yank", "protect", "full", "slow", "io_error", "wear")
+NEED_OWN_CONTENT: Final = frozenset({"corrupt-fat", "dotdot-names"})
 
 
 @dataclass(frozen=True)
@@ -124,18 +125,43 @@ def cell_seed(base: int, cell_id: str) -> int:
 def not_runnable(cell: Cell, backend: str, volumes: Mapping[str, VolumeChoice] | None = None) -> str:
     """Return why a cell cannot run on these backends of links and volumes; empty if it can."""
     for step in cell.steps:
-        if isinstance(step, Act) and step.spec.family in MEDIA and step.what in NEED_OWN_MEDIUM:
-            chosen = (volumes or {}).get(step.spec.family, PLAIN_FOLDER)
-            if chosen.backend not in OWN_MEDIUM:
-                return (
-                    f"{step.verb} (line {step.line}) needs a medium that the bench itself serves; "
-                    f"this machine offers {chosen.backend!r} only."
-                )
+        slot, what = _own_medium(step)
+        chosen = (volumes or {}).get(slot, PLAIN_FOLDER)
+        if slot and chosen.backend not in OWN_MEDIUM:
+            return (
+                f"{what} (line {step.line}) needs a medium that the bench itself serves; "
+                f"this machine offers {chosen.backend!r} only."
+            )
+    for slot in MEDIA:
+        asked = cell.setup.get(slot)
+        chosen = (volumes or {}).get(slot, PLAIN_FOLDER)
+        if asked is None or chosen.backend in OWN_MEDIUM:
+            continue
+        if (
+            asked.get("protected")
+            or asked.get("format") == "none"
+            or set(asked.get("content", ())) & NEED_OWN_CONTENT
+        ):
+            return f"setup: {slot}: such a medium cannot be had here: this machine offers {chosen.backend!r} only."
     if backend == "loopback":
         for step in cell.steps:
             if isinstance(step, Act) and step.spec.family == "link":
                 return f"{step.verb} (line {step.line}) needs a cable; this machine offers loopback only."
     return ""
+
+
+def _own_medium(step: Step) -> tuple[str, str]:
+    """Return the slot whose medium a step needs to be the bench's own, and what needs it; empty when none is."""
+    if (
+        isinstance(step, Act)
+        and step.spec.family in MEDIA
+        and step.what in NEED_OWN_MEDIUM
+        and (step.what != "yank" or step.args)  # a folder can vanish, but nobody counts its bytes
+    ):
+        return step.spec.family, step.verb
+    if isinstance(step, Arm) and step.when is not None and step.when.kind == "written_bytes":
+        return step.when.host, f"{step.when.host}.written_bytes"
+    return "", ""
 
 
 def make_plan(

@@ -36,7 +36,7 @@ EXAM = """
 SCENARIOS = {
     "hands": """
 setup: {auto_send: off}
-allow: [pacs.stored]
+allow: [pacs.stored, modality.warning]
 steps:
   - operator.start_exam: {kind: unscheduled, PatientID: P1, PatientName: Doe^Jane}
   - panel.footswitch:
@@ -94,7 +94,11 @@ steps:"""
     after: out
     where: {volume: usb, how: clean}
   - operator.export: {medium: usb}
-    fails: true
+    fails: no medium
+    as: empty
+  - expect: modality.warning
+    after: empty
+    where: {service: media, peer: usb, code: no-medium}
   - usb.insert:
 """,
     "pulled": """

@@ -90,7 +90,15 @@ def test_an_archive_of_a_later_setting_is_there_from_the_beginning() -> None:
     assert [each["name"] for each in made.sut["storage"]] == ["pacs"]
 
 
-@pytest.mark.parametrize("step", ["usb.yank:", "arm: {usb.io_error: }", "usb.slow: {rate: 1 MB/s}"])
+@pytest.mark.parametrize(
+    "step",
+    [
+        "usb.yank: {at_bytes: 1 MB}",
+        "arm: {usb.io_error: }",
+        "usb.slow: {rate: 1 MB/s}",
+        "{arm: {usb.remove: }, when: {usb.written_bytes: 1 MB}}",
+    ],
+)
 def test_faults_of_a_medium_need_one_that_the_bench_serves(step: str) -> None:
     (cell,) = cells("{usb: }", f"- {step}")
     assert not_runnable(cell, "veth", {"usb": FUSE}) == ""
@@ -98,9 +106,17 @@ def test_faults_of_a_medium_need_one_that_the_bench_serves(step: str) -> None:
     assert "needs a medium" in not_runnable(cell, "veth")
 
 
-def test_taking_a_medium_out_needs_no_mount() -> None:
-    (cell,) = cells("{usb: }", "- usb.remove:")
+@pytest.mark.parametrize("step", ["usb.remove:", "usb.yank:"])
+def test_taking_a_medium_out_needs_no_mount(step: str) -> None:
+    (cell,) = cells("{usb: }", f"- {step}")
     assert not_runnable(cell, "loopback", {"usb": VolumeChoice("image")}) == ""
+
+
+@pytest.mark.parametrize("setup", ["{protected: true}", "{format: none}", "{content: [corrupt-fat]}"])
+def test_some_media_need_a_mount(setup: str) -> None:
+    (cell,) = cells(f"{{usb: {setup}}}")
+    assert "such a medium cannot be had" in not_runnable(cell, "veth", {"usb": VolumeChoice("image")})
+    assert not_runnable(cell, "veth", {"usb": FUSE}) == ""
 
 
 def test_nothing_is_mounted_on_loopback() -> None:
