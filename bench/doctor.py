@@ -100,10 +100,17 @@ MODULES = (
     ),
 )
 
+VOLUMES = {
+    "block": "USB and SD media behind the kernel's own FAT driver",
+    "fuse": "mounted USB and SD media on a FAT image: pulled out at a byte, full, protected, slow, failing",
+    "image": "USB and SD media as folders that become FAT images when they are taken out",
+    "folder": "USB and SD media as folders",
+}
+
 
 def examine(which: Callable[[str], str | None] = shutil.which) -> list[Item]:
     """Look at this machine; the order is that of the report's fidelity badges, then tools."""
-    items = [_python(), *_links(), _run_folder(), _serial(), _fuse()]
+    items = [_python(), *_links(), _run_folder(), _serial(), *_volumes()]
     items += [_tool(tool, dcmtk if tool.name == "DCMTK" else which) for tool in TOOLS]
     items += [_module(*entry) for entry in MODULES]
     return items
@@ -156,17 +163,20 @@ def _serial() -> Item:
     )
 
 
-def _fuse() -> Item:
-    node = Path("/dev/fuse")
-    usable = node.exists() and os.access(node, os.R_OK | os.W_OK)
-    found = "usable" if usable else ("no access to /dev/fuse" if node.exists() else "no /dev/fuse")
-    return Item(
-        "FUSE",
-        "ok" if usable else "missing",
-        found,
-        "mounted USB and SD volumes without kernel vfat",
-        "" if usable else "apt install fuse3, and read-write access to /dev/fuse",
-    )
+def _volumes() -> list[Item]:
+    """Say which backend media get here, what it cannot prove, and how to get a better one."""
+    from bench.volumes.backends import probe
+
+    reports = probe()
+    best = next(report for report in reports if report.available)
+    real = ("block", "fuse")
+    items = []
+    for report in reports:
+        level: Level = "missing" if not report.available else "ok" if report.name in real else "limited"
+        chosen = " (chosen)" if report is best else ""
+        adds = VOLUMES[report.name] + "; it cannot prove: " + "; ".join(report.cannot_prove)
+        items.append(Item(f"volumes: {report.name}", level, report.why + chosen, adds, report.advice))
+    return items
 
 
 def dcmtk(program: str) -> str | None:

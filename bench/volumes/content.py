@@ -26,6 +26,8 @@ from bench.volumes.layout import Layout
 
 HUGE: Final = (2 << 30) - (1 << 20)
 """Size of the huge DICOMDIR in bytes: still a file that FAT16 media of 2 GB could hold a part of."""
+_BLOCK: Final = 4096
+"""Bytes in which file systems of the bench's own machine allocate."""
 WORDS: Final = {
     "empty": "nothing",
     "foreign-fileset": "a DICOM file-set of another vendor; foreign-fileset:VARIANT for a special one",
@@ -135,9 +137,8 @@ def _huge(volume: FatVolume, item: Content, seed: int) -> None:
     at = head.index(struct.pack("<HH2s", 0x0004, 0x1220, b"SQ")) + 8
     struct.pack_into("<I", head, at, max(0, size - at - 4))
     handle = volume.create("/DICOMDIR")
-    # a whole number of clusters: what follows touches no block that holds data, and so remains a hole of the image
     volume.write(handle, 0, bytes(head) + bytes(-len(head) % room.block_size))
-    volume.truncate(handle, max(size, len(head)))
+    _lengthen(volume, handle, max(size, len(head)))
     volume.close(handle)
 
 
@@ -186,9 +187,19 @@ def _fill(volume: FatVolume, item: Content, seed: int) -> None:
         if left <= 0:
             return
         handle = volume.create(f"/FILLER/FILL{number:04d}.BIN")
-        volume.truncate(handle, min(left, (3 << 30) // room.block_size) * room.block_size)
+        _lengthen(volume, handle, min(left, (3 << 30) // room.block_size) * room.block_size)
         volume.close(handle)
         number += 1
+
+
+def _lengthen(volume: FatVolume, handle: int, size: int) -> None:
+    """Lengthen a file with zeros that remain holes of the image: up to a block's border in steps of a cluster, since a
+    block that holds data is written, and with it all of the same write."""
+    cluster = volume.statfs().block_size
+    start = volume.stat_handle(handle).size
+    for step in range(start + cluster, min(start + _BLOCK, size), cluster):
+        volume.truncate(handle, step)
+    volume.truncate(handle, size)
 
 
 _LAYERS: Final[dict[str, Callable[[FatVolume, Content, int], None]]] = {

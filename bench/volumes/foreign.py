@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import random
 import struct
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
+import pydicom.config
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filebase import DicomIO
 from pydicom.filewriter import write_dataset, write_file_meta_info
@@ -98,12 +99,12 @@ def foreign_files(variant: str = "", seed: int = 1) -> dict[str, bytes]:
             image, meta, body = _image(rng, patient, study, series, instance)
             files["/".join(parts)] = body
             leaf = _dataset(
-                ReferencedFileID=list(parts),
                 ReferencedSOPClassUIDInFile=_SC,
                 ReferencedSOPInstanceUIDInFile=image.SOPInstanceUID,
                 ReferencedTransferSyntaxUIDInFile=meta.TransferSyntaxUID,
                 InstanceNumber=instance,
             )
+            leaf.add(_file_element(parts))
             leaves.append(_Record(_typed("IMAGE", leaf)))
         tops.append(
             _Record(
@@ -183,6 +184,11 @@ def _dataset(**elements: Any) -> Dataset:
     for keyword, value in elements.items():
         setattr(made, keyword, value)
     return made
+
+
+def _file_element(parts: tuple[str, ...]) -> DataElement:
+    """(0004,1500), without pydicom's rightful complaints about names that are none."""
+    return DataElement(0x00041500, "CS", list(parts), validation_mode=pydicom.config.IGNORE)
 
 
 def _typed(kind: str, data: Dataset) -> Dataset:
@@ -346,10 +352,7 @@ def _inactive(tops: list[_Record], rng: random.Random) -> None:
 
 
 def _escaping(tops: list[_Record], rng: random.Random) -> None:
-    data = tops[0].below[0].below[0].below[1].data
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom rightly says that '..' is no component of a File ID
-        data.ReferencedFileID = ["..", "..", "ETC", "PASSWD"]
+    tops[0].below[0].below[0].below[1].data.add(_file_element(("..", "..", "ETC", "PASSWD")))
 
 
 _CHANGES: Final[Mapping[str, Callable[[list[_Record], random.Random], None]]] = {

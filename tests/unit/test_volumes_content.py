@@ -1,0 +1,146 @@
+"""What lies on a medium beforehand: every word of the list, on FAT16 and FAT32, and foreign file-sets."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import struct
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import pytest
+
+from bench.volumes.content import WORDS, parse_content, prepare
+from bench.volumes.device import BlockDevice
+from bench.volumes.fat import FatVolume
+from bench.volumes.fatcheck import check_device
+from bench.volumes.foreign import VARIANTS, foreign_files, make_foreign
+
+MB = 1 << 20
+SHAPES = {"FAT16": 64 * MB, "FAT32": 512 * MB}
+
+
+def made(path: Path, fat: Any, *content: str) -> Path:
+    image = path / "stick.img"
+    prepare(image, size=SHAPES[fat], fat=fat, label="BENCH", content=parse_content(content))
+    return image
+
+
+@contextmanager
+def opened(image: Path) -> Iterator[tuple[FatVolume, BlockDevice]]:
+    device = BlockDevice(image)
+    try:
+        yield FatVolume.mount(device, read_only=True), device
+    finally:
+        device.close()
+
+
+def body(volume: FatVolume, path: str) -> bytes:
+    handle = volume.open(path)
+    return volume.read(handle, 0, volume.stat(path).size)
+
+
+@pytest.mark.parametrize("fat", SHAPES)
+@pytest.mark.parametrize("word", sorted(set(WORDS) - {"corrupt-fat", "files", "fill"}))
+def test_content_leaves_a_sound_volume(word: str, fat: str, tmp_path: Path) -> None:
+    image = made(tmp_path, fat, word)
+    with opened(image) as (volume, device):
+        assert check_device(device) == []
+        names = volume.listdir("/")
+        assert ("DICOMDIR" in names) == (word != "empty")
+        assert volume.stat("/DICOMDIR").is_dir == (word == "dicomdir-is-a-directory") if names else True
+
+
+@pytest.mark.parametrize("fat", SHAPES)
+def test_files_and_fill(fat: str, tmp_path: Path) -> None:
+    image = made(tmp_path, fat, "fill:2000000", "files:40")
+    with opened(image) as (volume, device):
+        assert check_device(device) == []
+        room = volume.statfs()
+        assert 0 <= 2_000_000 - room.free_bytes < room.block_size
+        assert len(volume.listdir("/DCIM/100CAMER")) == 30
+        assert "Report of the meeting 00003.txt" in volume.listdir("/Documents/000")
+    assert os.stat(image).st_blocks * 512 < 8 * MB, "what fills the medium is sparse"
+
+
+def test_the_huge_directory_is_as_long_as_it_says(tmp_path: Path) -> None:
+    image = tmp_path / "big.img"
+    prepare(image, size=4 << 30, fat="FAT32", content=parse_content(["huge-dicomdir"]))
+    with opened(image) as (volume, _):
+        size = volume.stat("/DICOMDIR").size
+        assert size == (2 << 30) - MB
+        head = volume.read(volume.open("/DICOMDIR"), 0, 4096)
+    at = head.index(struct.pack("<HH2s", 0x0004, 0x1220, b"SQ")) + 8
+    assert struct.unpack_from("<I", head, at)[0] == size - at - 4
+    assert os.stat(image).st_blocks * 512 < 16 * MB
+
+
+@pytest.mark.parametrize("fat", SHAPES)
+def test_a_corrupt_table_is_noticed(fat: str, tmp_path: Path) -> None:
+    image = made(tmp_path, fat, "corrupt-fat")
+    device = BlockDevice(image)
+    try:
+        assert check_device(device) != []
+    finally:
+        device.close()
+
+
+@pytest.mark.parametrize("fat", SHAPES)
+def test_the_name_dotdot_is_in_the_root_directory(fat: str, tmp_path: Path) -> None:
+    data = made(tmp_path, fat, "dotdot-names").read_bytes()[: 40 * MB]
+    at = data.index(b"BENCH      \x08")
+    assert b"..         \x20" in data[at : at + 16 * 1024]
+
+
+@pytest.mark.parametrize("text", ["nix", "files", "files:x", "fill:", "empty:1", "foreign-fileset:nix"])
+def test_wrong_words_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"content|file-set"):
+        parse_content([text])
+
+
+def test_content_that_does_not_fit_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="does not fit"):
+        prepare(tmp_path / "x.img", size=9 * MB, fat="FAT16", content=parse_content(["files:2000"]))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_foreign_sets_are_repeatable_and_written_as_told(variant: str, tmp_path: Path) -> None:
+    files = foreign_files(variant, 3)
+    assert files == foreign_files(variant, 3)
+    assert files != foreign_files(variant, 4)
+    image = made(tmp_path, "FAT16", f"foreign-fileset:{variant}" if variant else "foreign-fileset")
+    made_in = tmp_path / "folder"
+    paths = make_foreign(made_in, variant, 1)
+    with opened(image) as (volume, _):
+        for path in paths:
+            assert body(volume, "/" + path) == (made_in / path).read_bytes()
+
+
+@pytest.mark.parametrize("variant", [name for name, text in VARIANTS.items() if text.startswith("valid")])
+def test_valid_sets_are_read_by_others(variant: str, tmp_path: Path) -> None:
+    make_foreign(tmp_path, variant, 1)
+    found = pydicom.dcmread(tmp_path / "DICOMDIR")
+    images = [r for r in found.DirectoryRecordSequence if r.DirectoryRecordType == "IMAGE"]
+    assert len(images) == 6
+    for record in images:
+        image = pydicom.dcmread(tmp_path.joinpath(*record.ReferencedFileID))
+        assert image.SOPInstanceUID == record.ReferencedSOPInstanceUIDInFile
+        assert len(image.PixelData) == image.Rows * image.Columns
+
+
+@pytest.mark.witness
+@pytest.mark.skipif(shutil.which("dcdirdmp") is None, reason="no dcdirdmp (dicom3tools)")
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_foreign_judge_agrees_which_are_damaged(variant: str, tmp_path: Path) -> None:
+    if variant == "looping":
+        pytest.skip("dcdirdmp follows the loop for ever")
+    make_foreign(tmp_path, variant, 1)
+    done = subprocess.run(
+        ["dcdirdmp", str(tmp_path / "DICOMDIR")], capture_output=True, timeout=30, check=False
+    )
+    told = "Error" in (done.stdout + done.stderr).decode("latin-1")
+    assert told == (variant in ("wrong-offsets", "truncated-dicomdir", "garbled-dicomdir"))
