@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from ...arguments import number_of, text_of
+from ...behind import Behind
 from ...config import Config, Peer
 from ...console import Console
 from ...control import Refused
 from ...exam import ExamError
+from ...sendqueue import Begin, Report
 from ...store import Row
 from ...ultrasound import Scanner, UltrasoundConfig
 from . import KINDS, preference
@@ -159,21 +161,26 @@ class Mx1Console(Console[Mx1Config, Mx1Exams]):
 
     # -- sending
 
-    def _send_set(self, config: Config, peer: Peer, *rest: Any) -> None:
+    def _send_set(
+        self, config: Config, peer: Peer, images: list[tuple[str, Path]], begin: Begin, report: Report
+    ) -> None:
         from ...dicom.transfer import send_set
 
         words = self.config.storage_syntax
         kinds = {sop_class: kind for kind, sop_class in KINDS.items()}
         spool = self.store.folder / "sending"
         spool.mkdir(exist_ok=True)
-        send_set(
-            config,
-            peer,
-            *rest,
-            class_of=self._class_of,
-            preference=lambda sop_class: preference(kinds[sop_class], words[kinds[sop_class]]),
-            spool=spool,
-        )
+        with Behind(report) as noted:  # the disk's work of noting an answer goes on beside the next image
+            send_set(
+                config,
+                peer,
+                images,
+                begin,
+                noted,
+                class_of=self._class_of,
+                preference=lambda sop_class: preference(kinds[sop_class], words[kinds[sop_class]]),
+                spool=spool,
+            )
 
     def _class_of(self, sop_instance: str) -> str:
         row = self.store.row("SELECT claim FROM images WHERE sop_instance=?", sop_instance)
