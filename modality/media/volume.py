@@ -109,7 +109,7 @@ class HostVolume:
         except NotADirectoryError:
             raise MediaError("not-a-directory", f"{root} is no medium: it is not a folder.") from None
         except OSError as error:
-            raise explained(error, root, "unreadable") from error
+            raise explained(error, None, "unreadable") from error
         self._folders: dict[Names, int] = {(): top}
 
     def close(self) -> None:
@@ -236,10 +236,20 @@ def _name(path: Names) -> str:
     return name
 
 
+def _gone(root: Path, otherwise: str) -> bool:
+    """Tell whether a medium is not there any more.  One that never could be read is not gone."""
+    try:
+        return not stat.S_ISDIR(os.stat(root).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return otherwise == "io"
+
+
 def explained(error: OSError, root: Path | None, otherwise: str = "io") -> MediaError:
     """Say to the operator what an error of the medium means."""
     number = error.errno
-    if root is not None and not root.is_dir():
+    if root is not None and _gone(root, otherwise):
         return MediaError("interrupted", "The medium was pulled out. The images are still on the device.")
     if number in _FULL:
         return MediaError("full", "The medium is full. Nothing was changed on it.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import time
@@ -15,7 +16,7 @@ from modality.media.volume import HostVolume, Space
 from tests.lab.elements import JPEG_BASELINE, JPEG_LOSSLESS, DataSet
 from tests.lab.products.mx1 import Picture
 from tests.unit.judged_media import explained, fails, judge
-from tests.unit.modality_media_lab import Through, masters, tree
+from tests.unit.modality_media_lab import Failing, Through, masters, tree
 
 US = "1.2.840.10008.5.1.4.1.1.6.1"
 STILL, CLIP = Picture("us", number=1), Picture("clip", number=1)
@@ -305,3 +306,26 @@ def test_leftovers_of_another_device_stay(medium: Path, tmp_path: Path) -> None:
     export(medium, masters(tmp_path / "device"), Options(state=tmp_path / "state"))
     assert (medium / "MG123456.NEW").read_bytes() == b"of another device"
     assert (medium / "MG123456.TMP").exists()
+
+
+class Vanishing(Through):
+    """A medium whose folder goes away in the middle."""
+
+    def before(self, name: str, arguments: tuple[object, ...]) -> None:
+        """From the second file on nothing answers."""
+        if self.count > 20:
+            self._inner.root.rename(self._inner.root.with_name("gone")) if self._inner.root.exists() else None
+            raise OSError(errno.EIO, "on purpose")
+
+
+def test_pulled_out_is_told_from_broken(medium: Path, tmp_path: Path) -> None:
+    """The folder is gone: pulled out; it is there and gives errors: broken, or never readable."""
+    images = masters(tmp_path / "device")
+    with HostVolume(medium) as host, pytest.raises(MediaError, match="pulled out") as caught:
+        service.save(Vanishing(host), images, Options(), root=medium, new=True)
+    assert caught.value.code == "interrupted"
+    medium.mkdir()
+    for at, code in ((1, "unreadable"), (20, "io")):
+        with HostVolume(medium) as host, pytest.raises(MediaError) as caught:
+            service.save(Failing(host, at, forever=True), images, Options(), root=medium, new=True)
+        assert caught.value.code == code
