@@ -173,9 +173,11 @@ def _volumes() -> list[Item]:
     items = []
     for report in reports:
         level: Level = "missing" if not report.available else "ok" if report.name in real else "limited"
-        chosen = " (chosen)" if report is best else ""
-        adds = VOLUMES[report.name] + "; it cannot prove: " + "; ".join(report.cannot_prove)
-        items.append(Item(f"volumes: {report.name}", level, report.why + chosen, adds, report.advice))
+        limits = "it cannot prove: " + "; ".join(report.cannot_prove)
+        # of the one that is used, the limits are said even when all is well
+        found = f"{report.why} (chosen); {limits}" if report is best else report.why
+        adds = VOLUMES[report.name] if report is best else f"{VOLUMES[report.name]}; {limits}"
+        items.append(Item(f"volumes: {report.name}", level, found, adds, report.advice))
     return items
 
 

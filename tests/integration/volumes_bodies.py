@@ -324,6 +324,21 @@ def other_media(folder: Path) -> None:
     stick.gone()
 
 
+def alike(folder: Path) -> None:
+    """Random work gives what it gives on a plain folder, byte by byte and errno by errno; the volume stays sound."""
+    for seed, more in ((1, {}), (2, {"size": 512 * MB, "format": "FAT32"})):
+        place = folder / str(seed)
+        (place / "plain").mkdir(parents=True)
+        stick = Stick(place, **more)
+        script = Path(__file__).with_name("volumes_random.py")
+        command = [sys.executable, str(script), str(place / "plain"), str(stick.mount), str(seed), "400"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+        assert done.returncode == 0, done.stderr
+        stick.do("remove")
+        stick.sound()
+        stick.actor.stop()
+
+
 def folder(place: Path) -> None:
     """Without a mount: the folder is packed into the image when it is taken out, and unpacked when it is put in."""
     stick = Stick(place, backend="image", content=["foreign-fileset:lower-case"])
