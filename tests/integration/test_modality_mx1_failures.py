@@ -118,6 +118,27 @@ def test_a_clip_broken_off_in_the_middle_is_sent_again(bench: Any, fault: str) -
     assert mx1.sha256(got.PixelData) == clip["sha256"]
 
 
+@pytest.mark.parametrize(("at_bytes", "word"), [(1_000_000, "idle"), (None, "dimse")])
+def test_an_archive_that_falls_silent_is_given_up(bench: Any, at_bytes: int | None, word: str) -> None:
+    archive = bench.pacs()
+    bench.settings(
+        storage_syntax={"clip": "explicit"},
+        timeouts={"connect": 5, "association": 5, "dimse": 1, "idle": 1.5},
+    )
+    when = {"at_bytes": at_bytes} if at_bytes else {}
+    archive.command("arm", {"id": "f", "fault": "stall", "args": {"on": "C-STORE-RQ", **when}})
+    operator = bench.start()
+    bench.exam()
+    operator.do("capture_clip", frames=60)  # 18 MB: more than all buffers on the way
+    operator.do("complete")
+    job = operator.do("queue", wait=30)["jobs"][0]
+    assert (job["state"], job["waits_for_operator"]) == ("queued", True)
+    (warning,) = operator.warnings()
+    assert warning["timeout"] in (word, "idle")
+    archive.command("disarm", {"id": "f"})
+    assert operator.do("send", wait=30)["done"]
+
+
 def test_a_killed_console_keeps_its_images_and_sends_when_told(bench: Any) -> None:
     archive = bench.pacs()
     archive.command("arm", {"id": "f", "fault": "stall", "args": {"on": "C-STORE-RQ", "at_bytes": 100_000}})

@@ -5,6 +5,7 @@ Rules of this file: stills and clips of a step form one series, screens another;
 
 from __future__ import annotations
 
+import threading
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -53,14 +54,20 @@ class Mx1Exams(Exams):
             number = self.next_number(series)
         facts = self._facts(config, exam, series, number, moment)
         instance = build(facts, self.order(exam))
-        self._store.write_object(facts.sop_instance, instance.parts)
+        digest: list[str] = []
+        hashing = threading.Thread(target=lambda: digest.append(instance.pixels_sha256()), name="hash")
+        hashing.start()  # beside the disk
+        try:
+            self._store.write_object(facts.sop_instance, instance.parts)
+        finally:
+            hashing.join()
         claim = {
             "sop_instance": facts.sop_instance,
             "sop_class": instance.sop_class,
             "series_instance": facts.series_uid,
             "study_instance": facts.study_uid,
             "kind": kind,
-            "sha256": instance.pixels_sha256(),
+            "sha256": digest[0],
             "number": number,
             "rows": instance.rows,
             "columns": instance.columns,
