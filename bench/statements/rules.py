@@ -133,7 +133,7 @@ def _against_dictionary(
     if is_private(tag):
         return
     meant, found = dictionary.by_keyword().get(keyword), dictionary.by_tag().get(tag)
-    if meant is not found or found is None:
+    if meant != found or found is None:  # two threads may each have read the dictionary: equal, not the same
         if "keyword" in overruled:
             return
         if meant is None and found is None:
