@@ -59,8 +59,8 @@ class MediumView:
     note: str = ""
 
 
-def _origin(held: Held, story: History) -> tuple[str, bool]:
-    saved, before = story.saved.get(held.path), (story.before or {}).get(held.path)
+def _origin(held: Held, story: History, then: Inventory | None) -> tuple[str, bool]:
+    saved, before = story.saved.get(held.path), then.files.get(held.path) if then is not None else None
     if held.path == "DICOMDIR":
         same = not story.directory or story.directory == held.sha256
         return ("the directory", True) if same else ("the directory, not as the product reported it", False)
@@ -81,7 +81,7 @@ def _origin(held: Held, story: History) -> tuple[str, bool]:
     return "nobody told of it", True
 
 
-def _tree(now: Inventory, story: History) -> list[MediumFile]:
+def _tree(now: Inventory, story: History, then: Inventory | None) -> list[MediumFile]:
     rows: list[MediumFile] = []
     open_folders: tuple[str, ...] = ()
     for path, held in sorted(now.files.items(), key=lambda item: item[0].split("/")):
@@ -91,12 +91,13 @@ def _tree(now: Inventory, story: History) -> list[MediumFile]:
                 rows.append(MediumFile(folder, depth, 0, "", "", folder=True))
                 open_folders = tuple(folders[: depth + 1])
         open_folders = tuple(folders)
-        origin, good = _origin(held, story)
+        origin, good = _origin(held, story, then)
         rows.append(MediumFile(name, len(folders), held.bytes, held.sha256, origin, good))
     return rows
 
 
-def _pictures(image: Path, now: Inventory) -> tuple[tuple[str, Picture], ...]:
+def _pictures(image: Path, now: Inventory, saved: frozenset[str]) -> tuple[tuple[str, Picture], ...]:
+    """Draw what the product saved, then what else there is."""
     if now.medium is None:
         return ()
     drawn = [
@@ -106,6 +107,7 @@ def _pictures(image: Path, now: Inventory) -> tuple[tuple[str, Picture], ...]:
     ]
     if not drawn:
         return ()
+    drawn.sort(key=lambda file: "/".join(file.entry.short) not in saved)
     from bench.witness.medium.part10 import pieces
     from bench.witness.medium.source import Source
 
@@ -140,13 +142,13 @@ def media_of(folder: Path, cell: CellResult, events: Sequence[Event]) -> list[Me
     """
     if not (folder / "media").is_dir():
         return []
-    from bench.judge.volumes import images_of, story_of
+    from bench.judge.volumes import before_of, images_of, story_of
 
     fidelity: Mapping[str, VolumeFidelity] = {volume.name: volume for volume in cell.volumes}
     found = []
     for image in images_of(folder):
         now, story = story_of(image, events)
-        rows = _tree(now, story)
+        rows = _tree(now, story, before_of(image))
         note = f"It cannot be read: {now.unreadable}." if now.unreadable else ""
         found.append(
             MediumView(
@@ -155,7 +157,7 @@ def media_of(folder: Path, cell: CellResult, events: Sequence[Event]) -> list[Me
                 image=image.relative_to(folder).as_posix(),
                 files=tuple(rows[:MAX_FILES]),
                 more=max(len(rows) - MAX_FILES, 0),
-                pictures=_pictures(image, now),
+                pictures=_pictures(image, now, frozenset(story.saved)),
                 note=note or ("" if rows else "It is empty."),
             )
         )
