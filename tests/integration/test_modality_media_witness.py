@@ -13,7 +13,7 @@ from pydicom.fileset import FileSet as PydicomFileSet
 from bench.doctor import dcmtk
 from modality.media import Options, add, export
 from tests.lab.elements import JPEG_BASELINE
-from tests.unit.modality_media_lab import masters
+from tests.unit.test_modality_media_lab import masters
 
 pytestmark = pytest.mark.witness
 PEOPLE = ("default", "latin1", "utf8", "gb18030", "kanji", "kanjix")

@@ -14,7 +14,7 @@ from modality.media import MediaError, Options
 from modality.media.service import save
 from modality.media.volume import Volume
 from tests.unit.judged_media import explained, fails, judge
-from tests.unit.modality_media_lab import masters, mounted
+from tests.unit.test_modality_media_lab import masters, mounted
 
 UNTOLD = {"STD-MED-010", "STD-MED-011", "STD-MED-016", "MX-MED-006"}
 """Between the prefixes of the images and the new directory some sectors are written: whole images that no directory

@@ -12,7 +12,7 @@ from modality.media import MediaError, Options, export
 from modality.media.service import save
 from modality.media.volume import HostVolume
 from tests.unit.judged_media import explained, fails, judge
-from tests.unit.modality_media_lab import Failing, Through, masters, tree
+from tests.unit.test_modality_media_lab import Failing, Through, masters, tree
 
 LEFT = {"STD-MED-010", "STD-MED-011", "STD-MED-016", "MX-MED-006"}
 """What whole files say that no directory refers to yet: there is none, or it is not told of them."""

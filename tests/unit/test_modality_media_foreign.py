@@ -18,7 +18,7 @@ from tests.lab.media import LOWER, NEXT, FileSet, Record
 from tests.lab.products.facts import PERSONS
 from tests.lab.products.mx1 import Picture
 from tests.unit.judged_media import explained, fails, judge
-from tests.unit.modality_media_lab import masters, tree
+from tests.unit.test_modality_media_lab import masters, tree
 
 REFUSED = {"looping", "truncated-dicomdir", "garbled-dicomdir"}
 WHO = ("1.2.392.200036.9107.700.1", "MG_DICOM V1.00")

@@ -16,7 +16,7 @@ from modality.media.volume import HostVolume, Space
 from tests.lab.elements import JPEG_BASELINE, JPEG_LOSSLESS, DataSet
 from tests.lab.products.mx1 import Picture
 from tests.unit.judged_media import explained, fails, judge
-from tests.unit.modality_media_lab import Failing, Through, masters, tree
+from tests.unit.test_modality_media_lab import Failing, Through, masters, tree
 
 US = "1.2.840.10008.5.1.4.1.1.6.1"
 STILL, CLIP = Picture("us", number=1), Picture("clip", number=1)
