@@ -21,7 +21,7 @@ DIRECTORY: Final = "DICOMDIR"
 MOST: Final = 40
 """Problems of one medium that are told one by one."""
 NEW_CONTENT: Final = ("format", "replace", "replace_content")
-"""Steps after which nothing is known of what lay on the medium before."""
+"""Steps after which a medium holds something new: what lies there before is noted anew by who put it there."""
 
 
 class Happened(Protocol):
@@ -111,7 +111,7 @@ def history(
         name: of the volume: usb or sd.
         events: the journal's, in order.
         held: what is on it now.
-        before: what lay on it when the cell began; None: not known.
+        before: what lay on it when the cell began, or after it was filled anew; None: not known.
     """
     actions: list[Action] = []
     asked = yanked = False
@@ -123,7 +123,7 @@ def history(
             actions.append(_action(event))
             interrupted = ""
         elif event.kind == "step.start" and _new_content(name, str(data.get("text", ""))):
-            actions, before, interrupted = [], None, ""
+            actions, interrupted, yanked = [], "", False
         elif event.kind == "volume.inserted" and mine:
             fidelity = str(data.get("backend") or fidelity)
         elif event.kind == "volume.removed" and mine and data.get("how") == "yanked":
@@ -133,7 +133,7 @@ def history(
         elif event.kind == "modality.warning" and data.get("service") == "media" and data.get("peer") == name:
             interrupted = interrupted or f"the product gave up: {data.get('text') or data.get('code')}"
         elif event.kind == "sut.exited" and not data.get("expected", False):
-            interrupted = interrupted or "the product was switched off"
+            interrupted = "the product was switched off"
         elif event.kind == "sut.request" and data.get("do") in ("export", "add"):
             asked = asked or dict(data.get("args") or {}).get("medium") == name
     return History(name, held, before, tuple(actions), asked, interrupted, yanked, fidelity)
