@@ -142,16 +142,17 @@ def _defaults(case: Case, story: History, medium: Medium) -> Iterator[Finding]:
 
 def _old_or_new(story: History, medium: Medium) -> tuple[str, str]:
     """Say how the DICOMDIR is the old or the new one, or why it is neither; nothing when it is not known."""
-    then = story.directory or (
-        story.before[DIRECTORY].sha256 if story.before and DIRECTORY in story.before else ""
-    )
+    first = (story.before or {}).get(DIRECTORY)
     now = story.held.get(DIRECTORY)
     if now is None:
-        if then:
+        if story.directory or first is not None:
             return "", "the DICOMDIR is gone"
         return ("there was no DICOMDIR, and there is none", "") if story.before is not None else ("", "")
-    if then and now.sha256 == then:
-        return "the DICOMDIR is the old one", ""
+    if story.directory:
+        if now.sha256 == story.directory:
+            return "the DICOMDIR is the old one", ""
+    elif first is not None and (now.bytes, now.sha256) == (first.bytes, first.sha256):
+        return "the DICOMDIR is the old one", ""  # one that is too large to be hashed: by its size
     if not now.whole:
         return "", f"not all of the {now.bytes} bytes of the DICOMDIR are on the medium"
     directory = medium.directory
