@@ -170,6 +170,7 @@ class Mx1Console(Console[Mx1Config, Mx1Exams]):
         kinds = {sop_class: kind for kind, sop_class in KINDS.items()}
         spool = self.store.folder / "sending"
         spool.mkdir(exist_ok=True)
+        classes = {sop_instance: self._class_of(sop_instance) for sop_instance, _ in images}
         with Behind(report) as noted:  # the disk's work of noting an answer goes on beside the next image
             send_set(
                 config,
@@ -177,7 +178,7 @@ class Mx1Console(Console[Mx1Config, Mx1Exams]):
                 images,
                 begin,
                 noted,
-                class_of=self._class_of,
+                class_of=classes.__getitem__,
                 preference=lambda sop_class: preference(kinds[sop_class], words[kinds[sop_class]]),
                 spool=spool,
             )
