@@ -327,7 +327,11 @@ def _sut_config(
     if "charset" in cell.values:
         config["charset"] = cell.values["charset"].split("\\")
     receiver = setup.get("receiver")
-    rest = {k: v for k, v in setup.items() if k != "receiver"}
+    rest = {k: v for k, v in setup.items() if k not in ("receiver", "worklist_keys")}
+    site = dict(testbed.sut.config or {})
+    keys = (*site.pop("worklist_keys", ()), *setup.get("worklist_keys", ()))
+    if keys:
+        config["worklist"]["keys"] = {"add": dict.fromkeys(keys, "")}
     if isinstance(receiver, bool) and "receiver" in config:
         config["receiver"]["enabled"] = receiver
-    return {**config, **dict(testbed.sut.config or {}), **rest}
+    return {**config, **site, **rest}

@@ -133,10 +133,12 @@ def run_cell(
         report = engine.finish()
     seal = journal.close()
     with phases.phase("judge"):
+        remarks = _read_back(live, folder)
         result = judge.judge(plan, walk, report, live.errors, live.failures)
     seconds = (time.monotonic_ns() - phases.origin) / 1e9
     return replace(
         result,
+        remarks=(*result.remarks, *remarks),
         seconds=seconds,
         phases=tuple(phases.done),
         links=tuple(links(live)),
@@ -144,6 +146,24 @@ def run_cell(
         artefacts=tuple(_artefacts(folder)),
         journal=JournalSeal(events=seal.events, last=seal.last),
     )
+
+
+def _read_back(live: Live, folder: Path) -> list[str]:
+    """Read the media from their images: what is wrong there is the SUT's failure; returns what is a remark only."""
+    if not live.plan.volumes:
+        return []
+    from bench.journal import read
+    from bench.volumes.readback import of_cell
+
+    remarks: list[str] = []
+    try:
+        for back in of_cell(folder, read(folder / "journal.jsonl", lenient=True)):
+            live.failures += back.problems
+            remarks += back.remarks
+    except Exception as error:
+        live.errors.append(f"the media could not be read back: {type(error).__name__}: {error}")
+        traceback.print_exc()
+    return remarks
 
 
 def _settle(live: Live, progress: Progress) -> None:

@@ -87,6 +87,7 @@ class Walk:
         self._armed = 0
         self._fired: dict[str, Callable[[], None]] = {}
         self._injected: list[tuple[str, str, str | None]] = []
+        self._killed = False
         self._host_of = {actor.name: host.name for host in plan.hosts for actor in host.actors}
         self._acts: dict[str, Callable[[Act], Mapping[str, Any] | None]] = {
             "operator": self._operator,
@@ -234,7 +235,14 @@ class Walk:
                     args = settings(args, endpoints(self.hosts))
                 except LookupError as error:
                     raise BenchFailed(str(error)) from error
-            answer = self.sut.do(step.what, args, timeout)
+            try:
+                answer = self.sut.do(step.what, args, timeout)
+            except SutGone as error:
+                if not step.fails or not self._killed:
+                    raise
+                answer = Answer(False, error=str(error))  # its power was cut: no other answer can come
+            if step.what == "restart":
+                self._killed = False
         result = named(answer.result)
         self._judge(step, answer.ok, answer.error, result)
         return result
@@ -292,6 +300,7 @@ class Walk:
 
     def _sut(self, step: Act) -> None:
         if step.what == "kill":
+            self._killed = True
             self.sut.kill()
         else:
             raise BenchFailed(f"sut.{step.what} is unknown")
@@ -374,6 +383,7 @@ class Walk:
         if step.spec.family == "link":
             source, where = "link", self._cable(step.what, step.args)
         elif step.spec.family == "sut":
+            self._killed = True
             self.sut.kill()
             host = "modality"
         else:

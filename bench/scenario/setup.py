@@ -99,6 +99,16 @@ MODALITY_FIELDS: Final = (
     Field("receiver", Bool(), "the modality's DICOM receiver is on"),
     Field("timeouts", _TIMEOUTS, "the modality's timeouts"),
     Field("version", _VERSION, "which software version the modality stands for (1.20 unless said)"),
+    Field(
+        "worklist_keys",
+        ListOf(
+            Text(
+                "a keyword with its path, like `ScheduledProcedureStepSequence.Modality`",
+                r"[A-Z]\w*(\.[A-Z]\w*)*",
+            )
+        ),
+        "further keys that the worklist is asked for",
+    ),
     Field("storage_syntax", Syntaxes(), "transfer syntaxes that are preferred for archives"),
     Field("media_syntax", Syntaxes(), "transfer syntaxes of files on media"),
 )
@@ -117,7 +127,11 @@ class Switch(Bool):
 
 
 CONFIGURE_FIELDS: Final = (
-    *(item for item in MODALITY_FIELDS if item.name not in ("bits_stored", "receiver", "version")),
+    *(
+        item
+        for item in MODALITY_FIELDS
+        if item.name not in ("bits_stored", "receiver", "version", "worklist_keys")
+    ),
     Field("receiver", Switch(), "the modality's DICOM receiver is on"),
     Field("worklist", PEER, "which peer is asked for the worklist"),
     Field("peer_titles", _TITLES, "AE titles under which the modality calls its peers"),

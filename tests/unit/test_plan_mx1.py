@@ -56,6 +56,14 @@ def test_the_console_has_no_receiver_and_no_procedure_steps() -> None:
     assert [each["name"] for each in made.sut["storage"]] == ["pacs", "pacs2"]
 
 
+def test_further_worklist_keys_are_added_to_those_of_the_product() -> None:
+    made = plan("{worklist_keys: [EthnicGroup, ScheduledProcedureStepSequence.ScheduledStationName]}")
+    added = {"EthnicGroup": "", "ScheduledProcedureStepSequence.ScheduledStationName": ""}
+    assert made.sut["worklist"] == {"ae_title": "RIS", "keys": {"add": added}}
+    assert "worklist_keys" not in made.sut
+    assert "keys" not in plan().sut["worklist"]
+
+
 def test_vxvue_is_as_it_was() -> None:
     scenario = load_text("scenario: t\nproduct: vxvue\nsteps:\n  - wait: {for: 1 s}\n")
     made = make_plan(scenario.cells()[0], backend="veth")
