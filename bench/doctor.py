@@ -101,7 +101,7 @@ MODULES = (
 )
 
 VOLUMES = {
-    "block": "USB and SD media behind the kernel's own FAT driver",
+    "block": "USB and SD media behind the kernel's own FAT driver and page cache, with late writing",
     "fuse": "mounted USB and SD media on a FAT image: pulled out at a byte, full, protected, slow, failing",
     "image": "USB and SD media as folders that become FAT images when they are taken out",
     "folder": "USB and SD media as folders",

@@ -10,14 +10,13 @@ Rules of this file:
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import shutil
 import threading
 from collections.abc import Mapping
 from typing import Any, Final
 
-from bench.volumes import mounting
+from bench.volumes import block, mounting
 from bench.volumes.backends import Backend, NoBackend, best
 from bench.volumes.config import Config, reshaped
 from bench.volumes.content import prepare
@@ -163,6 +162,8 @@ class Volume:
         self._device = device
         if self.backend.name in ("image", "folder"):
             self._medium = Plain(self.config, device, pack=self.backend.name == "image")
+        elif self.backend.name == "block":
+            self._medium = block.Blocked(self.config, device, self._trouble)
         else:
             self._medium = Mounted(self.config, device, self._trouble)
         with self._book:
@@ -272,11 +273,6 @@ class Volume:
         device, medium = self._device, self._medium
         assert device is not None
         assert medium is not None
-        volume = medium.volume
-        free: int | None = None
-        if volume is not None:
-            with contextlib.suppress(OSError):
-                free = volume.statfs().free_bytes
         return {
             "inserted": self._in and not device.yanked,
             "backend": self.backend.name,
@@ -286,7 +282,7 @@ class Volume:
             "protected": device.protected,
             "written": device.written,
             "unsynced": device.unsynced,
-            "free": free,
+            "free": medium.free(),
             "mounted": mounting.mounted(self.config.mount) is not None,
         }
 
@@ -334,8 +330,12 @@ class Volume:
             case "protect":
                 device.protected = True
             case "full":
-                if medium.volume is not None:
-                    medium.volume.leave(int(args["leave"]))
+                try:
+                    felt = medium.leave(int(args["leave"]))
+                except OSError as error:
+                    raise CommandError(f"fault full: {error.strerror}") from None
+                if felt is not None:
+                    self._fire(item, felt)
             case "slow":
                 device.rate = float(args["rate"])
             case "wear":
@@ -381,8 +381,8 @@ class Volume:
                 device.protected = self.config.protected
             elif item.fault == "slow":
                 device.rate = None
-            elif item.fault == "full" and medium.volume is not None:
-                medium.volume.leave(None)
+            elif item.fault == "full":
+                medium.leave(None)
             if item.token is not None:
                 device.heal(item.token)
         return {"known": len(gone), "fired": sum(item.fired for item in gone)}

@@ -2,8 +2,8 @@
 
 Rules of this file:
 
-* A probe changes nothing: mounts are tried in a child with a mount namespace of its own, which vanishes with it; no
-  kernel module is loaded.
+* A probe changes nothing: mounts are tried in a child with a mount namespace of its own, which vanishes with it, as
+  does the loop device that the trial of ``block`` takes; no kernel module is loaded for it.
 * What a backend cannot prove is stated with the backend, so that a report can say it.
 """
 
@@ -13,6 +13,7 @@ import functools
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,10 @@ KERNEL_FS: Final = (
     "a kernel's own FAT driver and its page cache: written-back late, torn between applications"
 )
 ERRNO: Final = "errors of the medium: nothing gives EIO, ENOSPC or EROFS"
+SHARED_CHAIN: Final = (
+    "what a kernel's FAT driver does with clusters that two names share after a pull "
+    "(Linux frees them when one of the two is deleted)"
+)
 LIVE_FAT: Final = "that the product writes to FAT: it writes to a folder, which becomes an image at removal"
 NO_FAT: Final = "anything of FAT: names, sizes, space, partition, what remains after a medium is pulled out"
 
@@ -46,7 +51,7 @@ class NoBackend(Exception):
 
 CANNOT_PROVE: Final[dict[str, tuple[str, ...]]] = {
     "block": (HARDWARE,),
-    "fuse": (HARDWARE, KERNEL_FS),
+    "fuse": (HARDWARE, KERNEL_FS, SHARED_CHAIN),
     "image": (HARDWARE, KERNEL_FS, LIVE_FAT, ERRNO),
     "folder": (HARDWARE, KERNEL_FS, ERRNO, NO_FAT),
 }
@@ -89,7 +94,10 @@ def _block() -> Backend:
         return Backend(
             "block", False, "no access to loop devices", mine, "run as root on a machine with loop"
         )
-    return Backend("block", False, "not built yet: vfat and loop devices are here", mine)
+    why = can_block()
+    if why:
+        return Backend("block", False, why, mine, "run as root on a machine with /dev/fuse and loop devices")
+    return Backend("block", True, "the kernel's vfat on a loop device over a FAT image", mine)
 
 
 def _fuse() -> Backend:
@@ -125,6 +133,29 @@ def _kernel_file_systems() -> frozenset[str]:
     return frozenset(line.split()[-1] for line in lines if line.strip())
 
 
+@functools.cache
+def can_block() -> str:
+    """Empty if a medium of the block backend can be put in, written and taken out here, else why not."""
+    folders = os.pathsep.join(
+        [str(Path(__file__).resolve().parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    )
+    with tempfile.TemporaryDirectory(prefix="volume-trial-", ignore_cleanup_errors=True) as folder:
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "bench.volumes.block", folder],
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+                env={**os.environ, "PYTHONPATH": folders},
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return f"the trial did not end: {type(error).__name__}"
+    if done.returncode != 0:
+        return f"the trial failed: {done.stderr.strip().splitlines()[-1:]}"
+    return done.stdout.strip()
+
+
 _TRY: Final = """
 import ctypes, os, sys, tempfile
 libc = ctypes.CDLL(None, use_errno=True)
@@ -155,8 +186,6 @@ def can_mount() -> str:
     """Empty if a FUSE file system can be mounted in a mount namespace of one's own, else why not."""
     if sys.platform != "linux":
         return f"no FUSE of this kind on {sys.platform}"
-    import tempfile
-
     with tempfile.TemporaryDirectory(prefix="volume-probe-") as folder:
         try:
             done = subprocess.run(

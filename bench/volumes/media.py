@@ -1,5 +1,7 @@
 """A medium and its coming and going: mounted through FUSE, or a plain folder where that cannot be had.
 
+The third way, behind the kernel's own file system, is :mod:`bench.volumes.block`.
+
 Rules of this file:
 
 * Where the medium appears, it appears at once and whole; a folder of that name is there only while it is in.
@@ -14,9 +16,9 @@ import errno
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from bench.volumes import mounting
 from bench.volumes.config import Config
@@ -37,8 +39,6 @@ class Busy(Exception):
 class Medium(Protocol):
     """What the actor does with a medium."""
 
-    volume: FatVolume | None
-
     def insert(self, note: Note) -> str:
         """Show the medium; returns why it cannot be read, empty if it can."""
 
@@ -47,6 +47,12 @@ class Medium(Protocol):
 
     def vanish(self) -> list[str]:
         """Take it away after it was pulled out; returns names of what was left at its place."""
+
+    def leave(self, free: int | None) -> Mapping[str, Any] | None:
+        """Leave only so many bytes free (None: all that are); where that is felt at once, else None."""
+
+    def free(self) -> int | None:
+        """Bytes that are free now; None if that is not known."""
 
     def close(self) -> None:
         """End everything that still serves somebody."""
@@ -143,6 +149,17 @@ class Mounted:
                 self._old.append(server)
         return left
 
+    def leave(self, free: int | None) -> Mapping[str, Any] | None:
+        if self.volume is not None:
+            self.volume.leave(free)
+        return None
+
+    def free(self) -> int | None:
+        if self.volume is not None:
+            with contextlib.suppress(OSError):
+                return self.volume.statfs().free_bytes
+        return None
+
     def close(self) -> None:
         for server in self._old:
             server.close()
@@ -163,7 +180,6 @@ class Plain:
         self._pack = pack
         self._aside = config.mount.with_name(f".{config.mount.name}.out")
         self._kept = config.image.with_suffix("")
-        self.volume: FatVolume | None = None
 
     def insert(self, note: Note) -> str:
         place = self._config.mount
@@ -206,6 +222,12 @@ class Plain:
             shutil.copytree(self._aside, self._kept)
         shutil.rmtree(self._aside, ignore_errors=True)
         return []
+
+    def leave(self, free: int | None) -> Mapping[str, Any] | None:
+        return None
+
+    def free(self) -> int | None:
+        return None
 
     def close(self) -> None:
         shutil.rmtree(self._aside, ignore_errors=True)
