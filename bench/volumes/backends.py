@@ -31,6 +31,7 @@ SHARED_CHAIN: Final = (
 LIVE_FAT: Final = "that the product writes to FAT: it writes to a folder, which becomes an image at removal"
 NO_FAT: Final = "anything of FAT: names, sizes, space, partition, what remains after a medium is pulled out"
 
+LOOP_CONTROL: Final = "/dev/loop-control"
 ORDER: Final = ("block", "fuse", "image", "folder")
 
 
@@ -90,7 +91,7 @@ def _block() -> Backend:
             mine,
             "a kernel with vfat, e.g. of a distribution: modprobe vfat as root",
         )
-    if not Path("/dev/loop-control").exists() or not os.access("/dev/loop-control", os.R_OK | os.W_OK):
+    if not os.access(LOOP_CONTROL, os.R_OK | os.W_OK):
         return Backend(
             "block", False, "no access to loop devices", mine, "run as root on a machine with loop"
         )

@@ -26,6 +26,7 @@ import struct
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,8 @@ from bench.volumes.media import END_S, Busy, take_away
 
 MOUNT_S: Final = 20.0
 """Longest time for mounting, in seconds; a slow medium takes some."""
+LONGEST_S: Final = 120.0
+"""Longest time for writing back to a slow medium that gets on, in seconds."""
 CALL_S: Final = 10.0
 """Longest time for a question to the mounted file system, in seconds."""
 
@@ -120,8 +123,14 @@ def attach(disk: int, offset: int, length: int, name: str, *, read_only: bool = 
     raise OSError(errno.EBUSY, "no free loop device")
 
 
-def within(seconds: float, what: Callable[[], T], name: str) -> T:
-    """Do it in a thread; :class:`TimeoutError` (an OSError) if it has not ended in time, and it goes on by itself."""
+def within(seconds: float, what: Callable[[], T], name: str, progress: Callable[[], int] | None = None) -> T:
+    """Do it in a thread of its own, and wait for it.
+
+    With `progress`, that long without any; and :data:`LONGEST_S` at most.
+
+    Raises:
+        TimeoutError: (an OSError) it has not ended in time; it goes on by itself.
+    """
     done: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
 
     def run() -> None:
@@ -131,10 +140,15 @@ def within(seconds: float, what: Callable[[], T], name: str) -> T:
             done.put((None, error))
 
     threading.Thread(target=run, name=name, daemon=True).start()
-    try:
-        value, failed = done.get(timeout=seconds)
-    except queue.Empty:
-        raise TimeoutError(errno.ETIMEDOUT, f"{name}: no end within {seconds:g} s") from None
+    last = time.monotonic() + LONGEST_S
+    while True:
+        before = progress() if progress is not None else 0
+        try:
+            value, failed = done.get(timeout=seconds)
+            break
+        except queue.Empty:
+            if progress is None or progress() == before or time.monotonic() > last:
+                raise TimeoutError(errno.ETIMEDOUT, f"{name}: no end in sight after {seconds:g} s") from None
     if failed is not None:
         raise failed
     return value  # type: ignore[return-value]
@@ -226,11 +240,13 @@ class Blocked:
         self.leave(None)
         if self._disk is not None:
             try:
-                within(seconds + CALL_S, lambda: _sync(place), "writing back")
+                within(seconds + CALL_S, lambda: _sync(place), "writing back", self._moved)
             except OSError as error:
                 why = f"not everything could be written: {error.strerror}"
         try:
-            out = within(seconds + CALL_S, lambda: mounting.unmount_within(place, seconds), "unmounting")
+            out = within(
+                seconds + CALL_S, lambda: mounting.unmount_within(place, seconds), "unmounting", self._moved
+            )
         except TimeoutError as error:
             out, force, why = False, True, str(error.strerror)
         if not out:
@@ -252,6 +268,9 @@ class Blocked:
         self._server = self._disk = None
         take_away(place)
         return why
+
+    def _moved(self) -> int:
+        return self._device.written
 
     def vanish(self) -> list[str]:
         place, server = self._config.mount, self._server

@@ -25,7 +25,6 @@ from bench.volumes.config import Config
 from bench.volumes.device import BlockDevice
 from bench.volumes.fat import FatVolume
 from bench.volumes.files import FatFiles, NoFiles, Note
-from bench.volumes.foreign import put
 from bench.volumes.fuse import Server
 
 END_S: Final = 2.0
@@ -272,6 +271,8 @@ def pack(folder: Path, volume: FatVolume) -> None:
     Raises:
         OSError: ENOSPC, or a name that FAT does not have.
     """
+    from bench.volumes.foreign import put  # slow to import, and seldom wanted
+
     there = {path.casefold(): (path, is_dir) for path, is_dir in _walk(volume)}
     here = {
         str(place.relative_to(folder)): place
