@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from bench.verdict import Verdict
-from tests.lab.conversation import Lab
+from simulators.wire.dimse import Command
+from tests.lab.conversation import Lab, Side
 from tests.lab.elements import EXPLICIT_LE
 from tests.lab.products.mx1 import MX1, NATIVE, STORAGE, US, Picture, Scan, image
 from tests.lab.products.vxvue import PACS, RIS, WORKLIST
@@ -59,6 +60,13 @@ def no_identifier(lab: Lab) -> None:
     a.release()
 
 
+def cut_while_asking(lab: Lab, by: Side) -> None:
+    a = MX1(lab).associate(RIS, [(WORKLIST, NATIVE[:1])])
+    command = Command.new("C-FIND-RQ", dataset=True, MessageID=1, AffectedSOPClassUID=WORKLIST, Priority=0)
+    a.request("C-FIND-RQ", command=command)
+    a.abort(by)
+
+
 def refused(lab: Lab) -> None:
     mx = MX1(lab)
     for peer, contexts in ((PACS, STORAGE), (RIS, [(WORKLIST, NATIVE[:1])])):
@@ -78,6 +86,8 @@ def refused(lab: Lab) -> None:
         (nothing_stored, {STORE: Verdict.FAIL}),
         (nothing_asked, {FIND: Verdict.FAIL}),
         (no_identifier, {FIND: Verdict.FAIL}),
+        (lambda lab: cut_while_asking(lab, "acceptor"), {FIND: Verdict.NA}),
+        (lambda lab: cut_while_asking(lab, "requestor"), {FIND: Verdict.INCONCLUSIVE}),
         (refused, {}),
     ],
 )

@@ -6,16 +6,17 @@ from collections.abc import Iterator
 from typing import Final
 
 from bench.checks.case import Case, Stored
-from bench.checks.finding import Finding, check, failed, inconclusive, passed
+from bench.checks.finding import Finding, check, failed, inconclusive, not_applicable, passed
 from bench.checks.services.common import (
     WORKLIST,
+    cut_by_peer,
     idle_associations,
     peer,
     proposes,
     readable,
     whole,
 )
-from bench.checks.services.queries import finds
+from bench.checks.services.queries import CUT, finds
 from bench.checks.services.storage import difference
 
 US_IMAGE: Final = "1.2.840.10008.5.1.4.1.1.6.1"
@@ -65,6 +66,8 @@ def worklist(case: Case) -> Iterator[Finding]:
             yield failed(id, "the association was not made for the worklist", at)
         elif message.dataset is not None and message.dataset.elements:
             yield passed(id, "C-FIND-RQ for the worklist", at)
+        elif cut_by_peer(case, message):
+            yield not_applicable(id, CUT, at)
         elif message.command.has_dataset and not readable(message):
             yield inconclusive(id, "the identifier of the C-FIND-RQ is not in the capture", at)
         elif whole(association):

@@ -87,6 +87,18 @@ def readable(message: Message) -> bool:
     return message.complete and message.dataset is not None and message.dataset.broken_at is None
 
 
+def cut_by_peer(case: Case, message: Message) -> bool:
+    """Tell whether the SUT's peer ended the association while the SUT was still sending a message (ruling B3)."""
+    association = case.association(message)
+    return (
+        not message.complete
+        and case.sends(message)
+        and association.whole
+        and association.ended_by is not None
+        and association.ended_by != message.sender
+    )
+
+
 def proposes(association: Association, *abstract: str) -> bool:
     """Tell whether the request proposes one of these abstract syntaxes."""
     return any(context.abstract in abstract for context in association.contexts.values())

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from typing import Final
 
 from bench.checks.case import Case
-from bench.checks.finding import Finding, check, deviates, failed, inconclusive, passed
+from bench.checks.finding import Finding, check, deviates, failed, inconclusive, not_applicable, passed
 from bench.checks.services.common import (
     PATIENT_ROOT_FIND,
     STUDY_ROOT_FIND,
     WORKLIST,
+    cut_by_peer,
     declares,
     readable,
     tag,
@@ -48,6 +49,7 @@ BELONGS: Final = {
 NO_WILDCARD: Final = frozenset(
     {"DA", "TM", "DT", "UI", "IS", "DS", "AS", "US", "SS", "UL", "SL", "FL", "FD", "AT"}
 )
+CUT: Final = "the peer ended the association while the request was on its way"
 DECLARED_LEVEL: Final = {"VX-E-45": "Modality"}
 
 
@@ -66,6 +68,8 @@ def identifier(case: Case) -> Iterator[Finding]:
         keys = [e for e in data.elements if e.tag not in (0x00080005, 0x00080052, 0x00080201)] if data else []
         if keys:
             yield passed("STD-SVC-205", f"an identifier with {len(keys)} keys", case.at(message))
+        elif cut_by_peer(case, message):
+            yield not_applicable("STD-SVC-205", CUT, case.at(message))
         elif data is None and message.command.has_dataset:
             yield inconclusive("STD-SVC-205", "the identifier is not in the capture", case.at(message))
         elif data is not None and not readable(message):
