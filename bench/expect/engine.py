@@ -50,6 +50,9 @@ class _Watch:
 class Engine:
     """One cell's expectations.  Not thread-safe: call it from one thread, or under a lock."""
 
+    _BEGINNING: Final = (0, "the beginning of the cell")
+    """The anchor of a first step until the journal tells when the cell began."""
+
     def __init__(self, allow: Iterable[Allow] = ()) -> None:
         self.scope = Scope()
         self._allow = tuple(allow)
@@ -62,7 +65,7 @@ class Engine:
         self._starts: dict[str, tuple[int, str]] = {}
         self._ends: dict[str, tuple[int, str]] = {}
         self._named: dict[str, _Watch] = {}
-        self._previous: _Watch | tuple[int, str] = (0, "the beginning of the cell")
+        self._previous: _Watch | tuple[int, str] = self._BEGINNING
         self._armed: dict[str, list[Any]] = {}
         self._fired: dict[str, list[Any]] = {}
         self._errors: list[str] = []
@@ -76,6 +79,8 @@ class Engine:
         self._by_kind.setdefault(event.kind, []).append(event)
         if event.kind == "fault.armed":
             self._armed.setdefault(str(event.data.get("id")), []).append(event)
+        elif event.kind == "cell.start" and self._previous == self._BEGINNING:
+            self._previous = (event.t, self._BEGINNING[1])
         elif event.kind == "fault.fired":
             self._fired.setdefault(str(event.data.get("id")), []).append(event)
         for watch in tuple(self._live):

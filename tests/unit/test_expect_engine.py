@@ -85,6 +85,14 @@ def test_an_event_that_arrived_before_the_expectation_began_counts() -> None:
     assert bench.engine.outcome(bench.begin(1)).status is Status.MATCHED
 
 
+def test_the_first_step_counts_from_the_beginning_of_the_cell() -> None:
+    bench = Bench("  - expect: pacs.stored\n    within: 5 s\n")
+    bench.event(1000, "cell.start")
+    bench.event(1002, "pacs.stored", **stored("A1"))
+    outcome = bench.engine.outcome(bench.begin(0))
+    assert (outcome.status, outcome.measured_s) == (Status.MATCHED, 2.0)
+
+
 def test_an_event_during_the_previous_step_does_not_count_and_the_message_says_what_to_write() -> None:
     bench = Bench(TWO)
     bench.event(1.5, "pacs.stored", **stored("A1"))
