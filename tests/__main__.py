@@ -1,7 +1,6 @@
 """``python -m tests``: all tests; with arguments: pytest with these.
 
-Unit and property tests share the processors; integration tests have the machine for themselves, because they measure
-links and moments.
+Tests share two processors; those marked ``alone``, which measure links or moments, have the machine for themselves.
 """
 
 from __future__ import annotations
@@ -9,7 +8,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
-PARTS = (["-n", "2", "tests/unit", "tests/property"], ["tests/integration"])
+PARTS = (
+    ["-n", "2", "tests/unit", "tests/property"],
+    ["-n", "2", "-m", "not alone", "tests/integration"],
+    ["-m", "alone", "tests/integration"],
+)
 
 
 def main(arguments: list[str]) -> int:

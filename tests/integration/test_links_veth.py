@@ -15,7 +15,7 @@ from bench.links.spec import standard
 from bench.links.veth import VethNetwork
 from bench.zygote import Zygote
 
-pytestmark = pytest.mark.netns
+pytestmark = [pytest.mark.netns, pytest.mark.alone]
 
 
 @pytest.fixture(scope="module")

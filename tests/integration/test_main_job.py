@@ -18,6 +18,7 @@ import pytest
 
 from bench.journal import verify
 from bench.links.probe import probe
+from bench.pytest_plugin import RUN_DIR
 from bench.results import cell_folder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,6 +28,8 @@ needs_links = pytest.mark.skipif(
     not (BACKENDS["veth"] or BACKENDS["userns"]), reason="no network namespaces here"
 )
 
+APART = {name: value for name, value in os.environ.items() if name != RUN_DIR}
+"""What is run here has a run folder of its own, also where this test is part of a parallel run."""
 HEAD = """\
 scenario: {name}
 title: A question to the RIS
@@ -63,7 +66,7 @@ def modbench(*arguments: object, cwd: Path, **options: Any) -> subprocess.Comple
         capture_output=True,
         text=True,
         timeout=300,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
+        env={**APART, "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
         **options,
     )
 
@@ -200,7 +203,7 @@ def test_pytest_collects_the_same_cells(tmp_path: Path) -> None:
             capture_output=True,
             text=True,
             timeout=300,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "160"},
+            env={**APART, "PYTHONPATH": str(ROOT), "COLUMNS": "160"},
         )
 
     listed = pytest_run("--collect-only", "-q")
@@ -229,7 +232,7 @@ def test_a_failed_cell_is_held_until_ctrl_c(tmp_path: Path) -> None:
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**APART, "PYTHONPATH": str(ROOT)},
     )
     try:
         deadline = time.monotonic() + 120
@@ -279,7 +282,7 @@ def test_python_tests_use_the_same_steps(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         timeout=120,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**APART, "PYTHONPATH": str(ROOT)},
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert results(tmp_path / "out")["counts"]["PASS"] == 1
