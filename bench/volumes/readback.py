@@ -16,7 +16,7 @@ Rules of this file:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,7 @@ def read_back(
     now = inventory(image, found)
     story = history(name, events, now.files, before)
     if interrupted:
-        story = History(name, now.files, before, story.actions, True, interrupted)
+        story = replace(story, asked=True, interrupted=interrupted)
     return compared(name, now, story, spoiled)
 
 

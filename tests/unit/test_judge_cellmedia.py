@@ -29,6 +29,7 @@ storage:
 """
 Events = Sequence[tuple[str, Mapping[str, Any]]]
 EXPORT = ("sut.request", {"do": "export", "args": {"medium": "usb"}})
+REFUSED = ("sut.answer", {"do": "export", "ok": False})
 ADD = ("sut.request", {"do": "add", "args": {"medium": "usb"}})
 PULLED = ("volume.removed", {"volume": "usb", "how": "yanked"})
 PICTURES = (Picture("us", number=1), Picture("us", number=2))
@@ -158,15 +159,25 @@ def test_a_medium_that_nobody_wrote_to_gives_no_verdict(tmp_path: Path) -> None:
 def test_a_product_that_refuses_leaves_it_alone(tmp_path: Path) -> None:
     """Then only that is judged."""
     made = foreign()
-    _, rows = judged(cell(tmp_path, [EXPORT], made, made))
+    _, rows = judged(cell(tmp_path, [EXPORT, REFUSED], made, made))
     assert rows["MX-MED-005"].verdict is Verdict.PASS
     assert rows["MX-D-24"].verdict is Verdict.PASS
     assert [
         id for id in rows if id.startswith("MX-MED") and rows[id].verdict is not Verdict.NOT_EXERCISED
     ] == ["MX-MED-005"]
     spoiled = foreign(changed=True)
-    _, rows = judged(cell(tmp_path, [EXPORT], spoiled, made))
+    _, rows = judged(cell(tmp_path, [EXPORT, REFUSED], spoiled, made))
     assert rows["MX-MED-005"].verdict is Verdict.FAIL
+
+
+def test_exporting_over_ones_own_file_set(tmp_path: Path) -> None:
+    """Refused is right, done is wrong (MX-D-24); adding where there is none makes one (MX-D-23)."""
+    made = FileSet.of_mx1()
+    said = claim(made, made.paths)
+    _, rows = judged(cell(tmp_path, [ADD, said, EXPORT, REFUSED], made))
+    assert (rows["MX-D-23"].verdict, rows["MX-D-24"].verdict) == (Verdict.PASS, Verdict.PASS)
+    _, rows = judged(cell(tmp_path, [EXPORT, said, EXPORT, said], made))
+    assert rows["MX-D-24"].verdict is Verdict.FAIL
 
 
 def test_what_was_broken_off_is_not_judged(tmp_path: Path) -> None:

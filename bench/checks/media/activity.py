@@ -64,10 +64,6 @@ def _actions(case: Case, story: History, medium: Medium, ids: dict[str, list[str
             for id in ids.get("update", ()):
                 text = f"{number(len(action.files), 'object')} added to the file-set; what was there is there"
                 yield failed(id, lost, *evidence) if lost else passed(id, text, *evidence)
-        elif had is False and action.kind == "add":
-            for id in _by_fact(case, "Add Image Files on a volume without"):
-                no = wrong or ""
-                yield keeps(case, id, not wrong, "a file-set was made", no, *evidence)
         there |= {*action.files, DIRECTORY}
 
 
@@ -127,17 +123,20 @@ def _by_fact(case: Case, begin: str) -> Iterator[str]:
 
 
 def _defaults(case: Case, story: History, medium: Medium) -> Iterator[Finding]:
-    if story.interrupted or not story.actions:
+    if story.ever_interrupted or not story.actions:
         for id in _by_fact(case, "Volume full"):
             yes, no = _old_or_new(story, medium)
             if yes or no:
                 yield keeps(case, id, bool(yes), yes, no, WHERE)
-    if story.had_file_set and story.asked:
-        exported = [a for a in story.actions if a.kind == "export"]
-        for id in _by_fact(case, "Export on a volume that has"):
-            no = "an export replaced the file-set that was there"
-            yes = "no export replaced the file-set that was there"
-            yield keeps(case, id, not exported, yes, no, WHERE)
+    for attempt in story.attempts:
+        where = Evidence(seq=attempt.seq, note=f"the operator asks to {attempt.verb}")
+        if attempt.verb == "export" and attempt.had:
+            for id in _by_fact(case, "Export on a volume that has"):
+                no = "an export replaced the file-set that was there"
+                yield keeps(case, id, not attempt.done, "the export is refused", no, where)
+        elif attempt.verb == "add" and attempt.had is False and attempt.done:
+            for id in _by_fact(case, "Add Image Files on a volume without"):
+                yield keeps(case, id, True, "a file-set was made", "", where)
 
 
 def _old_or_new(story: History, medium: Medium) -> tuple[str, str]:

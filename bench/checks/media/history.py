@@ -50,12 +50,23 @@ class Action:
     directory: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What the operator asked for (export, add); ``had``: there was a file-set (None: not known); ``done``: it was."""
+
+    verb: str
+    seq: int
+    had: bool | None
+    done: bool
+
+
 @dataclass(frozen=True)
 class History:
     """One medium of one cell.
 
     ``before`` is None when it is not known what lay on it; ``asked`` tells whether the operator asked for anything;
-    ``interrupted`` is the sentence that says by what the last operation was broken off, empty when it was not.
+    ``interrupted`` is the sentence that says by what the last operation was broken off, empty when it was not;
+    ``ever_interrupted`` tells of any.
     """
 
     name: str
@@ -64,6 +75,8 @@ class History:
     actions: tuple[Action, ...] = ()
     asked: bool = False
     interrupted: str = ""
+    attempts: tuple[Attempt, ...] = ()
+    ever_interrupted: bool = False
     yanked: bool = False
     fidelity: str = ""
     _memo: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
@@ -114,7 +127,10 @@ def history(
         before: what lay on it when the cell began, or after it was filled anew; None: not known.
     """
     actions: list[Action] = []
-    asked = yanked = False
+    attempts: list[Attempt] = []
+    asked = yanked = ever = False
+    pending: tuple[str, int] | None = None
+    there = None if before is None else DIRECTORY in before
     interrupted = ""
     fidelity = ""
     for event in events:
@@ -122,8 +138,12 @@ def history(
         if event.kind == "modality.media" and data.get("medium") == name and data.get("files") is not None:
             actions.append(_action(event))
             interrupted = ""
+            if pending is not None:
+                attempts.append(Attempt(*pending, there, True))
+            there, pending = True, None
         elif event.kind == "step.start" and _new_content(name, str(data.get("text", ""))):
-            actions, interrupted, yanked = [], "", False
+            actions, attempts, interrupted, yanked = [], [], "", False
+            there = None if before is None else DIRECTORY in before
         elif event.kind == "volume.inserted" and mine:
             fidelity = str(data.get("backend") or fidelity)
         elif event.kind == "volume.removed" and mine and data.get("how") == "yanked":
@@ -135,8 +155,26 @@ def history(
         elif event.kind == "sut.exited" and not data.get("expected", False):
             interrupted = "the product was switched off"
         elif event.kind == "sut.request" and data.get("do") in ("export", "add"):
-            asked = asked or dict(data.get("args") or {}).get("medium") == name
-    return History(name, held, before, tuple(actions), asked, interrupted, yanked, fidelity)
+            pending = None
+            if dict(data.get("args") or {}).get("medium") == name:
+                asked, pending = True, (str(data.get("do")), event.seq)
+        elif event.kind == "sut.answer" and data.get("do") in ("export", "add") and pending is not None:
+            if not data.get("ok"):
+                attempts.append(Attempt(*pending, there, False))
+            pending = None
+        ever = ever or bool(interrupted)
+    return History(
+        name,
+        held,
+        before,
+        tuple(actions),
+        asked,
+        interrupted,
+        tuple(attempts),
+        ever,
+        yanked,
+        fidelity,
+    )
 
 
 def _new_content(name: str, step: str) -> bool:
@@ -236,4 +274,4 @@ def _extra(story: History) -> Iterable[str]:
         yield f"{story.name}: {story.held[name].shown or name} is on the medium, and nobody reported it as saved"
 
 
-__all__ = ["Action", "History", "history", "named", "problems", "remarks"]
+__all__ = ["Action", "Attempt", "History", "history", "named", "problems", "remarks"]
