@@ -8,6 +8,8 @@ Rules of this file:
 * 0000H and Bxxx count as sent, everything else as failed, and the set goes on (MX-D-08).  An image that the peer
   accepted no syntax for is reported without a status, and the set goes on.
 * An image without an answer is *not sent*, whatever left this machine.
+* While the answer to an image is awaited the next one is opened: the link rests as shortly as the peer lets it.  What
+  cannot be opened then is opened again, and told, in its turn.
 * One request at a time (MX-STO-007); a peer that breaks off ends the writing at once.
 """
 
@@ -17,6 +19,7 @@ import select
 import struct
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,7 +31,7 @@ from ..notices import ServiceFailure
 from ..pixel import PixelError
 from .association import answered, associate, comment, lost
 from .datapipe import DataPipe, TooShort
-from .outgoing import outgoing
+from .outgoing import Outgoing, outgoing, straight
 from .storage import SERVICE, Begin, Report
 from .uids import SYNTAX_NAMES
 
@@ -96,15 +99,23 @@ def send_set(
         begin()
         try:
             _still(association)
-            for number, (sop_instance, path) in enumerate(images, 1):
-                sop_class = class_of(sop_instance)
-                syntax = next((uid for uid in preference(sop_class) if (sop_class, uid) in accepted), None)
+            classes = [class_of(sop_instance) for sop_instance, _ in images]
+            syntaxes = [
+                next((uid for uid in preference(sop_class) if (sop_class, uid) in accepted), None)
+                for sop_class in classes
+            ]
+            ahead = _Ahead(
+                [(path, syntax) for (_, path), syntax in zip(images, syntaxes, strict=True)], spool
+            )
+            for number, (sop_instance, _) in enumerate(images, 1):
+                sop_class, syntax = classes[number - 1], syntaxes[number - 1]
                 if syntax is None:
                     report(sop_instance, None, _unserved(peer, number, len(images), preference(sop_class)))
                     continue
                 when = f"in image {number} of {len(images)}"
-                context = accepted[sop_class, syntax]
-                status = _store(config, peer, association, pipe, path, (context, syntax, number), spool, when)
+                status = _store(
+                    config, peer, association, pipe, ahead, accepted[sop_class, syntax], number, when
+                )
                 code = answered(config, peer, SERVICE, association, status, when)
                 report(sop_instance, code, comment(status))
         finally:
@@ -126,14 +137,38 @@ def _still(association: Any) -> None:
         time.sleep(_PAUSE_S)
 
 
+class _Ahead:
+    """The images of a set, the next one of which can be opened before its turn."""
+
+    def __init__(self, images: Sequence[tuple[Path, str | None]], spool: Path) -> None:
+        self._images, self._spool = images, spool
+        self._opened: tuple[int, Outgoing] | None = None
+
+    def open(self, number: int) -> None:
+        """Open the image of this number, or the first one after it that is sent, if it goes as it lies on the disk."""
+        for at, (path, syntax) in enumerate(self._images[number:], number):
+            if syntax is not None:
+                with suppress(PixelError, OSError):
+                    image = straight(path, syntax)
+                    self._opened = None if image is None else (at, image)
+                return
+
+    def image(self, number: int) -> AbstractContextManager[Outgoing]:
+        """The image of this number on its way out; see :func:`modality.dicom.outgoing.outgoing`."""
+        opened, self._opened = self._opened, None
+        path, syntax = self._images[number]
+        assert syntax is not None, "only what the peer accepted is sent"
+        return outgoing(path, syntax, self._spool, opened[1] if opened and opened[0] == number else None)
+
+
 def _store(
     config: Config,
     peer: Peer,
     association: Any,
     pipe: DataPipe,
-    path: Path,
-    how: tuple[int, str, int],
-    spool: Path,
+    ahead: _Ahead,
+    context: int,
+    message: int,
     when: str,
 ) -> Dataset:
     """One C-STORE; the answer's status, empty when none came.
@@ -141,9 +176,8 @@ def _store(
     Raises:
         ServiceFailure: the file cannot be sent, or the connection ended while it was.
     """
-    context, syntax, message = how
     try:
-        with outgoing(path, syntax, spool) as image:
+        with ahead.image(message - 1) as image:
             command = _command(image.sop_class, image.sop_instance, message)
             try:
                 pipe.send(context, command, image.pieces)
@@ -155,6 +189,7 @@ def _store(
     except (PixelError, FileNotFoundError, PermissionError) as error:
         text = f"{peer.name}: image {message} cannot be sent: {error}"
         raise ServiceFailure(SERVICE, peer.name, text) from error
+    ahead.open(message)
     _, answer = association.dimse.get_msg(block=True)
     if answer is None or getattr(answer, "Status", None) is None:
         return Dataset()

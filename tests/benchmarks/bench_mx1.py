@@ -158,11 +158,13 @@ def measure(rounds: int, folder: Path, frontend: int, prepare: Any) -> tuple[flo
                 size = sum(os.path.getsize(path) for path in files)
                 for path in files:
                     os.unlink(path)
+    ratios = [o / m for o, m in zip(other, mine, strict=True)]
     note = (
         f"{statistics.median(mine):.2f} s for {size / 1e6:.0f} MB in {len(files)} file(s), "
-        f"{size / 1e6 / statistics.median(mine):.0f} MB/s; storescu {statistics.median(other):.2f} s"
+        f"{size / 1e6 / statistics.median(mine):.0f} MB/s; storescu {statistics.median(other):.2f} s; "
+        f"rounds {' '.join(f'{ratio:.2f}' for ratio in ratios)}, load {os.getloadavg()[0]:.1f}"
     )
-    return statistics.median(o / m for o, m in zip(other, mine, strict=True)), note
+    return statistics.median(ratios), note
 
 
 def stills(operator: Operator) -> None:
