@@ -114,6 +114,9 @@ def _windowed(values: Floats, ds: Any) -> tuple[Floats, str]:
     """Apply the first window (PS3.3 C.11.2.1.2) or, without one, the range of the values; brightness 0 to 1."""
     center, width = _first(ds.get("WindowCenter")), _first(ds.get("WindowWidth"))
     if center is None or width is None or not width > 0:
+        stored = int(ds.get("BitsStored") or 0)
+        if 0 < stored <= 8 and "RescaleSlope" not in ds:  # made for a screen, as it is
+            return _scaled(values, 0.0, float(2**stored - 1)), ""
         low, high = np.percentile(values, (0.5, 99.5))
         return _scaled(values, float(low), float(high)), "no window in the object; shown from 0.5 % to 99.5 %"
     function = str(ds.get("VOILUTFunction") or "LINEAR").strip()

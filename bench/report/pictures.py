@@ -115,7 +115,9 @@ class CellPictures:
             else Picture(note="no picture: the object was not kept in the run folder")
         )
         frame, basis = self.frame_of(event)
-        truth = truth_picture(self.truth(frame.data.get("truth"))) if frame else None
+        # A probe tells its pictures by their hash only: there is nothing to draw beside the stored one.
+        drawn = frame is not None and frame.kind == "detector.frame"
+        truth = truth_picture(self.truth(frame.data.get("truth"))) if frame and drawn else None
         agreement = None
         if truth is not None and truth.grid is not None and picture.grid is not None:
             agreement = compare(truth.grid, picture.grid)

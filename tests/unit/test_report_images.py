@@ -112,6 +112,15 @@ def test_without_a_window_it_is_shown_and_said(tmp_path: Path) -> None:
     assert shown(path).max() == 255
 
 
+def test_eight_bits_are_shown_as_they_are(tmp_path: Path) -> None:
+    """An ultrasound picture has no window, and its gray is what was on the screen."""
+    gray = np.full((64, 64), 100, np.uint8)
+    gray[0, 0] = 130
+    path = save(tmp_path / "x", gray)
+    assert dicom_picture(path).note == ""
+    assert set(np.unique(shown(path))) <= {100, 101, 130, 131}
+
+
 def test_implicit_and_rgb(tmp_path: Path) -> None:
     assert (
         shown(save(tmp_path / "a", RAMP, syntax=ImplicitVRLittleEndian, WindowCenter=9, WindowWidth=9)).ndim
