@@ -43,7 +43,7 @@ class Arrival(Mishaps):
             self._wait_artim()
         elif (
             self._current is not None
-            and self._current.sink.expected > 2 * _BULK
+            and self._current.sink.expected - connection.pending > 2 * _BULK
             and not self._faults.by_bytes
         ):
             if self._phase not in ("bulk", "slow"):

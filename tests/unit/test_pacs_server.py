@@ -302,6 +302,34 @@ def test_a_broken_transfer_leaves_nothing(start: Start, log: Log, tmp_path: Path
     assert "pacs.stored" not in log.kinds()
 
 
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="what waits in a socket is told by Linux only")
+def test_the_last_bytes_are_not_waited_for(start: Start, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading in bulk counts what has arrived of a PDU, so that it never waits for more than is still to come."""
+    monkeypatch.setattr("simulators.dicom.arrival._BULK_S", 10 * WAIT_S)
+    _, port = start(max_pdu=1 << 20)
+    command = _command("C-STORE-RQ", MessageID=1, AffectedSOPClassUID=DX, AffectedSOPInstanceUID="1.2.3")
+    with _association(port) as peer:
+        chunks = peer.connection.message_chunks(peer.context_for(DX), command, _object(pixels=1_500_000))
+        data = b"".join(chunks)
+        for begin, end in ((0, len(data) - 5_000), (len(data) - 5_000, len(data))):
+            peer.sock.sendall(data[begin:end])
+            _taken(port)
+        assert peer.receive()[0].status == 0
+    log.wait("pacs.stored")
+
+
+def _taken(port: int) -> None:
+    """Wait until what was sent to the port has been read, but for less than a bulk."""
+    deadline = time.monotonic() + WAIT_S
+    while time.monotonic() < deadline:
+        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        waiting = [int(row[4].split(":")[1], 16) for row in rows if row[1].endswith(f":{port:04X}")]
+        if max(waiting, default=0) < 3 << 16:
+            return
+        time.sleep(0.001)  # nobody tells when another socket was read
+    raise AssertionError("the server does not read")
+
+
 def _command(name: str, **elements: Any) -> Any:
     from simulators.wire import dimse
 
