@@ -150,7 +150,8 @@ class Bedside:
             if how != "tap":
                 return self._contacts.command(how, {"contact": verb})
             self._contacts.command("press", {"contact": verb})
-            time.sleep(TAP_S)  # a foot or finger is never quicker; consoles look at a line some 50 times a second
+            # A foot or finger is never quicker; consoles look at a line some 50 times a second.
+            time.sleep(TAP_S)
             return self._contacts.command("release", {"contact": verb})
         if verb == "barcode":
             return self._reader.command("scan", args)

@@ -88,6 +88,7 @@ class Writer:
             volume.sync_folder(())
         self.replaced = True
         volume.rename(note.draft, target)
+        self._settle(target)
         volume.sync_folder(())
 
     def end(self) -> None:
@@ -200,6 +201,15 @@ class Writer:
                 volume.close_file(handle)
         volume.sync_folder(())
         self._tell(len(bare))
+
+    def _settle(self, names: Names) -> None:
+        """Make a renaming durable: Linux's FAT driver writes the new entry with the file, not with its folder."""
+        handle = self._volume.open(names, change=True)
+        try:
+            self._volume.sync(handle)
+        finally:
+            with suppress(OSError):
+                self._volume.close_file(handle)
 
     def _finish(self, names: Names) -> None:
         handle = self._volume.open(names, change=True)

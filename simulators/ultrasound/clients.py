@@ -88,7 +88,7 @@ class Client:
         for target in (self._write, self._read):
             thread = threading.Thread(target=target, name=f"ultrasound-client-{self.number}", daemon=True)
             thread.start()
-            self._threads.append(thread)  # only then: who stops the device meanwhile joins what is in the list
+            self._threads.append(thread)  # begun, so that who stops the device meanwhile can join it
 
     def put(self, parcel: Parcel) -> None:
         """Queue a message; never blocks."""
