@@ -87,7 +87,7 @@ def reshaped(shape: Shape, values: Mapping[str, Any]) -> Shape:
         raise ValueError(f"volume: size must be a multiple of {SECTOR} bytes, not {size}")
     cluster = values.get("cluster", shape.cluster)
     if cluster is not None:
-        cluster = _whole(values, "cluster", 4096, SECTOR, 256 << 10)
+        cluster = _whole({"cluster": cluster}, "cluster", SECTOR, SECTOR, 256 << 10)
     label = values.get("label", shape.label)
     if not isinstance(label, str) or len(label) > 11 or not label.isascii():
         raise ValueError(f"volume: a label has up to 11 ASCII characters, not {label!r}")

@@ -13,6 +13,7 @@ from bench.kinds import KINDS
 from bench.volumes import backends
 from bench.volumes.actor import Config, create
 from bench.volumes.backends import Backend, NoBackend, best, probe
+from bench.volumes.config import Shape, reshaped
 from bench.volumes.trouble import FAULTS, check
 from simulators.base import CommandError, Simulator
 
@@ -176,3 +177,12 @@ def test_the_doctor_names_every_backend() -> None:
     chosen = [item for item in items.values() if "(chosen)" in item.found]
     assert [item.name for item in chosen] == [f"volumes: {best().name}"]
     assert all(isinstance(backend, Backend) for backend in probe())
+
+
+def test_a_medium_filled_anew_keeps_its_clusters() -> None:
+    """What a step does not name stays as the scenario's setup made it."""
+    shape = reshaped(Shape(), {"size": 40_000_000 // 512 * 512, "format": "FAT32", "cluster": 512})
+    assert reshaped(shape, {"label": "NEW"}).cluster == 512
+    assert reshaped(shape, {"cluster": 1024}).cluster == 1024
+    with pytest.raises(ValueError, match="cluster"):
+        reshaped(shape, {"cluster": 100})
