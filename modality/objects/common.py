@@ -91,6 +91,34 @@ def references(source: Dataset, keyword: str) -> list[Dataset]:
     return [reference(sop_class, instance) for sop_class, instance in pairs if sop_class and instance]
 
 
+def put(target: Dataset, keyword: str, entries: list[Dataset]) -> None:
+    """Set a sequence, if there is something to say."""
+    if entries:
+        setattr(target, keyword, Sequence(entries))
+
+
+def request(order: Dataset, study_uid: str) -> Dataset | None:
+    """The request that an image answers; None for an unscheduled exam (PS3.3 Table 10-9)."""
+    scheduled = scheduled_step(order)
+    step_id, procedure_id = text(scheduled, "ScheduledProcedureStepID"), text(order, "RequestedProcedureID")
+    if not step_id or not procedure_id:
+        return None
+    item = Dataset()
+    item.RequestedProcedureID = procedure_id
+    item.ScheduledProcedureStepID = step_id
+    item.StudyInstanceUID = study_uid
+    for keyword, found in (
+        ("AccessionNumber", text(order, "AccessionNumber")),
+        ("RequestedProcedureDescription", text(order, "RequestedProcedureDescription")),
+        ("ScheduledProcedureStepDescription", text(scheduled, "ScheduledProcedureStepDescription")),
+    ):
+        if found:
+            setattr(item, keyword, found)
+    put(item, "RequestedProcedureCodeSequence", codes(order, "RequestedProcedureCodeSequence"))
+    put(item, "ScheduledProtocolCodeSequence", codes(scheduled, "ScheduledProtocolCodeSequence"))
+    return item
+
+
 def sex(order: Dataset) -> str:
     """Patient's Sex as the statement allows it (M, F, O), else empty."""
     found = text(order, "PatientSex").upper()

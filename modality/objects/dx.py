@@ -34,9 +34,11 @@ from .common import (
     StepFacts,
     code,
     codes,
+    put,
     put_start,
     reference,
     references,
+    request,
     scheduled_step,
     sex,
     step_description,
@@ -196,17 +198,12 @@ def _study(out: Dataset, order: Dataset, step: StepFacts, facts: ImageFacts) -> 
     out.StudyInstanceUID = step.study_uid
     out.StudyID = step.study_id
     _copy(out, order, "NameOfPhysiciansReadingStudy", "PhysiciansOfRecord")
-    _put(out, "ProcedureCodeSequence", codes(order, "RequestedProcedureCodeSequence"))
-    _put(out, "ReferencedStudySequence", references(order, "ReferencedStudySequence"))
+    put(out, "ProcedureCodeSequence", codes(order, "RequestedProcedureCodeSequence"))
+    put(out, "ReferencedStudySequence", references(order, "ReferencedStudySequence"))
     if "PatientAge" not in out:
         known = age(text(order, "PatientBirthDate"), facts.exam_started.date())
         if known:
             out.PatientAge = known
-
-
-def _put(out: Dataset, keyword: str, entries: list[Dataset]) -> None:
-    if entries:
-        setattr(out, keyword, Sequence(entries))
 
 
 def _series(out: Dataset, config: VxvueConfig, order: Dataset, step: StepFacts, facts: ImageFacts) -> None:
@@ -232,36 +229,16 @@ def _series(out: Dataset, config: VxvueConfig, order: Dataset, step: StepFacts, 
     description = step_description(order)
     if description:
         out.PerformedProcedureStepDescription = description
-    _put(out, "PerformedProtocolCodeSequence", codes(scheduled, "ScheduledProtocolCodeSequence"))
+    put(out, "PerformedProtocolCodeSequence", codes(scheduled, "ScheduledProtocolCodeSequence"))
     if facts.mpps:
         out.ReferencedPerformedProcedureStepSequence = Sequence([reference(MPPS, step.sop_instance)])  # E2
-    _put(out, "RequestAttributesSequence", _request_attributes(order, step))
+    answered = request(order, step.study_uid)
+    if answered is not None:
+        put(answered, "ReferencedStudySequence", references(order, "ReferencedStudySequence"))
+        put(out, "RequestAttributesSequence", [answered])
     priority = text(order, "RequestedProcedurePriority").upper()
     if priority in _PRIORITIES:
         out.RequestedProcedurePriority = priority
-
-
-def _request_attributes(order: Dataset, step: StepFacts) -> list[Dataset]:
-    """The request that the image answers; empty for an unscheduled exam (PS3.3 Table 10-9)."""
-    scheduled = scheduled_step(order)
-    step_id, procedure_id = text(scheduled, "ScheduledProcedureStepID"), text(order, "RequestedProcedureID")
-    if not step_id or not procedure_id:
-        return []
-    item = Dataset()
-    item.RequestedProcedureID = procedure_id
-    item.ScheduledProcedureStepID = step_id
-    item.StudyInstanceUID = step.study_uid
-    for keyword, found in (
-        ("AccessionNumber", text(order, "AccessionNumber")),
-        ("RequestedProcedureDescription", text(order, "RequestedProcedureDescription")),
-        ("ScheduledProcedureStepDescription", text(scheduled, "ScheduledProcedureStepDescription")),
-    ):
-        if found:
-            setattr(item, keyword, found)
-    _put(item, "RequestedProcedureCodeSequence", codes(order, "RequestedProcedureCodeSequence"))
-    _put(item, "ScheduledProtocolCodeSequence", codes(scheduled, "ScheduledProtocolCodeSequence"))
-    _put(item, "ReferencedStudySequence", references(order, "ReferencedStudySequence"))
-    return [item]
 
 
 def _equipment(out: Dataset, config: VxvueConfig, shot: Shot) -> None:

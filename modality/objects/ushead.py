@@ -14,7 +14,6 @@ from collections.abc import Sequence as Many
 import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
-from pydicom.sequence import Sequence
 from pynetdicom.dsutils import encode
 
 from ..dicom.charset import seal, terms_of
@@ -23,7 +22,7 @@ from ..dicom.values import age, da, tm
 from ..pixel.elements import PIXEL_DATA, head
 from ..pixel.part10 import file_start
 from ..pixel.syntaxes import EXPLICIT_LE
-from .common import codes, scheduled_step, sex, step_description, text, value
+from .common import codes, put, request, scheduled_step, sex, step_description, text, value
 from .usfacts import CHARSETS, Instance, UsFacts
 
 Pixels = npt.NDArray[np.uint8]
@@ -69,7 +68,7 @@ def _study(out: Dataset, order: Dataset, facts: UsFacts) -> None:
     out.StudyInstanceUID = facts.study_uid
     out.StudyID = facts.study_id
     _known(out, StudyDescription=step_description(order))
-    _sequence(out, "ProcedureCodeSequence", codes(order, "RequestedProcedureCodeSequence"))
+    put(out, "ProcedureCodeSequence", codes(order, "RequestedProcedureCodeSequence"))
 
 
 def _series(out: Dataset, order: Dataset, facts: UsFacts) -> None:
@@ -87,28 +86,8 @@ def _series(out: Dataset, order: Dataset, facts: UsFacts) -> None:
         PerformingPhysicianName=text(scheduled, "ScheduledPerformingPhysicianName"),
         OperatorsName=text(order, "OperatorsName") or facts.device.operator,
     )
-    _sequence(out, "RequestAttributesSequence", _request(order, facts))
-
-
-def _request(order: Dataset, facts: UsFacts) -> list[Dataset]:
-    """The request that the image answers; empty for an unscheduled exam (PS3.3 Table 10-9)."""
-    scheduled = scheduled_step(order)
-    step_id, procedure_id = text(scheduled, "ScheduledProcedureStepID"), text(order, "RequestedProcedureID")
-    if not step_id or not procedure_id:
-        return []
-    item = Dataset()
-    item.RequestedProcedureID = procedure_id
-    item.ScheduledProcedureStepID = step_id
-    item.StudyInstanceUID = facts.study_uid
-    _known(
-        item,
-        AccessionNumber=text(order, "AccessionNumber"),
-        RequestedProcedureDescription=text(order, "RequestedProcedureDescription"),
-        ScheduledProcedureStepDescription=text(scheduled, "ScheduledProcedureStepDescription"),
-    )
-    _sequence(item, "RequestedProcedureCodeSequence", codes(order, "RequestedProcedureCodeSequence"))
-    _sequence(item, "ScheduledProtocolCodeSequence", codes(scheduled, "ScheduledProtocolCodeSequence"))
-    return [item]
+    answered = request(order, facts.study_uid)
+    put(out, "RequestAttributesSequence", [answered] if answered is not None else [])
 
 
 def _equipment(out: Dataset, facts: UsFacts) -> None:
@@ -130,11 +109,6 @@ def _known(out: Dataset, **values: str) -> None:
     for keyword, found in values.items():
         if found:
             setattr(out, keyword, found)
-
-
-def _sequence(out: Dataset, keyword: str, entries: list[Dataset]) -> None:
-    if entries:
-        setattr(out, keyword, Sequence(entries))
 
 
 def put_image(out: Dataset, facts: UsFacts, image_type: list[str], *, burned_in: bool) -> None:
