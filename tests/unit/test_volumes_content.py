@@ -134,10 +134,9 @@ def test_valid_sets_are_read_by_others(variant: str, tmp_path: Path) -> None:
 
 @pytest.mark.witness
 @pytest.mark.skipif(shutil.which("dcdirdmp") is None, reason="no dcdirdmp (dicom3tools)")
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", sorted(set(VARIANTS) - {"looping"}))
 def test_a_foreign_judge_agrees_which_are_damaged(variant: str, tmp_path: Path) -> None:
-    if variant == "looping":
-        pytest.skip("dcdirdmp follows the loop for ever")
+    """But for the loop: dcdirdmp follows it for ever."""
     make_foreign(tmp_path, variant, 1)
     done = subprocess.run(
         ["dcdirdmp", str(tmp_path / "DICOMDIR")], capture_output=True, timeout=30, check=False
