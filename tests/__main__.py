@@ -10,7 +10,7 @@ import sys
 
 PARTS = (
     ["-n", "2", "tests/unit", "tests/property"],
-    ["-n", "2", "-m", "not alone", "tests/integration"],
+    ["-n", "2", "--dist", "worksteal", "-m", "not alone", "tests/integration"],
     ["-m", "alone", "tests/integration"],
 )
 
