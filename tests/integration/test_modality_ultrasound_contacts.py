@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 
@@ -13,36 +12,7 @@ from modality.ultrasound import Scanner, UltrasoundConfig
 from modality.ultrasound.contacts import BOUNCE_S
 from simulators.ultrasound import Config, create
 from simulators.ultrasound.contacts import BarcodeReader, Contacts
-
-WAIT = 20.0
-
-
-class Log:
-    """Events, and waiting for one."""
-
-    def __init__(self) -> None:
-        self.events: list[tuple[str, dict[str, Any]]] = []
-        self._new = threading.Condition()
-
-    def emit(self, kind: str, /, **data: Any) -> None:
-        self.tell(kind, data)
-
-    def tell(self, kind: str, data: dict[str, Any]) -> None:
-        with self._new:
-            self.events.append((kind, data))
-            self._new.notify_all()
-
-    def of(self, kind: str) -> list[dict[str, Any]]:
-        with self._new:
-            return [d for k, d in self.events if k == kind]
-
-    def wait(self, kind: str, count: int = 1, **wanted: Any) -> dict[str, Any]:
-        def found() -> list[dict[str, Any]]:
-            return [d for k, d in self.events if k == kind and wanted.items() <= d.items()]
-
-        with self._new:
-            assert self._new.wait_for(lambda: len(found()) >= count, WAIT), (kind, wanted, self.events)
-            return found()[count - 1]
+from tests.lab.eventlog import WAIT, Log
 
 
 @contextmanager

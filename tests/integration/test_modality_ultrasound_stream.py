@@ -14,41 +14,7 @@ import pytest
 
 from modality.ultrasound import Clip, Scanner, ScannerError, UltrasoundConfig
 from simulators.ultrasound import Config, Ultrasound, create
-
-WAIT = 20.0
-
-
-class Log:
-    """Events of one side, and waiting for one."""
-
-    def __init__(self) -> None:
-        self.events: list[tuple[str, dict[str, Any]]] = []
-        self._new = threading.Condition()
-
-    def emit(self, kind: str, /, **data: Any) -> None:
-        self.tell(kind, data)
-
-    def tell(self, kind: str, data: dict[str, Any]) -> None:
-        with self._new:
-            self.events.append((kind, data))
-            self._new.notify_all()
-
-    def of(self, kind: str) -> list[dict[str, Any]]:
-        with self._new:
-            return [d for k, d in self.events if k == kind]
-
-    def wait(self, kind: str, count: int = 1, **wanted: Any) -> dict[str, Any]:
-        """The ``count``-th event of a kind with these values."""
-
-        def found() -> list[dict[str, Any]]:
-            return [d for k, d in self.events if k == kind and wanted.items() <= d.items()]
-
-        with self._new:
-            assert self._new.wait_for(lambda: len(found()) >= count, WAIT), (kind, wanted, self.events[-5:])
-            return found()[count - 1]
-
-    def warnings(self) -> list[str]:
-        return [d["code"] for d in self.of("warning")]
+from tests.lab.eventlog import WAIT, Log
 
 
 class Bench:
