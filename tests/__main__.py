@@ -1,6 +1,6 @@
 """``python -m tests``: all tests; with arguments: pytest with these.
 
-Tests share two processors; those marked ``alone``, which measure links or moments, have the machine for themselves.
+Tests share two processors; those marked ``alone`` have the machine for themselves.
 """
 
 from __future__ import annotations

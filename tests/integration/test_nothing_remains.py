@@ -24,6 +24,7 @@ MARK = "MODBENCH_TEST_MARK"
 
 pytestmark = [
     pytest.mark.netns,
+    pytest.mark.alone,  # it looks at the mounts and loop devices of the whole machine
     pytest.mark.skipif(sys.platform != "linux" or best_backend() == "loopback", reason="no namespaces here"),
 ]
 

@@ -24,7 +24,8 @@ HERE = Path(__file__).parent
 GONE_WITHIN_S = 1.0
 AVAILABLE = {report.name: report for report in probe()}
 
-pytestmark = pytest.mark.netns
+# It looks at the loop devices of the whole machine.
+pytestmark = [pytest.mark.netns, pytest.mark.alone]
 
 
 def needs(backend: str) -> None:
