@@ -93,3 +93,30 @@ def test_errors_at_every_operation(tmp_path: Path, new: bool, forever: bool) -> 
 def test_full_and_protected_at_every_operation(tmp_path: Path, number: int) -> None:
     """Other errors, once, at every operation of an add."""
     _each(tmp_path, new=False, number=number, forever=False)
+
+
+class Told(Through):
+    """Keeps what was done, in order."""
+
+    def __init__(self, inner: HostVolume) -> None:
+        super().__init__(inner)
+        self.done: list[str] = []
+
+    def before(self, name: str, arguments: tuple[object, ...]) -> None:
+        super().before(name, arguments)
+        self.done.append(f"{name} DICOMDIR" if arguments and arguments[0] == ("DICOMDIR",) else name)
+
+
+@pytest.mark.parametrize("new", [True, False], ids=["export", "add"])
+def test_the_new_directory_is_synchronised_under_its_own_name(tmp_path: Path, new: bool) -> None:
+    """Linux's FAT driver writes a new name with the file: after the renaming a folder's sync alone is not enough."""
+    images = masters(tmp_path / "device", "utf8")[:1]
+    medium = tmp_path / "medium"
+    medium.mkdir()
+    if not new:
+        export(medium, masters(tmp_path / "other", "kanji", number=3)[:1])
+    with HostVolume(medium) as host:
+        told = Told(host)
+        save(told, images, Options(state=tmp_path / "state"), root=medium, new=new)
+    after = told.done[len(told.done) - told.done[::-1].index("rename") :]
+    assert after[:4] == ["open DICOMDIR", "sync", "close_file", "sync_folder"]
