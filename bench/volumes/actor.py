@@ -22,7 +22,7 @@ from bench.volumes.config import Config, reshaped
 from bench.volumes.content import prepare
 from bench.volumes.device import BlockDevice
 from bench.volumes.media import Busy, Medium, Mounted, Plain
-from bench.volumes.trouble import Armed, check
+from bench.volumes.trouble import Armed, check, loss
 from simulators.base import CommandError, Emit, Simulator
 
 __all__ = ["Config", "Volume", "create"]
@@ -322,7 +322,7 @@ class Volume:
                 if self.backend.name in ("image", "folder"):
                     self._pull_folder(item)
                     return
-                lose = None if args["lose"] == "all" else int(args["lose"])
+                lose = loss(item, self.config.seed)
                 if args["at_bytes"] is None:
                     device.yank(lose)
                 else:

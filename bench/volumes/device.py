@@ -1,9 +1,9 @@
 """A removable medium as a block device: an image file with a volatile write cache and faults.
 
 Rules of this file:
-- The image file always holds what the host has written; next to it a log of the old contents of everything
-  written since the last flush. Losing unflushed writes means putting the old contents back, newest first, so
-  the file is always what a stick would hold after the event.
+- The image file always holds what the host has written; what lay there before is in a log until the next flush
+  (:mod:`bench.volumes.unsynced`). Losing unflushed writes means putting old contents back, so the file is always
+  what a stick would hold after the event.
 - All faults act at the granularity of a 512-byte sector, as on real media: a sector is old or new, never mixed.
 - Every method may be called from any thread; callbacks run outside the lock.
 
@@ -17,16 +17,13 @@ import errno
 import os
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-SECTOR = 512
-#: Old contents held for undoing; beyond that the oldest writes count as durable (a cache has an end).
-CACHE_LIMIT = 256 * 1024 * 1024
-CACHE_WRITES = 200_000
+from bench.volumes.unsynced import CACHE_LIMIT, Loss, Unsynced
+from bench.volumes.unsynced import SECTOR as SECTOR
 
 ZEROS = bytes(64 * 1024)
 
@@ -73,7 +70,6 @@ class BlockDevice:
         """
         self.path = Path(path)
         self._on_event = on_event
-        self._cache_limit = cache_limit
         self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             there = os.fstat(self._fd).st_size
@@ -88,17 +84,14 @@ class BlockDevice:
             os.close(self._fd)
             raise
         self._lock = threading.Condition(threading.RLock())
-        # offset, length, old contents (None: zeros)
-        self._log: deque[tuple[int, int, bytes | None]] = deque()
-        self._held = 0
-        self._unsynced = 0
+        self._unsynced = Unsynced(cache_limit)
         self._written = 0
         self._gone = False
         self._closed = False
         self._protected = False
         self._rate: float | None = None
         self._ready_at = 0.0
-        self._yank_at: tuple[int, int | None] | None = None
+        self._yank_at: tuple[int, Loss] | None = None
         self._faults: dict[int, _Fault] = {}
         self._next_fault = 1
         self._watches: list[tuple[int, str]] = []
@@ -169,7 +162,7 @@ class BlockDevice:
         """Make everything written durable: a later yank loses nothing of it."""
         with self._lock:
             self._alive()
-            self._forget()
+            self._unsynced.forget()
             written = self._written
         self._tell([("flushed", {"written": written})])
 
@@ -178,7 +171,7 @@ class BlockDevice:
         with self._lock:
             if not self._closed:
                 self._closed = True
-                self._forget()
+                self._unsynced.forget()
                 os.close(self._fd)
                 self._lock.notify_all()
 
@@ -190,7 +183,7 @@ class BlockDevice:
     @property
     def unsynced(self) -> int:
         """Bytes written since the last flush, still to be lost."""
-        return self._unsynced
+        return self._unsynced.bytes
 
     @property
     def yanked(self) -> bool:
@@ -199,9 +192,9 @@ class BlockDevice:
 
     # ---- what happens to the medium -----------------------------------------------------------------------
 
-    def yank(self, lose: int | None = 0) -> Yank:
-        """Pull the medium out now: every access gives EIO, the newest `lose` unflushed bytes (None: all) are
-        undone, newest first, rounded up to whole sectors."""
+    def yank(self, lose: Loss = 0) -> Yank:
+        """Pull the medium out now: every access gives EIO, and so much of what was not flushed is undone, in whole
+        sectors: the newest `lose` bytes, all of it (None), or some of it by chance."""
         events: list[tuple[str, dict[str, Any]]] = []
         try:
             with self._lock:
@@ -211,7 +204,7 @@ class BlockDevice:
         finally:
             self._tell(events)
 
-    def yank_at(self, written_bytes: int | None, lose: int | None = 0) -> None:
+    def yank_at(self, written_bytes: int | None, lose: Loss = 0) -> None:
         """Pull the medium out when `written` reaches this count (now, if it has); None takes that back."""
         now = False
         with self._lock:
@@ -344,30 +337,15 @@ class BlockDevice:
         old = None if hole else os.pread(self._fd, length, offset)
         # Zeros written where nothing ever was stay a hole: a formatted 32 GB card costs almost nothing.
         if not (hole and _is_zero(view)):
-            done = 0
-            while done < length:
-                done += os.pwrite(self._fd, view[done:], offset + done)
-        self._log.append((offset, length, old))
-        self._held += 0 if old is None else length
-        self._unsynced += length
-        while self._log and (
-            self._held > self._cache_limit or len(self._log) > CACHE_WRITES or not self._cache_limit
-        ):
-            _, oldest, kept = self._log.popleft()
-            self._held -= 0 if kept is None else oldest
-            self._unsynced -= oldest
+            self._put(offset, view)
+        self._unsynced.add(offset, length, old)
 
-    def _pull(self, lose: int | None, events: list[tuple[str, dict[str, Any]]]) -> Yank:
-        unsynced = self._unsynced
-        left = unsynced if lose is None else min(-(-max(lose, 0) // SECTOR) * SECTOR, unsynced)
-        lost = left
-        while left > 0 and self._log:
-            offset, length, old = self._log.pop()
-            undo = min(left, length)
-            keep = length - undo
-            os.pwrite(self._fd, bytes(undo) if old is None else old[keep:], offset + keep)
-            left -= undo
-        self._forget()
+    def _pull(self, lose: Loss, events: list[tuple[str, dict[str, Any]]]) -> Yank:
+        unsynced, lost = self._unsynced.bytes, 0
+        for offset, data in self._unsynced.undo(lose):
+            self._put(offset, data)
+            lost += len(data)
+        self._unsynced.forget()
         self._gone = True
         self._yank_at = None
         self._lock.notify_all()
@@ -375,10 +353,12 @@ class BlockDevice:
         events.append(("yanked", {"written": self._written, "unsynced": unsynced, "lost": lost}))
         return self.last_yank
 
-    def _forget(self) -> None:
-        self._log.clear()
-        self._held = 0
-        self._unsynced = 0
+    def _put(self, offset: int, data: Data) -> None:
+        """Write to the image file."""
+        view = memoryview(data)
+        done = 0
+        while done < len(view):
+            done += os.pwrite(self._fd, view[done:], offset + done)
 
     def _add(
         self,

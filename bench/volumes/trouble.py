@@ -4,7 +4,8 @@ Rules of this file: the list is closed; a wrong name or argument is a :class:`Co
 
 ========  ================================================================================================
 yank      the medium is pulled out, at once or when ``at_bytes`` were written since arming; the newest ``lose``
-          bytes that were not flushed are lost with it ("all": all of them)
+          bytes that were not flushed are lost with it ("all": all of them; "some": older and newer ones by chance,
+          as of a stick that writes its cache in an order of its own)
 protect   the write protection is pushed: EROFS
 full      only ``leave`` bytes are left free: ENOSPC
 slow      reads and writes take as long as at ``rate`` bytes per second
@@ -26,6 +27,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from bench.volumes.unsynced import Loss, Some
 from simulators.base import CommandError
 
 FAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
@@ -37,6 +39,9 @@ FAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "wear": {"after_reads": None},
 }
 """Fault -> arguments with defaults; None: must be given (``at_bytes``: at once)."""
+
+WORDS_OF_LOSS: Final = ("all", "some")
+"""What ``lose`` may be but a number."""
 
 PLAIN: Final = frozenset(("yank",))
 """What can be done to a medium that is only a folder."""
@@ -83,12 +88,18 @@ def check(fault: str, args: Mapping[str, Any], backend: str) -> dict[str, Any]:
     return made
 
 
+def loss(item: Armed, seed: int) -> Loss:
+    """What a yank loses; with a chance that depends on the medium's seed and the fault's name."""
+    lose = item.args["lose"]
+    return None if lose == "all" else Some(f"{seed} {item.id}") if lose == "some" else int(lose)
+
+
 def _argument(fault: str, name: str, value: Any) -> None:
     if name == "on":
         if value not in ("read", "write"):
             raise CommandError(f"fault {fault}: on must be read or write, not {value!r}")
         return
-    if name == "lose" and value == "all":
+    if name == "lose" and value in WORDS_OF_LOSS:
         return
     number = isinstance(value, int) or (name == "rate" and isinstance(value, float))
     low = 1 if name in ("rate", "after_reads") else 0
