@@ -5,7 +5,7 @@ The steps::
     note on the device's disk, marker on the medium
     image files, still without the prefix DICM       written, durable, read back
     the new DICOMDIR under another name, likewise    written, durable, read back
-    the prefixes                                     durable
+    the prefixes, all of them                        written, durable
     an empty DICOMDIR where there was none
     the new DICOMDIR takes the old one's place       one entry of a folder changes
     marker and note are removed
@@ -13,6 +13,11 @@ The steps::
 Rules of this file:
 
 * A file without its prefix is no DICOM file: what is left of an interrupted operation is taken for an image by nobody.
+* Between the first prefix and the new DICOMDIR a medium may be pulled out with images on it that no record names.  FAT
+  has no way to change two sectors at once, so nothing is written there but one sector for each prefix: times of files
+  wait, and files stay open, until the DICOMDIR is in its place.
+* The other order, the DICOMDIR before the prefixes, would name files that are not whole: never.
+* The old DICOMDIR is held open until the new one is durable: its clusters are not free before.
 * Files are made durable in batches: the first of a batch brings most of the others along.
 * Nothing that was there is opened for writing.
 """
@@ -33,6 +38,8 @@ from .volume import Names, Volume
 
 PIECE: Final = 1 << 20
 BATCH: Final = 32
+_HELD: Final = 256
+"""Files that are open at once while they get their prefix."""
 _BATCH_BYTES: Final = 64 << 20
 PREFIX: Final = 128
 _MAGIC: Final = b"DICM"
@@ -79,17 +86,7 @@ class Writer:
         for folder in dict.fromkeys([f.names[:-1] for f in plan.files] + [f[:-1] for f in plan.folders]):
             volume.sync_folder(folder)
         self._draft(directory)
-        for file in plan.files:
-            self._finish(file.names)
-        self._finish(note.draft)
-        if note.place:
-            # A renaming onto a name that is there changes one sector where one to a new name changes two.
-            volume.close_file(volume.create(note.place))
-            volume.sync_folder(())
-        self.replaced = True
-        volume.rename(note.draft, target)
-        self._settle(target)
-        volume.sync_folder(())
+        self._exchange([*(file.names for file in plan.files), note.draft], target)
 
     def end(self) -> None:
         """Take the marker away and forget."""
@@ -202,19 +199,45 @@ class Writer:
         volume.sync_folder(())
         self._tell(len(bare))
 
+    def _exchange(self, bare: Sequence[Names], target: Names) -> None:
+        """Give all files their prefixes, and the new directory the old one's place."""
+        volume, note = self._volume, self._note
+        held: list[int] = []
+        try:
+            if not note.place:
+                held.append(volume.open(target))
+            for at in range(0, len(bare), _HELD):
+                lot = bare[at : at + _HELD]
+                handles = [self._opened(names, held) for names in lot]
+                for handle in handles:
+                    volume.write(handle, PREFIX, _MAGIC)
+                for handle in handles:
+                    volume.sync_data(handle)
+                if at + _HELD < len(bare):
+                    for handle in handles:
+                        held.remove(handle)
+                        volume.close_file(handle)
+            if note.place:
+                # A renaming onto a name that is there changes one sector where one to a new name changes two.
+                held.append(volume.create(note.place))
+            self.replaced = True
+            volume.rename(note.draft, target)
+            self._settle(target)
+            volume.sync_folder(())
+        finally:
+            for handle in held:
+                with suppress(OSError):
+                    volume.close_file(handle)
+
+    def _opened(self, names: Names, held: list[int]) -> int:
+        handle = self._volume.open(names, change=True)
+        held.append(handle)
+        return handle
+
     def _settle(self, names: Names) -> None:
         """Make a renaming durable: Linux's FAT driver writes the new entry with the file, not with its folder."""
         handle = self._volume.open(names, change=True)
         try:
-            self._volume.sync(handle)
-        finally:
-            with suppress(OSError):
-                self._volume.close_file(handle)
-
-    def _finish(self, names: Names) -> None:
-        handle = self._volume.open(names, change=True)
-        try:
-            self._volume.write(handle, PREFIX, _MAGIC)
             self._volume.sync(handle)
         finally:
             with suppress(OSError):

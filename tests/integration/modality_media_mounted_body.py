@@ -1,13 +1,14 @@
 """What the test of mounted media that are pulled out does in a mount namespace of its own.
 
-``python modality_media_mounted_body.py FOLDER YANKS`` prints what happened as JSON.
+``python modality_media_mounted_body.py FOLDER YANKS [even]`` prints what happened as JSON.
 
 Rules of this file:
 
 * The console is a process of its own, on real mounts; what is on a medium is read from its image, without a mount.
 * Every point begins with the same bytes on the medium; only where it is pulled out and what is lost differ.
 * Six of ten points lie anywhere in what the operation writes, two near its end, one where the directory changes; the
-  tenth comes right after the operator was told that all is saved, and takes along what was not kept yet.
+  tenth comes right after the operator was told that all is saved, and takes along what was not kept yet.  With ``even``
+  every byte that the operation writes is as likely as any other.
 """
 
 from __future__ import annotations
@@ -306,7 +307,7 @@ class Media:
         assert not events & {"bench.note", "bench.error", "volume.refused"}, (point, stick.events)
 
 
-def points(cases: list[Case], count: int) -> list[tuple[Case, int, int | str]]:
+def points(cases: list[Case], count: int, even: bool) -> list[tuple[Case, int, int | str]]:
     """Where the media are pulled out: FAT16 and FAT32 in turn, each content in turn."""
     chance = random.Random("mounted")  # repeatable
     losses: list[int | str] = [0, 512, 4096, 20_000, 200_000, "all"]
@@ -315,12 +316,13 @@ def points(cases: list[Case], count: int) -> list[tuple[Case, int, int | str]]:
     for number in range(count):
         case = by[tuple(MEDIA)[number % 2], SETS[number % 3]]
         last = (case.total, case.total, case.total, NEAR, CHANGE)[number % 5]
-        at, lose = case.total - chance.randrange(last), chance.choice(losses)
-        found.append((case, at + MB, "all") if number % 10 == 9 else (case, at, lose))
+        at, lose = case.total - chance.randrange(case.total if even else last), chance.choice(losses)
+        late = number % 10 == 9 and not even
+        found.append((case, at + MB, "all") if late else (case, at, lose))
     return found
 
 
-def run(folder: Path, count: int) -> dict[str, Any]:
+def run(folder: Path, count: int, even: bool) -> dict[str, Any]:
     """All of it; what happened, counted."""
     began = time.monotonic()
     with Mx1Bench(folder, {"size": "640x480", "fps": 10.0}) as bench:
@@ -330,7 +332,7 @@ def run(folder: Path, count: int) -> dict[str, Any]:
         media.second_exam()
         cases = [media.learn(m, c, start) for (m, c), start in starts.items()]
         first = time.monotonic()
-        for case, at, lose in points(cases, count):
+        for case, at, lose in points(cases, count, even):
             media.pull(case, at, lose)
         for stick in media.sticks.values():
             stick.actor.stop()
@@ -349,7 +351,7 @@ def main() -> None:
     netns.unshare(netns.CLONE_NEWNS)
     isolate.mount("none", "/", "", isolate.MS_REC | isolate.MS_PRIVATE)
     before = Path("/proc/self/mountinfo").read_text()
-    told = run(Path(sys.argv[1]), int(sys.argv[2]))
+    told = run(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:] == ["even"])
     assert Path("/proc/self/mountinfo").read_text() == before, "a mount is left"
     print(json.dumps(told, indent=1))
 

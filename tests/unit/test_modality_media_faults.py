@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
+from bench.volumes.format import format_image
 from modality.media import MediaError, Options, export
 from modality.media.service import save
 from modality.media.volume import HostVolume
 from tests.unit.judged_media import explained, fails, judge
-from tests.unit.test_modality_media_lab import Failing, Through, masters, tree
+from tests.unit.test_modality_media_lab import Failing, FatMedium, Through, masters, mounted, tree
 
 LEFT = {"STD-MED-010", "STD-MED-011", "STD-MED-016", "MX-MED-006"}
 """What whole files say that no directory refers to yet: there is none, or it is not told of them."""
@@ -22,6 +24,7 @@ LEFT = {"STD-MED-010", "STD-MED-011", "STD-MED-016", "MX-MED-006"}
 def _no_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """The host's disk need not keep what is looked at here."""
     monkeypatch.setattr("os.fsync", lambda handle: None)
+    monkeypatch.setattr("os.fdatasync", lambda handle: None)
 
 
 def _count(medium: Path, images: list[Path], state: Path, new: bool) -> int:
@@ -96,15 +99,20 @@ def test_full_and_protected_at_every_operation(tmp_path: Path, number: int) -> N
 
 
 class Told(Through):
-    """Keeps what was done, in order."""
+    """Keeps what was done, in order, and how many bytes a medium in an image had been written before each."""
 
-    def __init__(self, inner: HostVolume) -> None:
+    def __init__(self, inner: HostVolume | FatMedium) -> None:
         super().__init__(inner)
         self.done: list[str] = []
+        self.written: list[int] = []
+        self.device = inner.volume.device if isinstance(inner, FatMedium) else None
 
     def before(self, name: str, arguments: tuple[object, ...]) -> None:
         super().before(name, arguments)
+        if name == "write" and arguments[1:] == (128, b"DICM"):
+            name = "prefix"
         self.done.append(f"{name} DICOMDIR" if arguments and arguments[0] == ("DICOMDIR",) else name)
+        self.written.append(self.device.written if self.device is not None else 0)
 
 
 @pytest.mark.parametrize("new", [True, False], ids=["export", "add"])
@@ -118,5 +126,68 @@ def test_the_new_directory_is_synchronised_under_its_own_name(tmp_path: Path, ne
     with HostVolume(medium) as host:
         told = Told(host)
         save(told, images, Options(state=tmp_path / "state"), root=medium, new=new)
-    after = told.done[len(told.done) - told.done[::-1].index("rename") :]
+    after = told.done[told.done.index("rename") + 1 :]
     assert after[:4] == ["open DICOMDIR", "sync", "close_file", "sync_folder"]
+
+
+@pytest.mark.parametrize("new", [True, False], ids=["export", "add"])
+@pytest.mark.parametrize("held", [256, 2])
+def test_between_prefixes_and_directory_nothing_else_is_written(
+    tmp_path: Path, new: bool, held: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There a medium may be pulled out with images that no record names: one sector for each file, and the names'."""
+    monkeypatch.setattr("modality.media.writing._HELD", held)
+    images = masters(tmp_path / "device", "utf8")
+    image = tmp_path / "stick.img"
+    format_image(image, size=33 << 20, fat="FAT16")
+    if not new:
+        with mounted(image) as medium:
+            save(medium, masters(tmp_path / "other", "kanji", number=3)[:1], Options(), new=True)
+    with mounted(image) as medium:
+        told = Told(medium)
+        save(told, images, Options(state=tmp_path / "state"), new=new)
+    assert fails(judge(image)) == set()
+    first, change = told.done.index("prefix"), told.done.index("rename")
+    between = told.done[first:change]
+    assert between.count("prefix") == between.count("sync_data") == len(images) + 1
+    assert set(between) <= {"prefix", "sync_data", "create DICOMDIR", "open", "close_file"}
+    last_sync = max(at for at, name in enumerate(between) if name == "sync_data")
+    assert "prefix" not in between[last_sync:], "a prefix was not durable before the directory changed"
+    if held > len(images):
+        assert "close_file" not in between, "closing may write times"
+        # The engine writes the draft's entry once more before it renames it.
+        sectors = len(images) + 1 + new + 2
+        assert told.written[change + 1] - told.written[first] <= 512 * sectors
+
+
+def test_the_old_directory_is_held_until_the_new_one_is_durable(tmp_path: Path) -> None:
+    """Its clusters must not be free while a name on the medium may still lead to them."""
+    medium = tmp_path / "medium"
+    medium.mkdir()
+    export(medium, masters(tmp_path / "other", "kanji", number=3)[:1])
+    links: list[int] = []
+
+    class Old(Through):
+        def __init__(self, inner: HostVolume) -> None:
+            super().__init__(inner)
+            self.handle = -1
+            self.changed = False
+
+        def before(self, name: str, arguments: tuple[object, ...]) -> None:
+            super().before(name, arguments)
+            self.changed |= name == "rename"
+            if self.changed and name in ("sync", "sync_folder") and len(links) < 2:
+                links.append(sum(os.fstat(int(n)).st_nlink == 0 for n in self.files()))
+
+        @staticmethod
+        def files() -> list[str]:
+            names = os.listdir("/proc/self/fd")
+            return [
+                n
+                for n in names
+                if os.path.realpath(f"/proc/self/fd/{n}").startswith(str(medium / "DICOMDIR"))
+            ]
+
+    with HostVolume(medium) as host:
+        save(Old(host), masters(tmp_path / "device", "utf8")[:1], Options(), root=medium, new=False)
+    assert links == [1, 1]

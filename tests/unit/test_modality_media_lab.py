@@ -133,6 +133,9 @@ class FatMedium:
     def sync(self, handle: int) -> None:
         self.volume.fsync(handle)
 
+    def sync_data(self, handle: int) -> None:
+        self.volume.device.flush()  # the engine writes data at once; as Linux's FAT driver, without the entry
+
     def sync_folder(self, path: Names) -> None:
         self.volume.fsync(None)
 
