@@ -12,12 +12,13 @@ Rules of this file:
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from .arguments import mapping_of, number_of, overlay, text_of
 from .config import Config, ConfigError, Peer
@@ -32,6 +33,17 @@ from .store import Row, Store
 
 Settings = TypeVar("Settings", bound=Config)
 TheExams = TypeVar("TheExams", bound=Exams)
+
+
+_OWNER: Final = (
+    "PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber",
+    "RequestedProcedureID", "StudyInstanceUID",
+)  # fmt: skip
+"""What says whose a worklist item is, and of which order."""
+
+
+def _owner(shown: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(str(shown.get(key, "")) for key in _OWNER)
 
 
 class Console(Generic[Settings, TheExams]):
@@ -70,7 +82,8 @@ class Console(Generic[Settings, TheExams]):
         self.queue = SendQueue(self.store, self.notices, lambda: self.config, sender)
         self._dicom_ready = threading.Event()
         self.loaded = threading.Event()
-        self._selected: str | None = None
+        self._selected: tuple[str, tuple[str, ...]] | None = None
+        """Key of the selected worklist item, and whose it was when the operator saw it."""
         self._exam_lock = threading.RLock()
         self.recovered = self.store.recover()
 
@@ -94,14 +107,14 @@ class Console(Generic[Settings, TheExams]):
         """End what listens."""
 
     def forget(self) -> None:
-        """Another exam begins or this one ends: nothing of the last one counts any more (the exam's lock is held)."""
+        """An exam begins, goes on or ends: nothing from before counts any more (the exam's lock is held)."""
 
     def begun(self, exam: Row) -> Mapping[str, Any]:
         """An exam was started or appended to; what comes back is part of the verb's claim."""
         return {}
 
-    def ending(self) -> None:
-        """The open exam is about to end."""
+    def ending(self, state: str) -> None:
+        """The open exam is about to end, COMPLETED or DISCONTINUED; may refuse."""
 
     def ended(self, exam: Row, jobs: list[int]) -> Mapping[str, Any]:
         """An exam ended and its images are queued; what comes back is part of the verb's claim."""
@@ -198,10 +211,18 @@ class Console(Generic[Settings, TheExams]):
         except worklist.KeyFault as fault:
             raise Refused(str(fault)) from fault
         entries = []
+        owners: dict[str, tuple[str, ...]] = {}
         for item in answer.items:
             packed = worklist.pack(item)
             shown = worklist.summary(worklist.unpack(packed))
-            entries.append((worklist.identity(shown), packed, shown))
+            key, owner = worklist.identity(shown), _owner(shown)
+            if (
+                owners.setdefault(key, owner) != owner
+            ):  # both stay: an update of one would be a change of patient
+                text = f"{peer.name}: two items of one study and step are not of one patient and order"
+                self.notices.warn("worklist", peer.name, text, study_instance=owner[-1])
+                key = hashlib.sha256("\x1f".join((key, *owner)).encode()).hexdigest()
+            entries.append((key, packed, shown))
         added, updated = self.store.merge_worklist(entries)
         if answer.truncated:
             text = f"{peer.name}: the worklist is longer than {len(entries)} items, the rest is not shown"
@@ -215,7 +236,10 @@ class Console(Generic[Settings, TheExams]):
         return {"count": len(items), "items": items}
 
     def _find(self, keys: Mapping[str, Any]) -> tuple[str, bytes, dict[str, Any]]:
-        """The one worklist item whose shown values are those given."""
+        """The one worklist item whose shown values are those given; an empty value finds nothing."""
+        empty = [key for key, value in keys.items() if value is None or value == ""]
+        if empty:
+            raise Refused(f"{empty[0]} is empty: which worklist item?")
         matches = [
             entry
             for entry in self.store.worklist()
@@ -229,7 +253,7 @@ class Console(Generic[Settings, TheExams]):
 
     def _do_select(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         key, _, shown = self._find(args)
-        self._selected = key
+        self._selected = key, _owner(shown)
         self.notices.state(what="selected", key=key)
         return {"key": key, **shown}
 
@@ -238,21 +262,29 @@ class Console(Generic[Settings, TheExams]):
 
         rest = dict(args)
         patient = rest.pop("patient", None)
-        kind = str(rest.pop("kind", "") or self._likely_kind(rest, patient))
+        kind = str(rest.pop("kind", "") or ("scheduled" if patient is None else "unscheduled"))
         if kind not in KINDS:
             raise Refused(f"unknown kind of exam {kind!r}: one of {', '.join(KINDS)}")
         now = datetime.now()
+        shown: Mapping[str, Any] = {}
         if kind == "scheduled":
-            if not rest and not self._selected:
-                raise Refused("which worklist item? select one, or give keys")
-            _, dataset, shown = self._find(rest or {"key": self._selected})
+            if patient is not None:
+                raise Refused("a scheduled exam has the patient of its worklist item: none can be typed")
+            _, dataset, shown = self._find(rest) if rest else self._as_selected()
             study_uid = str(shown.get("StudyInstanceUID", ""))
+            for keyword in _OWNER:
+                if "\\" in str(shown.get(keyword, "")):  # which one is the patient's?
+                    raise Refused(
+                        f"the worklist item has more than one value in {keyword}: {shown[keyword]!r}"
+                    )
         else:
             number = self.store.next_number("emergency") if kind == "emergency" else 0
             typed = {**rest, **mapping_of(patient, "patient")}
             dataset = pack(typed_order(typed, self.config.charset, (number, now) if number else None))
             study_uid = ""
         with self._exam_lock:
+            if study_uid:
+                self._refuse_foreign_study(study_uid, shown)
             exam = self.exams.start(kind, dataset, study_uid, mpps=self.reports_steps, now=now)
             self.forget()
             self._selected = None
@@ -260,13 +292,30 @@ class Console(Generic[Settings, TheExams]):
         more = self.begun(exam)
         return {**self.claim_of(exam), **more}
 
-    def _likely_kind(self, keys: Mapping[str, Any], patient: Any) -> str:
-        """What the operator means without saying: a typed patient is unscheduled, keys or a selection are scheduled."""
-        return "scheduled" if patient is None and (keys or self._selected) else "unscheduled"
+    def _as_selected(self) -> tuple[str, bytes, dict[str, Any]]:
+        """The selected worklist item, if it still is whose it was when the operator selected it."""
+        if self._selected is None:
+            raise Refused("which worklist item? select one, or give keys")
+        key, owner = self._selected
+        found = self._find({"key": key})
+        if _owner(found[2]) != owner:
+            raise Refused("the worklist changed the patient or order of the selected item: select it again")
+        return found
+
+    def _refuse_foreign_study(self, study_uid: str, shown: Mapping[str, Any]) -> None:
+        """Images of two patients are never in one study, whatever the worklist says."""
+        patient = str(shown.get("PatientID", ""))
+        others = self.exams.patients_of(study_uid) - {patient}
+        if others:
+            raise Refused(
+                f"the study of this item has images of another patient already ({', '.join(sorted(others))}, not "
+                f"{patient}): let the worklist be corrected, or type the patient"
+            )
 
     def _do_append(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         with self._exam_lock:
             exam = self.exams.append(mpps=self.reports_steps, now=datetime.now())
+            self.forget()
         self.notices.state(what="exam", state="open", exam=exam["id"], kind="append")
         more = self.begun(exam)
         return {**self.claim_of(exam), **more}
@@ -278,9 +327,11 @@ class Console(Generic[Settings, TheExams]):
         return self._end("DISCONTINUED", text_of(args, "reason", ""))
 
     def _end(self, state: str, reason: str) -> Mapping[str, Any]:
-        self.exams.open()
-        self.ending()
+        meant = self.exams.open()["id"]
+        self.ending(state)
         with self._exam_lock:
+            if self.exams.open()["id"] != meant:  # somebody else ended it, and began another
+                raise Refused("the exam was ended meanwhile")
             exam, _ = self.exams.close(state, reason, datetime.now())
             self.forget()
         self.notices.state(what="exam", state=exam["state"], exam=exam["id"], reason=reason)

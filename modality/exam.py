@@ -73,6 +73,16 @@ class Exams:
 
         return unpack(exam["dataset"])
 
+    def patients_of(self, study_uid: str) -> set[str]:
+        """Patient ID of every exam of a study that has images; empty for one without ID."""
+        from .objects.common import text
+
+        rows = self._store.rows(
+            "SELECT * FROM exams e WHERE study_uid=? AND EXISTS (SELECT 1 FROM images i WHERE i.exam=e.id)",
+            study_uid,
+        )
+        return {text(self.order(row), "PatientID") for row in rows}
+
     # -- actions
 
     def start(self, kind: str, dataset: bytes, study_uid: str, *, now: datetime, mpps: bool = False) -> Row:

@@ -6,6 +6,9 @@ Rules of this file:
   ``hold`` (no association or a lost one): then the operator sends it (VX-D-09), or the clock when auto_retry is on.
 * Destinations do not wait for each other (VX-ASC-003); jobs of one destination go one after another.
 * Only images without a success are sent again; each is sent under its one UID.
+* An image that cannot be sent, or at which two tries broke off, goes last in the next one: it must not keep the others
+  back for ever.
+* A job whose destination is no longer configured waits for the operator.
 """
 
 from __future__ import annotations
@@ -38,6 +41,8 @@ class SendQueue:
         self._changed = threading.Condition()
         self._workers: dict[str, threading.Thread] = {}
         self._begun: set[int] = set()
+        self._broke: dict[tuple[int, int], int] = {}
+        """(job, image) -> how often sending broke off at it since the start; more than once: it goes last."""
         self._stopping = False
 
     # -- jobs
@@ -60,15 +65,21 @@ class SendQueue:
                     job = self._store.insert("jobs", exam=exam, destination=destination, state="queued")
                     for image in new:
                         self._store.insert("job_images", job=job, image=image)
+                    self._store.update("exams", exam, sent=0)
                     jobs.append(job)
         self.wake()
         return jobs
 
     def resend(self, destination: str | None = None) -> list[int]:
-        """Let every job that waits for the operator go again; return their ids."""
+        """Let every job that waits for the operator and has its destination go again; return their ids."""
+        names = {peer.name for peer in self._config().storage}
         with self._store.transaction():
             rows = self._store.rows("SELECT * FROM jobs WHERE state='failed' OR (state='queued' AND hold=1)")
-            chosen = [row["id"] for row in rows if destination in (None, row["destination"])]
+            chosen = [
+                row["id"]
+                for row in rows
+                if row["destination"] in names and destination in (None, row["destination"])
+            ]
             for job in chosen:
                 self._store.update("jobs", job, state="queued", hold=0, retry_at=None)
                 self._set_images(job, "failed", "queued")
@@ -142,6 +153,10 @@ class SendQueue:
 
     def wake(self) -> None:
         """Look at the jobs again: start threads for destinations that have work."""
+        names = {peer.name for peer in self._config().storage}
+        for job in self._store.rows("SELECT * FROM jobs WHERE state='queued' AND hold=0"):
+            if job["destination"] not in names:
+                self._homeless(job)
         with self._changed:
             if not self._stopping:
                 for peer in self._config().storage:
@@ -174,25 +189,30 @@ class SendQueue:
                     if job is None:
                         self._changed.wait(self._next_retry())
             peer = next((p for p in self._config().storage if p.name == destination), None)
-            if peer is None:  # taken out of the settings meanwhile: the job stays for the operator
-                self._finish(job, "queued", f"{destination} is no longer configured", hold=True)
-                return
-            self._run(job, peer)
+            if peer is None:
+                self._homeless(job)
+            else:
+                self._run(job, peer)
+
+    def _homeless(self, job: Row) -> None:
+        """Its destination was taken out of the settings: the job stays for the operator."""
+        self._finish(job, "queued", f"{job['destination']} is no longer configured", hold=True)
 
     def _next_retry(self) -> float | None:
         row = self._store.row("SELECT MIN(retry_at) AS at FROM jobs WHERE state='queued' AND hold=1")
         if not self._config().auto_retry or not row or row["at"] is None:
             return None
-        return float(max(0.05, row["at"] - time.time()))
+        return float(min(max(0.05, row["at"] - time.time()), self._config().retry_interval))
 
     def _take(self, destination: str) -> Row | None:
         with self._store.transaction():
             rows = self._store.rows(
                 "SELECT * FROM jobs WHERE destination=? AND state='queued' ORDER BY id", destination
             )
-            retry = self._config().auto_retry
+            retry, now, interval = self._config().auto_retry, time.time(), self._config().retry_interval
             for row in rows:
-                due = retry and row["retry_at"] is not None and row["retry_at"] <= time.time()
+                at = row["retry_at"]  # further away than the interval: the clock was set back
+                due = retry and at is not None and not now < at <= now + interval
                 if not row["hold"] or due:
                     self._store.update(
                         "jobs",
@@ -207,21 +227,25 @@ class SendQueue:
         return None
 
     def _run(self, job: Row, peer: Peer) -> None:
-        by_uid = {
-            row["sop_instance"]: row["image"] for row in self._images(job["id"]) if row["state"] != "sent"
-        }
-        images = [(uid, self._store.object_path(uid)) for uid in by_uid]
+        rows = [row for row in self._images(job["id"]) if row["state"] != "sent"]
+        rows.sort(key=lambda row: max(1, self._broke.get((job["id"], row["image"]), 0)))
+        by_uid = {row["sop_instance"]: row["image"] for row in rows}
+        unanswered = dict(by_uid)
+        began = False
         refused: list[str] = []
         self._notices.state(
-            what="job", job=job["id"], destination=peer.name, state="sending", images=len(images)
+            what="job", job=job["id"], destination=peer.name, state="sending", images=len(rows)
         )
 
         def begin() -> None:
+            nonlocal began
+            began = True
             with self._changed:
                 self._begun.add(job["id"])
                 self._changed.notify_all()
 
         def report(sop_instance: str, status: int | None, comment: str) -> None:
+            unanswered.pop(sop_instance, None)
             if status is None:  # it could not be offered to this peer at all
                 self._mark(job["id"], by_uid[sop_instance], "failed", None)
                 self._notices.warn("storage", peer.name, comment, sop_instance=sop_instance)
@@ -238,12 +262,27 @@ class SendQueue:
             if not sent:
                 refused.append(f"status {status:04X}{comment}")
 
+        def broke_off(*, by_peer: bool) -> None:
+            if began and unanswered:
+                at = job["id"], next(iter(unanswered.values()))
+                self._broke[at] = self._broke.get(at, 0) + (1 if by_peer else 2)
+
+        images = []
+        for uid in by_uid:
+            path = self._store.object_path(uid)
+            if path.exists():
+                images.append((uid, path))
+            else:
+                report(uid, None, f"{peer.name}: an image cannot be sent: it is no longer on the disk")
         try:
-            self._send(self._config(), peer, images, begin, report)
+            if images:
+                self._send(self._config(), peer, images, begin, report)
         except ServiceFailure as failure:
+            broke_off(by_peer=bool(failure.details))
             self._notices.failure(failure)  # told before the job shows that it waits
             self._finish(job, "queued", failure.text, hold=True)
         except Exception as error:  # a fault of ours must not end the thread or lose the job
+            broke_off(by_peer=False)
             self._notices.warn(
                 "storage", peer.name, f"{peer.name}: sending failed: {error!r}", error=repr(error)
             )

@@ -104,7 +104,7 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing; nested transactions join the outer one."""
+        """All or nothing, also when the disk refuses the end of it; nested transactions join the outer one."""
         with self._lock:
             if self._depth:
                 yield
@@ -113,11 +113,11 @@ class Store:
             self._depth = 1
             try:
                 yield
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            else:
                 self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:  # SQLite ends some failed transactions by itself, and some not
+                    self._db.execute("ROLLBACK")
+                raise
             finally:
                 self._depth = 0
 
@@ -253,7 +253,8 @@ class Store:
 
         Interrupted jobs wait for the operator; an MPPS message whose answer was never seen counts as not sent
         (a repeated N-CREATE under the same UID is harmless); files without a row go; rows without a file are lost
-        images and are marked as such, which never happens unless the disk lied.
+        images and are marked as such, which never happens unless the disk lied.  A file that is there again (its
+        disk was not, the last time) makes its image what it was.
         """
         found = {"interrupted": 0, "orphans": 0, "missing": 0}
         with self.transaction():
@@ -262,16 +263,16 @@ class Store:
                 found["interrupted"] += 1
             self._db.execute("UPDATE steps SET create_state='failed' WHERE create_state='sending'")
             self._db.execute("UPDATE steps SET set_state='failed' WHERE set_state='sending'")
-            known = {
-                r["sop_instance"]
-                for r in self.rows(
-                    "SELECT sop_instance FROM images WHERE state NOT IN ('rejected', 'missing')"
-                )
-            }
-            for image in sorted(known):
-                if not self.object_path(image).exists():
-                    self._db.execute("UPDATE images SET state='missing' WHERE sop_instance=?", (image,))
+            wanted = self.rows("SELECT id, sop_instance, state, reason FROM images WHERE state<>'rejected'")
+            for image in wanted:
+                here = self.object_path(image["sop_instance"]).exists()
+                if image["state"] == "missing":
+                    if here:
+                        self.update("images", image["id"], state=image["reason"] or "acquired", reason="")
+                elif not here:
+                    self.update("images", image["id"], state="missing", reason=image["state"])
                     found["missing"] += 1
+            known = {image["sop_instance"] for image in wanted}
         for path in self.images.iterdir():
             if path.suffix == ".part" or (_OBJECT_NAME.fullmatch(path.name) and path.stem not in known):
                 path.unlink(missing_ok=True)

@@ -1,10 +1,9 @@
-"""Store, exam workflow and send queue without a network."""
+"""Store and exam workflow without a network."""
 
 from __future__ import annotations
 
-import threading
+import sqlite3
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,8 @@ from modality.acquisition import DetectorInfo, Shot
 from modality.config import Peer
 from modality.dicom.worklist import pack
 from modality.exam import ExamError
-from modality.notices import Notices, ServiceFailure
 from modality.products.vxvue.config import VxvueConfig as Config
 from modality.products.vxvue.exam import VxvueExams as Exams
-from modality.sendqueue import SendQueue
 from modality.store import Store, StoreError
 
 NOW = datetime(2026, 11, 21, 9, 30)
@@ -160,91 +157,43 @@ def test_what_cannot_be_done_now_is_refused(store: Store, config: Config) -> Non
         exams.close("COMPLETED", "", NOW)
 
 
-def queue_with(store: Store, config: Config, sender: Any) -> tuple[SendQueue, list[dict[str, Any]]]:
-    notices = Notices(store)
-    warnings: list[dict[str, Any]] = []
-    notices.listen(lambda event: warnings.append(event) if event["event"] == "modality.warning" else None)
-    return SendQueue(store, notices, lambda: config, sender), warnings
-
-
-def accepted(store: Store, config: Config, count: int) -> list[int]:
+def test_a_disk_that_was_not_there_for_once_costs_no_image(store: Store, config: Config) -> None:
     exams = started(store)
-    return [exams.decide(expose(exams, config)["sop_instance"], "accepted")["id"] for _ in range(count)]
+    kept, waiting = expose(exams, config), expose(exams, config)
+    exams.decide(kept["sop_instance"], "accepted")
+    away = store.folder / "away"
+    store.images.rename(away)
+    store.images.mkdir()
+    assert store.recover() == {"interrupted": 0, "orphans": 0, "missing": 2}
+    assert [row["state"] for row in exams.images(exams.open())] == ["missing", "missing"]
+    store.images.rmdir()
+    away.rename(store.images)
+    (store.object_path(waiting["sop_instance"])).unlink()
+    assert store.recover() == {"interrupted": 0, "orphans": 0, "missing": 0}  # told once
+    assert [row["state"] for row in exams.images(exams.open())] == ["accepted", "missing"]
+    assert store.object_path(kept["sop_instance"]).exists()
 
 
-def test_destinations_do_not_wait_for_each_other(store: Store, config: Config) -> None:
-    meet = threading.Barrier(2, timeout=10)
-    sets: list[tuple[str, int]] = []
-
-    def sender(config: Config, peer: Peer, images: Any, begin: Any, report: Any) -> None:
-        meet.wait()
-        sets.append((peer.name, len(images)))
-        for sop_instance, path in images:
-            assert path.exists()
-            report(sop_instance, 0, "")
-
-    queue, warnings = queue_with(store, config, sender)
-    images = accepted(store, config, 3)
-    jobs = queue.add(1, images, ["a", "b"])
-    assert queue.wait(queue.idle, 10)
-    assert sorted(sets) == [("a", 3), ("b", 3)]
-    assert [job["state"] for job in queue.jobs()] == ["sent", "sent"]
-    assert queue.add(1, images, ["a", "b"]) == []  # each image goes once
-    assert queue.wait(lambda: queue.begun(jobs), 10)
-    assert warnings == []
-    assert store.row("SELECT sent FROM exams") == {"sent": 1}
-    queue.stop()
+def test_a_transaction_that_cannot_be_ended_is_no_end_of_the_store(store: Store) -> None:
+    with (
+        pytest.raises(sqlite3.IntegrityError),
+        store.transaction(),
+    ):  # refused by the COMMIT, which leaves it open
+        store.execute("PRAGMA defer_foreign_keys=ON")
+        store.put("a", "1")
+        store.insert("job_images", job=99, image=99)
+    store.put("b", "2")
+    with store.transaction():
+        store.put("c", "3")
+    assert [store.get(key) for key in "abc"] == ["", "2", "3"]
 
 
-def test_only_what_was_not_sent_is_sent_again(store: Store, config: Config) -> None:
-    config = replace(config, storage=config.storage[:1])
-    seen: list[list[str]] = []
-
-    def sender(config: Config, peer: Peer, images: Any, begin: Any, report: Any) -> None:
-        seen.append([uid for uid, _ in images])
-        for number, (sop_instance, _) in enumerate(images):
-            if len(seen) == 1 and number == 1:
-                raise ServiceFailure("storage", peer.name, "lost", connection="lost")
-            report(sop_instance, 0xB000 if number else 0, "")
-
-    queue, warnings = queue_with(store, config, sender)
-    queue.add(1, accepted(store, config, 3), ["a"])
-    assert queue.wait(queue.idle, 10)
-    (job,) = queue.jobs()
-    assert (job["state"], job["waits_for_operator"], job["last_error"]) == ("queued", True, "lost")
-    assert queue.resend("b") == []
-    assert queue.resend() == [job["job"]]
-    assert queue.wait(queue.idle, 10)
-    assert seen[1] == seen[0][1:]
-    assert queue.jobs()[0]["state"] == "sent"
-    assert [w["data"].get("connection", w["data"].get("status")) for w in warnings] == ["lost", "B000"]
-    queue.stop()
-
-
-def test_a_fault_of_ours_costs_a_warning_and_not_the_thread(store: Store, config: Config) -> None:
-    config = replace(config, storage=config.storage[:1])
-    calls: list[int] = []
-
-    def sender(config: Config, peer: Peer, images: Any, begin: Any, report: Any) -> None:
-        calls.append(len(images))
-        if len(calls) == 1:
-            raise ZeroDivisionError
-        for sop_instance, _ in images:
-            report(sop_instance, 0, "")
-
-    queue, warnings = queue_with(store, config, sender)
-    queue.add(1, accepted(store, config, 1), ["a"])
-    assert queue.wait(queue.idle, 10)
-    assert len(warnings) == 1
-    queue.resend()
-    assert queue.wait(queue.idle, 10)
-    assert calls == [1, 1]
-    assert queue.jobs()[0]["state"] == "sent"
-    queue.stop()
-
-
-def test_a_destination_taken_out_of_the_settings_keeps_its_job(store: Store, config: Config) -> None:
-    queue, _ = queue_with(store, replace(config, storage=()), lambda *args: None)
-    queue.add(1, accepted(store, config, 1), ["a"])
-    assert queue.jobs()[0]["state"] == "queued"
-    queue.stop()
+def test_a_full_disk_is_told_and_nothing_else_breaks(store: Store) -> None:
+    pages = next(iter(store.row("PRAGMA page_count").values()))  # type: ignore[union-attr]
+    store.execute(f"PRAGMA max_page_count={pages + 2}")
+    with pytest.raises(sqlite3.OperationalError, match="full"), store.transaction():
+        store.put("a", "x" * 100_000)  # ended by SQLite itself
+    store.execute("PRAGMA max_page_count=1000000")
+    with store.transaction():
+        store.put("b", "2")
+    assert [store.get(key) for key in "ab"] == ["", "2"]

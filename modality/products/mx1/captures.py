@@ -3,6 +3,8 @@
 Rules of this file:
 
 * A picture belongs to the exam that was open when it was asked for; when another is open at the end, it is refused.
+* A picture that came before the exam began (or went on) is never an image of it, whether it is frozen, in the cine
+  memory or the last one of a probe that fell silent: it may show somebody else.
 * What the front end reports by itself (absent, stalled, unplugged) is its own warning; a verb that it makes impossible
   is only refused.
 """
@@ -14,15 +16,16 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ...control import Refused
 from ...notices import Notices
 from ...store import Row
 from ...ultrasound import Clip, Frame, Scanner, ScannerError
+from ...ultrasound.cine import make_clip
 from .config import Mx1Config
 from .exam import Mx1Exams
 
@@ -30,6 +33,9 @@ if TYPE_CHECKING:
     from .exam import Build
 
 CLIP_TIMEOUT_S = 120.0
+_FIRST_PICTURE_S: Final = 1.0
+"""How long the first picture after the beginning of an exam is waited for."""
+_LOOK_AGAIN_S: Final = 0.005
 
 
 @contextmanager
@@ -55,26 +61,48 @@ class Captures:
         """``lock`` is the exam's: no exam begins or ends while an image is being made."""
         self._scanner, self._exams, self._notices, self._config = scanner, exams, notices, config
         self._lock = lock
+        self._since = time.monotonic()
+
+    def anew(self) -> None:
+        """An exam begins, goes on or ends: what came before is no picture of what follows (the exam's lock is held)."""
+        self._since = time.monotonic()
+
+    def begin(self) -> None:
+        """Let the picture run and wait for the exam's first one, so that what is frozen from now on is of this exam."""
+        with suppress(ScannerError):  # a probe that is not there has nothing to show
+            self._scanner.freeze(False)
+            self._newest()
 
     def still(self, sequence: int | None = None) -> Row:
         """The frozen or newest picture, or one that the cine memory still has."""
         exam = self._exams.open()
         with operator_hears():
-            frame = self._scanner.still(sequence)
+            frame = self._newest() if sequence is None else self._scanner.still(sequence)
 
         def build(facts: Any, order: Any) -> Any:
             from ...objects.us import build_still
 
             return build_still(facts, order, frame)
 
-        return self._keep(exam, "still", datetime.now(), build, _of(frame))
+        return self._keep(exam, frame.t, "still", datetime.now(), build, _of(frame))
+
+    def _newest(self) -> Frame:
+        """The frozen or newest picture; the first one of an exam that has just begun is waited for."""
+        deadline = time.monotonic() + _FIRST_PICTURE_S
+        while True:
+            frame = self._scanner.still()
+            if frame.t >= self._since or time.monotonic() >= deadline:
+                return frame
+            if self._scanner.state()["state"] == "frozen":
+                return frame
+            time.sleep(_LOOK_AGAIN_S)
 
     def screen(self) -> Row:
         """The screen as the operator sees it, with the patient's line."""
         exam = self._exams.open()
-        now = datetime.now()
         with operator_hears():
-            frame = self._scanner.still()
+            frame = self._newest()
+            now = datetime.now()
             pixels = self._scanner.screen(self._lines(exam, now))
 
         def build(facts: Any, order: Any) -> Any:
@@ -83,13 +111,15 @@ class Captures:
             return build_screen(facts, order, pixels)
 
         picture = {**_of(frame), "raw_sha256": hashlib.sha256(pixels.tobytes()).hexdigest()}
-        return self._keep(exam, "screen", now, build, picture)
+        return self._keep(exam, frame.t, "screen", now, build, picture)
 
     def clip(self, frames: int | None, seconds: float | None, start_trim: int, before: bool) -> Row:
         """Pictures of one geometry: those that come, or with ``before`` those that were."""
         exam = self._exams.open()
         with operator_hears():
             clip = self._scanner.clip(frames, seconds, before=before, timeout=CLIP_TIMEOUT_S)
+        if before:
+            clip = self._of_this_exam(clip)
         if start_trim > len(clip.frames):
             raise Refused(f"start_trim {start_trim}: the clip has only {len(clip.frames)} pictures")
         began = datetime.now() - timedelta(seconds=max(0.0, time.monotonic() - clip.frames[0].t))
@@ -99,14 +129,29 @@ class Captures:
 
             return build_clip(replace(facts, start_trim=start_trim), order, clip)
 
-        return self._keep(exam, "clip", began, build, {**_of_clip(clip), "start_trim": start_trim})
+        picture = {**_of_clip(clip), "start_trim": start_trim}
+        return self._keep(exam, clip.frames[0].t, "clip", began, build, picture)
 
-    def _keep(self, exam: Row, kind: str, moment: datetime, build: Build, picture: Mapping[str, Any]) -> Row:
-        with self._lock:
-            if (
-                self._exams.open()["id"] != exam["id"]
-            ):  # never a picture of one patient in the exam of another
+    def _of_this_exam(self, clip: Clip) -> Clip:
+        """What the cine memory has of the exam; a clip without any such picture is left for :meth:`_keep` to refuse."""
+        own = [frame for frame in clip.frames if frame.t >= self._since]
+        return make_clip(own, "memory") if own and len(own) < len(clip.frames) else clip
+
+    def _keep(
+        self,
+        exam: Row,
+        came: float,
+        kind: str,
+        moment: datetime,
+        build: Build,
+        picture: Mapping[str, Any],
+    ) -> Row:
+        """Make a capture an image; ``came`` is when its first picture arrived (``time.monotonic``)."""
+        with self._lock:  # never a picture of one patient in the exam of another
+            if self._exams.open()["id"] != exam["id"]:
                 raise Refused("the exam was ended before its picture was there")
+            if came < self._since:
+                raise Refused("the picture came before this exam: take one that the probe makes now")
             try:
                 return self._exams.keep(self._config(), kind, moment, build, picture)
             except ValueError as error:

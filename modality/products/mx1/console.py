@@ -4,14 +4,17 @@ Rules of this file:
 
 * An image is accepted as soon as it is on the disk; discontinuing an exam keeps its images.
 * The foot switch takes a still of the picture that was there when it was pressed.
-* A barcode is the patient of the next worklist query or selection that names none, once.
+* A barcode is the patient of the next worklist query or selection that names none, until one of them was done; an exam
+  that begins ends it.
+* An exam begins with a running picture: what was frozen or remembered before is never its image.
 """
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -81,6 +84,14 @@ class Mx1Console(Console[Mx1Config, Mx1Exams]):
             image["saved_on"] = saved.get(image["sop_instance"], [])
         return claim
 
+    def forget(self) -> None:
+        self.captures.anew()
+
+    def begun(self, exam: Row) -> Mapping[str, Any]:
+        self._barcode = None
+        self.captures.begin()
+        return {}
+
     # -- what the devices tell
 
     def _on_event(self, kind: str, data: Mapping[str, Any]) -> None:
@@ -110,16 +121,20 @@ class Mx1Console(Console[Mx1Config, Mx1Exams]):
     # -- verbs
 
     def _do_query_worklist(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
-        return super()._do_query_worklist(self._with_barcode(args, "PatientID" not in args))
+        with self._scanned(args, "PatientID" not in args) as asked:
+            return super()._do_query_worklist(asked)
 
     def _do_select(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
-        return super()._do_select(self._with_barcode(args, not args))
+        with self._scanned(args, not args) as asked:
+            return super()._do_select(asked)
 
-    def _with_barcode(self, args: Mapping[str, Any], wanted: bool) -> Mapping[str, Any]:
-        if not wanted or self._barcode is None:
-            return args
-        code, self._barcode = self._barcode, None
-        return {**args, "PatientID": code}
+    @contextmanager
+    def _scanned(self, args: Mapping[str, Any], wanted: bool) -> Iterator[Mapping[str, Any]]:
+        """What is asked for, with the patient of the barcode where none is named; it counts until it was of use."""
+        code = self._barcode if wanted else None
+        yield args if code is None else {**args, "PatientID": code}
+        if code is not None and self._barcode == code:  # nobody else's was read meanwhile
+            self._barcode = None
 
     def _do_freeze(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         on = _switch(args, "on", True)

@@ -34,7 +34,9 @@ class VxvueConsole(Console[VxvueConfig, VxvueExams]):
         self.steps = ProcedureSteps(self.store, self.notices, self.exams, lambda: self.config)
         self._receiver: Any = None
         self._view: View | None = None
-        self._unsaved: tuple[int, View, Any] | None = None  # exam, view, exposure
+        """The view planned last in this exam: what the next one does not say is as it was."""
+        self._unsaved: tuple[int, View, Any] | None = None
+        """Exam, view and exposure that could not be stored."""
 
     def _start_receiver(self) -> None:
         if self._receiver is not None:
@@ -81,7 +83,9 @@ class VxvueConsole(Console[VxvueConfig, VxvueExams]):
     def begun(self, exam: Row) -> Mapping[str, Any]:
         return {"mpps": self.steps.send(exam)}
 
-    def ending(self) -> None:
+    def ending(self, state: str) -> None:
+        if state == "COMPLETED" and self._unsaved is not None:
+            raise Refused("an exposure is not stored yet: wait_image tries again, or discontinue the exam")
         self.devices.cancel()
 
     def ended(self, exam: Row, jobs: list[int]) -> Mapping[str, Any]:
@@ -108,18 +112,22 @@ class VxvueConsole(Console[VxvueConfig, VxvueExams]):
     # -- verbs
 
     def _do_prepare(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
-        self.exams.open()
-        self._view = self.exams.plan_view(self.config, args, self._view)
-        return self.devices.prepare(self._view, args)
+        with self._exam_lock:
+            exam = self.exams.open()["id"]
+            self._view = view = self.exams.plan_view(self.config, args, self._view)
+        claim = self.devices.prepare(exam, view, args)
+        with self._exam_lock:
+            now = self.exams.current()
+            if self._view is not None and now is not None and now["id"] == exam:
+                return claim
+        self.devices.cancel()
+        raise Refused("the exam was ended while the devices were prepared for it")
 
     def _do_wait_image(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         exam = self.exams.open()["id"]
         waiting = self._unsaved
         if waiting is None or waiting[0] != exam:
-            view = self._view
-            if view is None:
-                raise Refused("nothing is prepared")
-            waiting = exam, view, self.devices.wait(number_of(args, "timeout", 30.0))
+            waiting = exam, *self.devices.wait(exam, number_of(args, "timeout", 30.0))
         _, view, shot = waiting
         with self._exam_lock:
             if self.exams.open()["id"] != exam:  # never an exposure of one patient in the exam of another

@@ -69,6 +69,8 @@ class Devices:
         self._driver: Any = None
         self._lock = threading.Lock()
         self._waiting = False
+        self._armed: tuple[int, View] | None = None
+        """The exam and view that were prepared last; they do not change while an exposure is awaited."""
         self._closed = False
         self.state = "closed"
 
@@ -146,8 +148,8 @@ class Devices:
             self._notices.warn("acquisition", code.split("-")[0], text, code=code)
         return Refused(text)
 
-    def prepare(self, view: View, args: Mapping[str, Any]) -> dict[str, Any]:
-        """Arm the detector and set the generator; return when the hand switch may be pressed.
+    def prepare(self, exam: int, view: View, args: Mapping[str, Any]) -> dict[str, Any]:
+        """Arm the detector and set the generator for an exam; return when the hand switch may be pressed.
 
         Raises:
             Refused: a value is no number, a device is not there, or refuses.
@@ -167,28 +169,30 @@ class Devices:
                 raise Refused("an exposure is awaited already")
             self._open()
             technique = Technique(view=view.view, body_part=view.body_part, **numbers)
+            self._armed = None
             try:
                 self._driver.prepare(technique)
             except Exception as error:
                 raise self._failed(error) from error
+            self._armed = exam, view
         self._notices.state(what="acquisition", state="prepared", view=view.view, body_part=view.body_part)
         return {"view": view.view, "body_part": view.body_part, "laterality": view.laterality, **numbers}
 
-    def wait(self, timeout: float) -> Shot:
-        """The next exposure.
+    def wait(self, exam: int, timeout: float) -> tuple[View, Shot]:
+        """The next exposure, and the view it was prepared for.
 
         Raises:
-            Refused: none came in time, or a device failed.
+            Refused: nothing is prepared for this exam, none came in time, or a device failed.
         """
         with self._lock:
-            if self._driver is None:
+            if self._driver is None or self._armed is None or self._armed[0] != exam:
                 raise Refused("nothing is prepared")
             if self._waiting:
                 raise Refused("an exposure is awaited already")
             self._waiting = True
+            view = self._armed[1]
         try:
-            shot: Shot = self._driver.wait(timeout)
-            return shot
+            return view, self._driver.wait(timeout)
         except Exception as error:
             raise self._failed(error) from error
         finally:
