@@ -67,9 +67,21 @@ class Beamformer:
         self._pins = self._draw_pins()
 
     def axial_kernel(self, count: int) -> Complex:
+        """The pulse for :meth:`along` over ``count`` samples."""
         n = np.arange(count)
         pulse = np.exp(-0.5 * (np.minimum(n, count - n) / self.axial) ** 2)
-        return np.asarray(np.fft.fft(pulse), np.complex64)
+        return np.asarray(np.fft.fft(pulse) * count, np.complex64)
+
+    @staticmethod
+    def along(grid: Complex, kernel: Complex) -> Complex:
+        """The pulse over (..., samples); what leaves at one end comes in at the other.
+
+        numpy transforms with double precision, several times slower, unless the transform has a factor of single
+        precision: both ways divide by the length here, and the kernel makes up for one of them.
+        """
+        spectrum = np.fft.fft(grid, axis=-1, norm="forward")
+        spectrum *= kernel
+        return np.fft.ifft(spectrum, axis=-1).astype(np.complex64, copy=False)
 
     def _draw_pins(self) -> Complex:
         """Pins at their exact places, not at the next sample."""
@@ -87,9 +99,7 @@ class Beamformer:
 
     def blur(self, grid: Complex, kernel: Complex) -> Complex:
         """Point spread function over (..., lines, samples)."""
-        spectrum = np.fft.fft(grid, axis=-1)
-        spectrum *= kernel
-        echo = np.fft.ifft(spectrum, axis=-1).astype(np.complex64, copy=False)
+        echo = self.along(grid, kernel)
         out: Complex = echo * self._across[TAPS]
         lines = grid.shape[-2]
         for tap in range(1, min(TAPS, lines - 1) + 1):
@@ -140,8 +150,6 @@ class Beamformer:
         echo.imag = np.bincount(place.ravel(), (np.sin(phase) * -amplitude).ravel(), size).reshape(
             -1, SAMPLES
         )
-        spectrum = np.fft.fft(echo, axis=-1)
-        spectrum *= self._kernel
-        echo = np.fft.ifft(spectrum, axis=-1).astype(np.complex64, copy=False)
+        echo = self.along(echo, self._kernel)
         echo += self._pins[LINES // 2]
         return levels(echo.real**2 + echo.imag**2)

@@ -12,6 +12,7 @@ Rules of this file:
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -29,8 +30,28 @@ PW_WINDOW: Final = 96
 PW_BINS: Final = 256
 QUIET_DB: Final = -32.0
 """Blood below this is no flow (mean of tissue is 0)."""
+STILL: Final = 128
+"""Index of the palette: no velocity, or too little blood to measure one.  Grey stays there."""
 BOX_MM: Final = 6.0
 """How far the colour box reaches around the vessel."""
+
+
+@dataclass(frozen=True)
+class Flow:
+    """What there is of colour in one picture: ``places`` (pixels counted row by row) and their ``colours`` (n, 3)."""
+
+    places: npt.NDArray[np.int32]
+    colours: Bytes
+
+
+def paint(grey: bytes, flow: Flow) -> bytes:
+    """RGB picture, row by row: grey with the flow over it."""
+    tone = np.frombuffer(grey, np.uint8)
+    rgb = np.empty((tone.size, 3), np.uint8)
+    for component in range(3):  # far quicker than one assignment
+        rgb[:, component] = tone
+    rgb[flow.places] = flow.colours
+    return rgb.tobytes()
 
 
 def fastest_mm_s(frequency_hz: float, rate_hz: float) -> float:
@@ -39,8 +60,8 @@ def fastest_mm_s(frequency_hz: float, rate_hz: float) -> float:
 
 
 def _palette() -> Bytes:
-    """(256, 3): 0 is unused, 1-127 away (blue), 129-255 towards (red)."""
-    value = np.clip((np.arange(256) - 128) / 127, -1, 1)
+    """(256, 3): 1-127 away (blue), :data:`STILL` black, 129-255 towards (red); 0 is unused."""
+    value = np.clip((np.arange(256) - STILL) / 127, -1, 1)
     red, blue = np.clip(value, 0, 1), np.clip(-value, 0, 1)
     strong = (np.abs(value) > 0) * 90 + 165 * np.abs(value)
     out = np.stack([strong * (red > 0), 200 * np.maximum(red, blue) ** 2, strong * (blue > 0)], axis=1)
@@ -49,6 +70,18 @@ def _palette() -> Bytes:
 
 
 PALETTE: Final = _palette()
+
+
+def fast_length(least: int) -> int:
+    """The next length that a Fourier transform is quick at: factors 2, 3 and 5 only."""
+    while True:
+        rest = least
+        for factor in (2, 3, 5):
+            while rest % factor == 0:
+                rest //= factor
+        if rest == 1:
+            return least
+        least += 1
 
 
 class Colour:
@@ -76,7 +109,8 @@ class Colour:
         self._phase = (s.depth[inside].astype(np.float64) * float(k) % (2 * math.pi)).astype(np.float32)
         self._amplitude = s.amplitude[inside]
         shape = (self.line1 - self.line0, self.sample1 - self.sample0)
-        self.shape = (max(1, shape[0]), max(1, shape[1]))
+        self.shape = (max(1, shape[0]), fast_length(max(1, shape[1])))
+        """Lines and samples that are worked on; the last samples may lie below the box."""
         place = (row[inside] - self.line0) * self.shape[1] + sample[inside] - self.sample0
         steps = np.arange(PULSES)[:, None]
         self._place = (place[None] + steps * (self.shape[0] * self.shape[1])).ravel()
@@ -86,21 +120,19 @@ class Colour:
         self._pixels(converter)
 
     def _pixels(self, converter: Converter) -> None:
-        """Where the box lies in the picture, and which value of it each pixel there shows."""
+        """Where the box lies in the picture; its pixels, and which value of the box each of them shows."""
         row, sample = np.divmod(converter.table, SAMPLES)
         line = np.rint(row / FINE).astype(np.int64)
         inside = (line >= self.line0) & (line < self.line1) & (row < ROWS)
         inside &= (sample >= self.sample0) & (sample < self.sample1)
         rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
-        if not len(rows):
-            self.rectangle = (0, 0, 0, 0)
-            self._table = np.zeros((1, 1), np.int64)
-            return
-        y0, y1, x0, x1 = int(rows[0]), int(rows[-1]), int(columns[0]), int(columns[-1])
-        self.rectangle = (x0, y0, x1, y1)
-        cut = (slice(y0, y1 + 1), slice(x0, x1 + 1))
-        table = (line[cut] - self.line0) * self.shape[1] + sample[cut] - self.sample0
-        self._table = np.where(inside[cut], table, self.shape[0] * self.shape[1])
+        self.rectangle: tuple[int, int, int, int] | None = None
+        """x0, y0, x1, y1 of the box; None when the vessel is not in the picture."""
+        if len(rows) > 1 and len(columns) > 1:
+            self.rectangle = (int(columns[0]), int(rows[0]), int(columns[-1]), int(rows[-1]))
+        self._places = np.flatnonzero(inside).astype(np.int32)
+        table = (line[inside] - self.line0) * self.shape[1] + sample[inside] - self.sample0
+        self._table = table.astype(np.int32)
 
     def packet(self, t: float) -> Complex:
         """(pulses, lines, samples) of echoes of blood around a time in s."""
@@ -124,29 +156,23 @@ class Colour:
         # Away from the probe the way grows and the phase falls.
         return (np.angle(lag) * np.float32(self.nyquist_mm_s / math.pi)).astype(np.float32), power
 
-    def overlay(self, grey: bytes, t: float) -> bytes:
-        """RGB picture: grey with the flow over it."""
-        w, h = self.layout.width, self.layout.height
-        rgb = np.repeat(np.frombuffer(grey, np.uint8), 3).reshape(h, w, 3)
-        x0, y0, x1, y1 = self.rectangle
-        if x1 > x0:
-            velocity, power = self.velocity(t)
-            index = np.zeros(velocity.size + 1, np.uint8)
-            index[:-1] = (
-                (128 + np.rint(velocity * np.float32(127 / self.nyquist_mm_s))).astype(np.uint8).ravel()
-            )
-            index[:-1][power.ravel() < 10 ** (QUIET_DB / 10)] = 0
-            box = index.take(self._table)
-            shown = (box != 0) & (box != 128)
-            rgb[y0 : y1 + 1, x0 : x1 + 1][shown] = PALETTE[box[shown]]
-        return rgb.tobytes()
+    def flow(self, t: float) -> Flow:
+        """The pixels that show flow at a time in s."""
+        velocity, power = self.velocity(t)
+        index = (STILL + np.rint(velocity * np.float32(127 / self.nyquist_mm_s))).astype(np.uint8)
+        index[power < 10 ** (QUIET_DB / 10)] = STILL
+        box = index.ravel().take(self._table)
+        shown = np.flatnonzero(box != STILL)
+        return Flow(self._places[shown], PALETTE[box[shown]])
 
-    def region(self) -> Region:
-        """The box as a calibrated region of the picture."""
+    def regions(self) -> tuple[Region, ...]:
+        """The box as a calibrated region of the picture, if there is one."""
+        if self.rectangle is None:
+            return ()
         x0, y0, x1, y1 = self.rectangle
         u, v = self.layout.origin
         step = self.layout.spacing_mm
-        return Region("colour", x0, y0, x1, y1, "mm", "mm", step, step, (u - x0, v - y0))
+        return (Region("colour", x0, y0, x1, y1, "mm", "mm", step, step, (u - x0, v - y0)),)
 
 
 class Spectrum:

@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 
 from simulators.ultrasound.beamform import SAMPLES, Beamformer, Bytes
-from simulators.ultrasound.doppler import PW_BINS, Colour, Spectrum
+from simulators.ultrasound.doppler import PW_BINS, Colour, Flow, Spectrum, paint
 from simulators.ultrasound.knobs import Knobs
 from simulators.ultrasound.phantom import BEAT_S
 from simulators.ultrasound.probe import PROBES, Layout, Region
@@ -68,6 +68,9 @@ class Engine:
         """Frames of one heart beat."""
         self._bank_on = bank
         self._bank: dict[int, bytes] = {}
+        """Moment of the beat -> levels of tissue, not yet grey."""
+        self._flows: dict[int, Flow] = {}
+        """Moment of the beat -> what is coloured."""
         self.size = size
         self.set(size, knobs)
 
@@ -83,6 +86,7 @@ class Engine:
             self.layout = Layout(PROBES[knobs.probe], knobs.depth, *size)
             self._converter = Converter(self.layout)
             self._bank.clear()
+            self._flows.clear()
             self._colour: Colour | None = None
         if not same or old is None or old.mode != knobs.mode:
             self._strip: Bytes | None = None
@@ -99,17 +103,20 @@ class Engine:
         if self._bank_on and self.knobs.mode in ("B", "colour"):
             for phase in range(self.phases):
                 self._tissue(phase)
+                if self.knobs.mode == "colour":
+                    self._flow(phase)
 
     def render(self, number: int) -> Picture:
         """The frame of a number since power-up (time = number / fps)."""
         if self.knobs.mode in ("M", "PW"):
             return Picture(self._sweep(number).translate(self._grey), self.geometry, "synthesis")
         phase = number % self.phases
-        source = "bank" if phase in self._bank else "synthesis"
+        colour = self.knobs.mode == "colour"
+        kept = phase in self._bank and (phase in self._flows or not colour)
         pixels = self._tissue(phase).translate(self._grey)
-        if self._colour is not None and self.knobs.mode == "colour":
-            pixels = self._colour.overlay(pixels, phase * BEAT_S / self.phases)
-        return Picture(pixels, self.geometry, source)
+        if colour:
+            pixels = paint(pixels, self._flow(phase))
+        return Picture(pixels, self.geometry, "bank" if kept else "synthesis")
 
     def _tissue(self, phase: int) -> bytes:
         kept = self._bank.get(phase)
@@ -118,6 +125,15 @@ class Engine:
             kept = self._converter.convert(refine(level)).tobytes()
             if self._bank_on:
                 self._bank[phase] = kept
+        return kept
+
+    def _flow(self, phase: int) -> Flow:
+        kept = self._flows.get(phase)
+        if kept is None:
+            assert self._colour is not None
+            kept = self._colour.flow(phase * BEAT_S / self.phases)
+            if self._bank_on:
+                self._flows[phase] = kept
         return kept
 
     def _sweep(self, number: int) -> bytes:
@@ -157,7 +173,7 @@ class Engine:
             return Geometry(width, height, 1, 0.0, (Region(*kind, step, -fast, middle),))
         regions: tuple[Region, ...] = (self.layout.region(),)
         if mode == "colour" and self._colour is not None:
-            regions += (self._colour.region(),)
+            regions += self._colour.regions()
         return Geometry(width, height, 3 if mode == "colour" else 1, self.layout.spacing_mm, regions)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from simulators.ultrasound.doppler import Colour
+from simulators.ultrasound.doppler import Colour, fast_length
 from simulators.ultrasound.engine import Engine, matrix
 from simulators.ultrasound.knobs import MODES, SIZES, Knobs, parse
 from simulators.ultrasound.phantom import BEAT_S, CYSTS, LESION, VESSEL
@@ -88,19 +88,63 @@ def test_matrix_of_the_message_agrees_with_the_region() -> None:
     assert m[0] == m[4] == g.spacing_mm == region.delta_x
 
 
-def test_bank_and_synthesis_give_the_same_pixels_and_live_gain_acts_on_both() -> None:
+@pytest.mark.parametrize("mode", ["B", "colour"])
+def test_bank_and_synthesis_give_the_same_pixels_and_live_gain_acts_on_both(mode: str) -> None:
     """A stored frame is the frame, whatever the gain was when it was stored."""
-    bank = Engine(5, 10, SMALL, Knobs(), bank=True)
+    bank = Engine(5, 10, SMALL, Knobs(mode=mode), bank=True)
     bank.fill_bank()
-    fresh = Engine(5, 10, SMALL, Knobs(gain=9.0), bank=False)
+    fresh = Engine(5, 10, SMALL, Knobs(gain=9.0, mode=mode), bank=False)
     dark = bank.render(3)
-    bank.set(SMALL, Knobs(gain=9.0))
+    bank.set(SMALL, Knobs(gain=9.0, mode=mode))
     bright = bank.render(11)  # the beat has 8 frames: the same moment
-    assert (bright.source, fresh.render(3).source) == ("bank", "synthesis")
+    assert (dark.source, bright.source, fresh.render(3).source) == ("bank", "bank", "synthesis")
     assert bright.pixels == fresh.render(3).pixels
     assert np.frombuffer(bright.pixels, np.uint8).mean() > np.frombuffer(dark.pixels, np.uint8).mean() + 10
     assert bank.render(4).pixels != bank.render(5).pixels
-    assert Engine(6, 10, SMALL, Knobs(gain=9.0), bank=False).render(3).pixels != bright.pixels
+    assert Engine(6, 10, SMALL, Knobs(gain=9.0, mode=mode), bank=False).render(3).pixels != bright.pixels
+
+
+def test_the_bank_is_one_beat_and_colour_comes_to_it_when_it_is_wanted() -> None:
+    """Grey frames stay when colour is switched on; what was coloured is kept, and no more than a beat of it."""
+    engine = Engine(5, 10, SMALL, Knobs(), bank=True)
+    engine.fill_bank()
+    grey = engine.render(3).pixels
+    engine.set(SMALL, Knobs(mode="colour"))
+    assert [engine.render(n).source for n in (3, 11)] == ["synthesis", "bank"]
+    rgb = np.frombuffer(engine.render(19).pixels, np.uint8).reshape(-1, 3)
+    plain = (rgb == np.frombuffer(grey, np.uint8)[:, None]).all(1)
+    assert 0 < (~plain).sum() < 0.05 * len(plain)  # only the flow is another colour
+    for number in range(40):
+        engine.render(number)
+    assert (len(engine._bank), len(engine._flows)) == (engine.phases, engine.phases)
+    engine.set(SMALL, Knobs(mode="colour", depth=100.0))
+    assert engine.render(3).source == "synthesis"  # of another depth nothing is kept
+    assert (
+        engine.render(3).pixels
+        == Engine(5, 10, SMALL, Knobs(mode="colour", depth=100.0), bank=False).render(3).pixels
+    )
+
+
+@pytest.mark.parametrize(
+    ("probe", "depth"), [("L12-4", 20.0), ("L12-4", 45.0), ("P4-2", 60.0), ("C5-2", 60.0)]
+)
+def test_colour_without_the_vessel_in_the_picture_is_grey_and_has_no_box(probe: str, depth: float) -> None:
+    """A box that is not there is not a calibrated region; one that is there lies in the picture."""
+    got = Engine(1, 30, SMALL, Knobs(mode="colour", probe=probe, depth=depth), bank=False).render(0)
+    boxes = [r for r in got.geometry.regions if r.kind == "colour"]
+    rgb = np.frombuffer(got.pixels, np.uint8).reshape(-1, 3)
+    if boxes:
+        assert 0 <= boxes[0].x0 < boxes[0].x1 < 640
+        assert 0 <= boxes[0].y0 < boxes[0].y1 < 480
+    else:
+        assert (rgb == rgb[:, :1]).all()
+    assert bool(boxes) == (depth > 40)
+
+
+@pytest.mark.parametrize(("least", "length"), [(1, 1), (7, 8), (236, 240), (241, 243), (1024, 1024)])
+def test_lengths_that_a_transform_is_quick_at(least: int, length: int) -> None:
+    """The next product of 2, 3 and 5."""
+    assert fast_length(least) == length
 
 
 @pytest.mark.parametrize("mode", MODES)
