@@ -13,6 +13,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -415,6 +416,24 @@ def _pixel_data(dataset: DataSet, element: Element, book: _Book) -> Iterator[_Fa
         yield _Fault(
             "STD-DS-040", f"Pixel Data has the VR OB with {bits} Bits Allocated, instead of OW", element
         )
+    elif element.explicit and element.vr == "UN":
+        yield _Fault("STD-DS-040", "Pixel Data has the VR UN instead of OB or OW", element)
+    last = _last_byte(dataset) if bits == 8 and not element.undefined else None
+    if last and not (
+        element.big_endian and element.vr == "OW"
+    ):  # there the last sample comes behind the padding
+        yield _Fault("STD-DS-016", f"Pixel Data is made even with {last:02X}H instead of 00H", element)
+
+
+def _last_byte(dataset: DataSet) -> int | None:
+    """The byte behind an odd number of samples of 8 bits; None when there is none."""
+    numbers = [dataset.number(key) for key in ("Rows", "Columns", "SamplesPerPixel")]
+    frames = dataset.number("NumberOfFrames") if dataset.has("NumberOfFrames") else 1
+    pixels = dataset.pixels
+    if pixels is None or not all(numbers) or not frames:
+        return None
+    wanted = math.prod(int(number or 0) for number in (*numbers, frames))
+    return pixels.last if wanted % 2 and pixels.length == wanted + 1 else None
 
 
 def _encapsulated(dataset: DataSet, element: Element, book: _Book) -> Iterator[_Fault]:

@@ -82,7 +82,7 @@ def judge_cell(
             config if config is not None else config_of(folder, info, statement.name), events
         )
         if path.is_file():
-            capture = witness.read(path, progress=progress)
+            capture = witness.read(path, progress=progress, digest=True)
             sut = choose(capture, statement, who, settings)
             wire = judge_capture(
                 capture,

@@ -11,10 +11,12 @@ stack; whatever a capture holds, it says what it could not read and goes on (:mo
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
 from bench.witness.capture import NotACapture, Source
+from bench.witness.levels import DEFAULT
 from bench.witness.model import (
     Association,
     Capture,
@@ -48,10 +50,15 @@ __all__ = [
 ]
 
 
-def read(*paths: str | PathLike[str], progress: Callable[[int, int], None] | None = None) -> Capture:
+def read(
+    *paths: str | PathLike[str],
+    progress: Callable[[int, int], None] | None = None,
+    digest: bool = False,
+) -> Capture:
     """Read one capture, or several parts of one (they are put in order by their first frame).
 
-    ``progress`` is called with (bytes read, bytes in all) a few times per MiB.
+    ``progress`` is called with (bytes read, bytes in all) a few times per MiB.  ``digest``: make the SHA-256 of all
+    Pixel Data, which takes longer than everything else.
 
     Raises:
         NotACapture: a file is missing, unreadable or no capture.
@@ -64,7 +71,7 @@ def read(*paths: str | PathLike[str], progress: Callable[[int, int], None] | Non
         files.sort(key=lambda path: (times[path] is None, times[path]))
     sources = [Source.open(path) for path in files]
     total = sum(source.size for source in sources)
-    reassembler = Reassembler()
+    reassembler = Reassembler(replace(DEFAULT, digest=True) if digest else DEFAULT)
     firsts: list[int] = []
     before = 0
     for source in sources:

@@ -88,12 +88,20 @@ class Level:
     def laid_out(self) -> Layout:
         """Return how Pixel Data of this level lies in memory, as far as was said before it."""
         known = self.layout.get
-        pixels = None
+        pixels = colours = None
         rows, columns = known(0x00280010), known(0x00280011)
         if rows is not None and columns is not None:
+            if known(0x00280002) == 3:
+                colours = rows * columns
             pixels = rows * columns * known(0x00280002, 1) * known(_FRAMES, 1)
         return Layout(
-            known(0x00280100), known(0x00280101), known(0x00280102), known(SIGNED) == 1, pixels, self.big
+            known(0x00280100),
+            known(0x00280101),
+            known(0x00280102),
+            known(SIGNED) == 1,
+            pixels,
+            self.big,
+            colours,
         )
 
     def take_charset(self, element: Element, value: bytes) -> None:

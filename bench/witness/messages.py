@@ -237,7 +237,7 @@ class Messages(Talk):
                 context_id=incoming.context_id,
             )
         incoming.syntax = syntax
-        incoming.reader = Reader(syntax)
+        incoming.reader = Reader(syntax, limits=self.flow.limits)
         return incoming.reader
 
     def _failed(self, stream: Stream, incoming: Incoming, error: Exception) -> None:

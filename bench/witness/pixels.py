@@ -10,14 +10,18 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from dataclasses import dataclass
+import zlib
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from bench.witness.arrangement import Greys, Probe
+
 BLOCK: Final = 1 << 18
 HEAD: Final = 4096
+TAIL: Final = 16
 #: Fragments, and entries of an offset table, that are kept.
 MOST: Final = 100_000
 
@@ -37,6 +41,8 @@ class Jpeg:
     columns: int
     components: int
     predictor: int | None = None
+    sampling: tuple[int, ...] = ()
+    """Horizontal (high half byte) and vertical sampling factor of each component."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,8 @@ class Pixels:
     stored (signed where Pixel Representation says so), None where they were not made.  ``above_bits_stored`` counts
     pixels that do not fit Bits Stored, ``first_above_offset`` is the byte in the value of the first of them.
     ``fragments`` are lengths without the offset table; ``eoi`` counts fragments that end with a JPEG EOI marker.
+    ``crc`` is the CRC-32 of all bytes (without the offset table): equal pixels have equal ones.  ``last`` is the last
+    byte of native pixels; ``greys`` is how the samples of a colour image lie (:mod:`bench.witness.arrangement`).
     """
 
     length: int
@@ -61,6 +69,9 @@ class Pixels:
     head: bytes = b""
     jpeg: Jpeg | None = None
     eoi: int = 0
+    crc: int = 0
+    last: int | None = None
+    greys: Greys | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +84,7 @@ class Layout:
     signed: bool = False
     pixels: int | None = None  # rows x columns x samples x frames
     big_endian: bool = False
+    colours: int | None = None  # pixels of one frame, when they have three samples
 
 
 class Native:
@@ -104,11 +116,19 @@ class Native:
         self._above = 0
         self._first: int | None = None
         self._hash = hashlib.sha256() if digest else None
+        self._crc = 0
+        self._last: int | None = None
+        self._probe = Probe(layout.colours) if layout.colours and size == 1 else None
 
     def feed(self, data: memoryview) -> None:
         """Take the next bytes."""
         size = len(data)
+        if size:
+            self._last = data[-1]
+        if self._probe is not None and self._length < self._probe.end:
+            self._probe.feed(data)
         self._length += size
+        self._crc = zlib.crc32(data, self._crc)
         if self._hash is not None:
             self._hash.update(data)
         if self._array is None:
@@ -175,6 +195,9 @@ class Native:
             self._above,
             self._first,
             self._hash.hexdigest() if self._hash is not None else None,
+            crc=self._crc,
+            last=self._last,
+            greys=self._probe.finish() if self._probe is not None else None,
         )
 
 
@@ -191,6 +214,7 @@ class Fragments:
         self._tail = b""
         self._sum = 0
         self._eoi = 0
+        self._crc = 0
         self._hash = hashlib.sha256() if digest else None
 
     def begin(self, length: int) -> None:
@@ -212,15 +236,16 @@ class Fragments:
             if table is not None and len(table) < 4 * MOST:
                 table += data[: 4 * MOST - len(table)]
             return
+        self._crc = zlib.crc32(data, self._crc)
         if self._hash is not None:
             self._hash.update(data)
         if len(self._lengths) == 1 and len(self._head) < HEAD:
             self._head += data[: HEAD - len(self._head)]
-        self._tail = (self._tail + bytes(data[-3:]))[-3:]
+        self._tail = (self._tail + bytes(data[-TAIL:]))[-TAIL:]
 
     def _close(self) -> None:
         self._in_table = False
-        if self._tail.endswith(b"\xff\xd9") or self._tail.endswith(b"\xff\xd9\x00"):
+        if b"\xff\xd9" in self._tail:  # no coded data can hold these two bytes; padding may follow them
             self._eoi += 1
         self._tail = b""
 
@@ -244,6 +269,7 @@ class Fragments:
             head=head,
             jpeg=jpeg(head),
             eoi=self._eoi,
+            crc=self._crc,
             sha256=self._hash.hexdigest() if self._hash is not None else None,
         )
 
@@ -271,18 +297,15 @@ def jpeg(head: bytes) -> Jpeg | None:
             if at + 10 > len(head):
                 return None
             precision, rows, columns, components = struct.unpack_from(">BHHB", head, at + 4)
-            found = Jpeg(marker, precision, rows, columns, components)
+            sampling = tuple(head[at + 11 : min(at + 11 + 3 * components, at + 2 + length) : 3])
+            found = Jpeg(marker, precision, rows, columns, components, sampling=sampling)
         elif marker == 0xDA:
             if found is not None and at + 5 < len(head):
                 predictor = at + 5 + 2 * head[at + 4]
                 if found.sof in (0xC3, 0xC7, 0xCB) and predictor < len(head):
-                    return Jpeg(*_five(found), predictor=head[predictor])
+                    return replace(found, predictor=head[predictor])
             return found
         elif marker == 0xD9:
             return found
         at += 2 + max(2, length)
     return found
-
-
-def _five(found: Jpeg) -> tuple[int, int, int, int, int]:
-    return found.sof, found.precision, found.rows, found.columns, found.components

@@ -23,6 +23,7 @@ from typing import Final
 from bench.witness.capture import Source
 from bench.witness.dialogue import Dialogue
 from bench.witness.frames import ETHERNET, IPV4, Decoder, Segment, address, reverse
+from bench.witness.levels import DEFAULT, Limits
 from bench.witness.model import Association, Conversation, Endpoint, Problem, Side, Tcp
 from bench.witness.stream import Stream
 
@@ -38,6 +39,10 @@ LISTED: Final = 20_000
 """Conversations without DICOM that are listed; the rest is counted."""
 FAR: Final = 1 << 30
 BEHIND: Final = 1 << 26
+CLOSED: Final = 5.0
+SILENT: Final = 120.0
+"""Seconds after the end of a connection, or after its last segment, when a SYN is none of its own any more: systems
+repeat a SYN for about two minutes (RFC 6298, RFC 9293 3.8.3), and never after data were sent."""
 """Bytes that a segment may be ahead of, or behind, the stream and still belong to it."""
 
 FIN, SYN, RST, ACK = 1, 2, 4, 16
@@ -120,6 +125,7 @@ class Flow:
         "halves",
         "last_frame",
         "last_time",
+        "limits",
         "opener",
         "reordered",
         "reset",
@@ -130,7 +136,8 @@ class Flow:
         "zero_windows",
     )
 
-    def __init__(self, key: bytes, frame: int, time: float) -> None:
+    def __init__(self, key: bytes, frame: int, time: float, limits: Limits = DEFAULT) -> None:
+        self.limits = limits
         self.dialogue = Dialogue(self)
         first, second = Half(self, key, 0), Half(self, reverse(key), 1)
         first.other, second.other = second, first
@@ -150,7 +157,8 @@ class Flow:
 class Reassembler:
     """Takes the frames of capture files one after the other; then ``finish()``."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits = DEFAULT) -> None:
+        self.limits = limits
         self.decoder = Decoder()
         self.halves: dict[bytes, Half] = {}
         self.frames = 0
@@ -251,7 +259,7 @@ class Reassembler:
     def _new(self, key: bytes, frame: int, time: float) -> Half:
         if len(self.halves) >= 2 * FLOWS:
             self._evict()
-        flow = Flow(key, frame, time)
+        flow = Flow(key, frame, time, self.limits)
         for half in flow.halves:
             self.halves[half.key] = half
         return flow.halves[0]
@@ -274,7 +282,7 @@ class Reassembler:
         half = self.halves.get(key)
         if half is None:
             half = self._new(key, frame, time)
-        elif (flags & SYN and self._is_new(half, seq, ack, flags)) or (
+        elif (flags & SYN and self._is_new(half, seq, ack, flags, time)) or (
             size
             and half.synced
             and (half.flow.reset or (half.fin is not None and half.other.fin is not None))
@@ -320,10 +328,10 @@ class Reassembler:
                     self._force(side, final=False)
         self._quicken(flow)
 
-    def _is_new(self, half: Half, seq: int, ack: int, flags: int) -> bool:
+    def _is_new(self, half: Half, seq: int, ack: int, flags: int, time: float) -> bool:
         """Whether a SYN begins another conversation than the one that these ports have now."""
         if half.isn is not None:
-            return half.isn != seq
+            return half.isn != seq or _begun_again(half, time)
         base = seq + 1 & _M
         if half.synced:
             # Mid-stream until now: a SYN for the same numbers came late, any other one is new.
@@ -587,6 +595,14 @@ class Facts:
             reordered=flow.reordered,
             opened_by=None if flow.opener is None else sides[number[flow.opener]],
         )
+
+
+def _begun_again(half: Half, time: float) -> bool:
+    """Whether a SYN with a known number begins a connection of its own: it comes too late to be a repetition."""
+    flow = half.flow
+    quiet = time - flow.last_time
+    over = flow.reset is not None or (half.fin is not None and half.other.fin is not None)
+    return (over and quiet > CLOSED) or (half.stream.end > 0 and quiet > SILENT)
 
 
 def _facts(flow: Flow) -> Facts:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 PATIENT: Final = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex")
 ORDER_IDS: Final = ("ScheduledProcedureStepID", "RequestedProcedureID")
+REQUEST_IDS: Final = ("AccessionNumber", "StudyInstanceUID")
 ORDER_WORDS: Final = ("RequestedProcedureDescription", "ScheduledProcedureStepDescription")
 IN_STEP: Final = frozenset(
     {"ScheduledProcedureStepID", "ScheduledProcedureStepDescription", "ScheduledProtocolCodeSequence"}
@@ -167,14 +168,33 @@ def object_against_item(case: Case, made: Made, told: Ledger) -> Iterator[Findin
             continue  # a group case: which of the items is meant is not known
         for keyword in ORDER_IDS:
             yield from compare(case, told, "STD-X-023", message, request, keyword, own or items, path=inside)
-        for keyword in ORDER_WORDS:
+        for keyword in (*REQUEST_IDS, *ORDER_WORDS):
             yield from compare(
                 case, told, "STD-X-023", message, request, keyword, own or items, path=inside, must=False
             )
         for keyword in ("ScheduledProtocolCodeSequence", "RequestedProcedureCodeSequence"):
             yield from _codes(case, "STD-X-024", message, request, keyword, own or items, inside)
+    yield from _referenced_requests(case, made, told)
     if dataset.state("ReferencedStudySequence") == "value":
         yield from _referenced_study(case, "STD-X-025", message, dataset, items, ())
+
+
+def _referenced_requests(case: Case, made: Made, told: Ledger) -> Iterator[Finding]:
+    """The requests that a report says it fulfils (PS3.3 C.17.2, SR Document General)."""
+    inside = ("ReferencedRequestSequence",)
+    requests = made.dataset.items("ReferencedRequestSequence")
+    for request in requests:
+        study = request.text("StudyInstanceUID")
+        own = [item for item in made.versions if item.study == study]
+        if not own and len(requests) > 1:
+            continue  # which of the items is meant is not known
+        items = own or made.versions
+        for keyword in (*REQUEST_IDS, "RequestedProcedureID", "RequestedProcedureDescription"):
+            yield from compare(
+                case, told, "STD-X-023", made.message, request, keyword, items, path=inside, must=False
+            )
+        keyword = "RequestedProcedureCodeSequence"
+        yield from _codes(case, "STD-X-024", made.message, request, keyword, items, inside)
 
 
 def _codes(

@@ -7,7 +7,7 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from bench.checks.finding import Finding, check, deviates, failed, passed
@@ -28,6 +28,12 @@ ORIENTATION: Final = "STD-IOD-039"
 DX_PRESENTATION: Final = "1.2.840.10008.5.1.4.1.1.1.1"
 DX: Final = (DX_PRESENTATION, "1.2.840.10008.5.1.4.1.1.1.1.1")
 SECONDARY: Final = "1.2.840.10008.5.1.4.1.1.7"
+
+CENTIMETRES: Final = 3
+LARGEST_DETECTOR: Final = 2000.0
+"""Millimetres; stitched images of a whole spine or leg stay below."""
+MOST_MAGNIFIED: Final = 4.0
+"""Times; what lies on the table or the detector is magnified 1 to 2 times."""
 
 TRUNK: Final = frozenset(
     {
@@ -119,8 +125,62 @@ def spacing(subject: Subject) -> Iterator[Finding]:
             yield failed(
                 SPACING, f"{label('PixelSpacing')} {said}", *subject.at("PixelSpacing", "ImagerPixelSpacing")
             )
+    if len(pitch) == 2 and min(pitch) > 0:
+        yield from _detector(subject, pitch, scaled)
+    yield from _calibrated(subject, scaled, aspect)
     if good:
         yield passed(SPACING, "spacings are positive", *subject.at("ImagerPixelSpacing"))
+
+
+def _detector(subject: Subject, pitch: Sequence[float], scaled: Sequence[float]) -> Iterator[Finding]:
+    """What no detector and no beam can be."""
+    dataset = subject.dataset
+    for keyword, length in (("Rows", pitch[0]), ("Columns", pitch[1])):
+        size = (dataset.number(keyword) or 0) * length
+        if size > LARGEST_DETECTOR:
+            said = f"with {keyword} the detector would be {size / 1000:.1f} m long"
+            yield failed(
+                SPACING,
+                f"{label('ImagerPixelSpacing')} is {length} mm; {said}",
+                *subject.at("ImagerPixelSpacing"),
+            )
+    if len(scaled) != 2 or min(scaled) <= 0:
+        return
+    where = subject.at("PixelSpacing", "ImagerPixelSpacing")
+    said = (
+        f"{label('PixelSpacing')} is {scaled[0]} x {scaled[1]} mm, the detector's {pitch[0]} x {pitch[1]} mm"
+    )
+    if abs(scaled[0] / scaled[1] - pitch[0] / pitch[1]) > 0.05 * pitch[0] / pitch[1]:
+        yield failed(SPACING, f"{said}: a beam magnifies both directions alike", *where)
+    elif not 1 / 1.5 <= pitch[0] / scaled[0] <= MOST_MAGNIFIED:
+        yield failed(SPACING, f"{said}: that is magnified {pitch[0] / scaled[0]:.2g} times", *where)
+
+
+def _calibrated(subject: Subject, scaled: Sequence[float], aspect: Sequence[float]) -> Iterator[Finding]:
+    """Spacing and aspect of an ultrasound image against the calibration of its only region (C.7.6.3.1.7, C.8.5.5)."""
+    regions = subject.dataset.items("SequenceOfUltrasoundRegions")
+    if len(regions) != 1:
+        return
+    region = regions[0]
+    units = {region.number("PhysicalUnitsXDirection"), region.number("PhysicalUnitsYDirection")}
+    across, down = region.number("PhysicalDeltaX"), region.number("PhysicalDeltaY")
+    if region.number("RegionSpatialFormat") != 1 or units != {CENTIMETRES} or not across or not down:
+        return
+    where = (*subject.at("PhysicalDeltaX", "PhysicalDeltaY", owner=region), *subject.at("PixelSpacing"))
+    real = (abs(down) * 10, abs(across) * 10)
+    said = f"the region's pixels are {real[0]:.4g} x {real[1]:.4g} mm"
+    if len(scaled) == 2 and min(scaled) > 0:
+        if any(abs(one - other) > 0.05 * other for one, other in zip(scaled, real, strict=True)):
+            reason = f"{label('PixelSpacing')} is {scaled[0]} x {scaled[1]} mm, {said}"
+            yield failed(SPACING, reason, *where)
+    elif abs(real[0] / real[1] - _ratio(aspect)) > 0.1 * _ratio(aspect):
+        told = f"is {aspect[0]:g}:{aspect[1]:g}" if len(aspect) == 2 else "is not there, which says 1:1"
+        reason = f"{label('PixelAspectRatio')} {told}; {said}"
+        yield failed(SPACING, reason, *where[:2], *subject.at("PixelAspectRatio"))
+
+
+def _ratio(aspect: Sequence[float]) -> float:
+    return aspect[0] / aspect[1] if len(aspect) == 2 and min(aspect) > 0 else 1.0
 
 
 def window(subject: Subject) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +19,8 @@ from bench.checks.iod.tables import label
 if TYPE_CHECKING:
     from bench.checks.case import Case
 
+APART: Final = 3.0
+"""A ratio that is so many times another one is not 'approximate' (C.7.6.1.1.5.2)."""
 FLAG: Final = "STD-IOD-019"
 DETAILS: Final = "STD-IOD-020"
 METHODS: Final = {
@@ -67,6 +70,8 @@ def judge(subject: Subject) -> Iterator[Finding]:
     faults = []
     if not ratios:
         faults.append(f"{label('LossyImageCompressionRatio')} is missing")
+    elif (real := unlike(subject)) is not None:
+        faults.append(f"{label('LossyImageCompressionRatio')} is {ratios[-1]}; {real}")
     elif any((value or 0) <= 0 for value in dataset.numbers("LossyImageCompressionRatio")):
         faults.append(f"{label('LossyImageCompressionRatio')} is {ratios[0]}; a ratio is above 0")
     if not methods:
@@ -81,3 +86,25 @@ def judge(subject: Subject) -> Iterator[Finding]:
         yield failed(DETAILS, f"{fault} (lossy compression)", *where)
     if not faults:
         yield passed(DETAILS, f"ratio {ratios[0]}, method {methods[0]}", *where)
+
+
+def unlike(subject: Subject) -> str | None:
+    """What Pixel Data's own ratio is, when the last one that is told is far from it.
+
+    In a lossy transfer syntax the last compression is that of the object itself.  Its ratio is counted of all samples,
+    or of those that 4:2:2 leaves.
+    """
+    dataset, pixels = subject.dataset, subject.dataset.pixels
+    ratios = dataset.numbers("LossyImageCompressionRatio")
+    numbers = [dataset.number(key) for key in ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated")]
+    frames = dataset.number("NumberOfFrames") if dataset.has("NumberOfFrames") else 1
+    if (subject.message.transfer_syntax or "") not in METHODS or pixels is None or not pixels.encapsulated:
+        return None
+    if not ratios or not pixels.length or not frames or not all(numbers):
+        return None
+    whole = math.prod(int(number or 0) for number in numbers) / 8 * int(frames)
+    most = whole / pixels.length
+    least = most * (2 / 3 if numbers[2] == 3 else 1)
+    if ratios[-1] <= 0 or least / APART <= ratios[-1] <= most * APART:
+        return None
+    return f"{whole:.0f} bytes became {pixels.length}, {most:.1f} to 1"

@@ -36,6 +36,7 @@ FRAMES: Final = "STD-IOD-017"
 STREAM: Final = "STD-IOD-018"
 ALLOWED: Final = "STD-IOD-026"
 ENCAPSULATED: Final = "STD-IOD-027"
+ORDER: Final = "STD-IOD-028"
 
 BASELINE: Final = "1.2.840.10008.1.2.4.50"
 NATIVE: Final = frozenset(
@@ -76,6 +77,9 @@ INTERPRETATIONS: Final = {
     "1.2.840.10008.1.2.5": GRAY | {"RGB", "YBR_FULL", "PALETTE COLOR"},
 }
 NATIVE_ONLY_NOT: Final = frozenset({"YBR_ICT", "YBR_RCT", "YBR_PARTIAL_420", "XYB"})
+
+HALVED: Final = (BASELINE, "1.2.840.10008.1.2.4.51")
+"""Transfer syntaxes whose streams may leave out samples of colour."""
 
 # process of the JPEG family -> SOF markers of its streams
 MARKERS: Final = {
@@ -149,7 +153,7 @@ def _int(dataset: DataSet, keyword: str) -> int | None:
     return int(value) if value is not None else None
 
 
-@check(LENGTH, VALUES, BITS, EXTREMES, SAMPLES, SYNTAX, PLANAR, FRAMES, STREAM, ALLOWED, ENCAPSULATED)
+@check(LENGTH, VALUES, BITS, EXTREMES, SAMPLES, SYNTAX, PLANAR, FRAMES, STREAM, ALLOWED, ENCAPSULATED, ORDER)
 def pixel_data(case: Case) -> Iterator[Finding]:
     """Every image's pixels."""
     for subject in images(case):
@@ -170,6 +174,7 @@ def pixel_data(case: Case) -> Iterator[Finding]:
         yield from amount(subject, layout, pixels)
         yield from values(subject, layout, pixels)
         yield from stream(subject, layout, pixels)
+        yield from arrangement(subject, layout, pixels)
 
 
 @check(LENGTH, VALUES, BITS, SAMPLES, ENCAPSULATED)
@@ -438,7 +443,50 @@ def stream(subject: Subject, layout: Layout, pixels: Pixels) -> Iterator[Finding
     ]
     if layout.stored is not None and not layout.stored <= head.precision <= (layout.allocated or 16):
         faults.append(f"precision is {head.precision} in the stream, Bits Stored {layout.stored}")
+    if head.sof != 0x51 and pixels.eoi < (layout.frames or 1) == len(pixels.fragments):
+        faults.append(f"{len(pixels.fragments) - pixels.eoi} JPEG stream(s) are cut off: no EOI marker")
     for fault in faults:
         yield failed(STREAM, fault, *where)
     if not faults:
         yield passed(STREAM, "stream and attributes agree", *where)
+    if syntax in HALVED and layout.interpretation == "RGB" and len(set(head.sampling)) > 1:
+        yield failed(
+            SYNTAX,
+            "Photometric Interpretation is RGB; the stream has fewer samples of some components, as only YBR has",
+            *subject.at("PhotometricInterpretation", "PixelData"),
+        )
+
+
+def arrangement(subject: Subject, layout: Layout, pixels: Pixels) -> Iterator[Finding]:
+    """Samples of native colour lie as Planar Configuration and the byte order of the transfer syntax say."""
+    greys, value = pixels.greys, subject.dataset.number("PlanarConfiguration")
+    element = subject.dataset.get("PixelData")
+    if greys is None or element is None or layout.interpretation != "RGB":
+        return
+    if (
+        element.big_endian and element.vr == "OW"
+    ):  # two samples of 8 bits in a word, the first in its low byte
+        if greys.pixels:
+            reason = f"the samples of {label('PixelData')} lie one by one, not in words (OW) of Big Endian"
+            yield failed(ORDER, reason, *subject.at("PixelData"))
+        elif greys.swapped:
+            yield passed(ORDER, "samples lie in words of Big Endian", *subject.at("PixelData"))
+        return
+    where = subject.at("PlanarConfiguration", "PixelData")
+    if (value == 0 and greys.planes) or (value == 1 and greys.pixels):
+        lie = "plane by plane" if greys.planes else "pixel by pixel"
+        share = round(100 * max(greys.by_plane, greys.by_pixel))
+        yield failed(
+            PLANAR,
+            f"{label('PlanarConfiguration')} is {int(value)}; the samples lie {lie}: only so {share} % are grey",
+            *where,
+        )
+    if greys.swapped:
+        share = round(100 * greys.exchanged)
+        yield failed(
+            ORDER,
+            f"bytes of {label('PixelData')} are exchanged in each word: only so {share} % of the pixels are grey",
+            *subject.at("PixelData"),
+        )
+    elif greys.pixels or greys.planes:
+        yield passed(ORDER, "bytes lie in the order of the transfer syntax", *subject.at("PixelData"))

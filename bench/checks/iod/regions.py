@@ -20,6 +20,9 @@ SEQUENCE: Final = "SequenceOfUltrasoundRegions"
 TWO_DIMENSIONS: Final = 1
 NOT_SPACE: Final = {4: "seconds", 5: "hertz", 6: "dB/seconds", 7: "cm/sec"}
 """Physical units that no axis of a picture of space has (PS3.3 C.8.5.5.1.15)."""
+CENTIMETRES: Final = 3
+DEEPEST: Final = 60.0
+"""Centimetres; no probe sees half as deep."""
 EDGES: Final = ("RegionLocationMinX0", "RegionLocationMinY0", "RegionLocationMaxX1", "RegionLocationMaxY1")
 
 
@@ -65,6 +68,7 @@ def calibration(subject: Subject, item: DataSet, number: int) -> Iterator[Findin
         if item.number("RegionSpatialFormat") == TWO_DIMENSIONS and unit in NOT_SPACE:
             reason = f"region {number} is a two-dimensional image, its {axis} axis is in {NOT_SPACE[int(unit or 0)]}"
             yield failed(CALIBRATION, reason, *subject.at(f"PhysicalUnits{axis}Direction", owner=item))
+    yield from reach(subject, item, number)
     there = [item.has(f"ReferencePixel{axis}0") for axis in ("X", "Y")]
     if any(there) and not all(there):
         yield remark(
@@ -76,3 +80,17 @@ def calibration(subject: Subject, item: DataSet, number: int) -> Iterator[Findin
         yield passed(
             REFERENCE, f"region {number} has a reference pixel", *subject.at("ReferencePixelX0", owner=item)
         )
+
+
+def reach(subject: Subject, item: DataSet, number: int) -> Iterator[Finding]:
+    """A two-dimensional region is not deeper than sound reaches: else its deltas are in another unit."""
+    top, bottom = item.number("RegionLocationMinY0"), item.number("RegionLocationMaxY1")
+    unit, delta = item.number("PhysicalUnitsYDirection"), item.number("PhysicalDeltaY")
+    if item.number("RegionSpatialFormat") != TWO_DIMENSIONS or unit != CENTIMETRES:
+        return
+    if top is None or bottom is None or not delta:
+        return
+    depth = abs(delta) * (bottom - top + 1)
+    if depth > DEEPEST:
+        reason = f"region {number} would be {depth:.0f} cm deep: {label(SEQUENCE, 'PhysicalDeltaY')} is {delta:g} cm"
+        yield failed(CALIBRATION, reason, *subject.at("PhysicalDeltaY", owner=item))
