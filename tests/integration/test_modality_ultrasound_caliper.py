@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from PIL import Image
 
 from modality.ultrasound import Frame, Scanner, UltrasoundConfig
 from modality.ultrasound.overlay import draw_screen, ruler
@@ -42,17 +41,22 @@ def still(size: str, depth: float, **values: Any) -> Frame:
 
 
 def peaks(pixels: npt.NDArray[np.uint8], count: int, apart: int) -> list[tuple[float, float]]:
-    """The brightest spots (column, row), each the centre of gravity of what is bright around it; no prior knowledge."""
-    left = np.asarray(Image.fromarray(pixels).resize(pixels.shape[::-1]), np.float64).copy()
-    weights = left.copy()
+    """The brightest spots (column, row), each the centre of gravity of what is bright around it; no prior knowledge.
+
+    Only what is brighter than half of a spot belongs to it: speckle in the rest of the window would pull the centre
+    towards itself (by 0.3 mm on L12-4, whose points are a fifteenth of the window).
+    """
+    weights = pixels.astype(np.float64)
+    left = weights.copy()
     found = []
     for _ in range(count):
         row, column = np.unravel_index(int(left.argmax()), left.shape)
         y0, x0 = max(0, int(row) - apart), max(0, int(column) - apart)
-        spot = weights[y0 : row + apart + 1, x0 : column + apart + 1] ** 2
+        window = (slice(y0, row + apart + 1), slice(x0, column + apart + 1))
+        spot = np.clip(weights[window] - weights[row, column] / 2, 0, None)
         ys, xs = np.mgrid[0 : spot.shape[0], 0 : spot.shape[1]]
         found.append((x0 + (xs * spot).sum() / spot.sum(), y0 + (ys * spot).sum() / spot.sum()))
-        left[y0 : row + apart + 1, x0 : column + apart + 1] = 0
+        left[window] = 0
     return found
 
 
@@ -66,17 +70,19 @@ def peaks(pixels: npt.NDArray[np.uint8], count: int, apart: int) -> list[tuple[f
             160.0,
             [(-40.0, 80.0), (-20.0, 80.0), (20.0, 80.0), (40.0, 80.0), (0.0, 100.0), (0.0, 60.0)],
         ),
+        ("P4-2", 160.0, [(-40.0, 80.0), (-20.0, 80.0), (20.0, 80.0), (40.0, 80.0), (0.0, 60.0)]),
         ("L12-4", 50.0, [(-10.0, 30.0), (10.0, 30.0), (0.0, 20.0), (0.0, 40.0)]),
     ],
 )
 def test_a_caliper_measures_the_phantom(
     size: str, probe: str, depth: float, seen: list[tuple[float, float]]
 ) -> None:
+    """Every pin is where it is in the phantom, to half a pixel; every distance is right, to a pixel."""
     frame = still(size, depth, probe=probe)
     assert f"{frame.columns}x{frame.rows}" == size
     (region,) = frame.settings.regions
     assert (region.spatial_format, region.data_type, region.units_x, region.units_y) == (1, 1, CM, CM)
-    apart = round(0.4 / region.delta_x)
+    pixel, apart = 10 * region.delta_x, round(0.4 / region.delta_x)
     inside = frame.pixels[region.min_y0 : region.max_y1 + 1, region.min_x0 : region.max_x1 + 1]
     spots = [(x + region.min_x0, y + region.min_y0) for x, y in peaks(inside, 16, apart)]
     places = [tuple(10 * v for v in region.value(x, y)) for x, y in spots]
@@ -84,10 +90,11 @@ def test_a_caliper_measures_the_phantom(
     measured = {}
     for pin in seen:
         nearest = min(places, key=lambda place: math.dist(place, pin))
-        assert math.dist(nearest, pin) < 1.0, (pin, nearest)
+        assert math.dist(nearest, pin) < pixel / 2, (pin, nearest)
         measured[pin] = nearest
     for a, b in combinations(seen, 2):
-        assert math.dist(measured[a], measured[b]) == pytest.approx(math.dist(a, b), abs=0.6), (a, b)
+        read = math.dist(measured[a], measured[b])
+        assert read == pytest.approx(math.dist(a, b), abs=pixel), (a, b)
 
 
 def test_the_ruler_has_its_ticks_where_the_pins_are() -> None:
