@@ -28,9 +28,8 @@ SHARED_CHAIN: Final = (
     "what a kernel's FAT driver does with clusters that two names share after a pull "
     "(Linux frees them when one of the two is deleted)"
 )
-RENAME: Final = (
-    "that a new name survives a pull: here it is on the medium at once, a kernel may keep it until the file itself "
-    "is synchronised"
+SYNC: Final = (
+    "that sync(2) and syncfs(2) keep anything: Linux tells FUSE only of fsync(2), of files and of folders"
 )
 LIVE_FAT: Final = "that the product writes to FAT: it writes to a folder, which becomes an image at removal"
 NO_FAT: Final = "anything of FAT: names, sizes, space, partition, what remains after a medium is pulled out"
@@ -56,7 +55,7 @@ class NoBackend(Exception):
 
 CANNOT_PROVE: Final[dict[str, tuple[str, ...]]] = {
     "block": (HARDWARE,),
-    "fuse": (HARDWARE, KERNEL_FS, SHARED_CHAIN, RENAME),
+    "fuse": (HARDWARE, KERNEL_FS, SHARED_CHAIN, SYNC),
     "image": (HARDWARE, KERNEL_FS, LIVE_FAT, ERRNO),
     "folder": (HARDWARE, KERNEL_FS, ERRNO, NO_FAT),
 }

@@ -16,16 +16,15 @@ import ctypes
 import errno
 import os
 import queue
-import select
 import threading
 from collections.abc import Callable
 from typing import Final
 
-from bench.volumes import fuseproto as proto
 from bench.volumes import mounting
 from bench.volumes.device import SECTOR, BlockDevice
-from bench.volumes.files import Note
-from bench.volumes.fuse import DEVICE, Server
+from bench.volumes.files import Note, Refusing
+from bench.volumes.fuse import Server
+from bench.volumes.fusechannel import Channel
 from bench.volumes.fuseproto import Facts, Space
 
 DISK: Final = "disk.img"
@@ -36,13 +35,16 @@ _MS_REC_PRIVATE: Final = 0x00044000
 _PR_SET_IO_FLUSHER: Final = 57
 
 
-class Disk:
+class Disk(Refusing):
     """The one file ``disk.img``, as :class:`bench.volumes.fuse.Files` wants it: a device and its faults."""
 
     def __init__(self, device: BlockDevice, note: Note) -> None:
         self._device = device
         self._note = note
         self.dead = False
+
+    def _error(self) -> OSError:
+        return OSError(errno.EPERM, "only the disk is here, and it has its size")
 
     def _alive(self) -> None:
         if self._device.yanked:
@@ -62,7 +64,7 @@ class Disk:
 
     def open(self, path: str, write: bool, truncate: bool) -> int:
         if truncate:
-            raise OSError(errno.EPERM, "a disk has its size")
+            raise self._error()
         return 1
 
     def read(self, handle: int, offset: int, size: int) -> bytes:
@@ -86,10 +88,13 @@ class Disk:
         self._note("written", "write", len(data))
         return len(data)
 
-    def fsync(self, handle: int | None) -> None:
+    def fsync(self, handle: int) -> None:
         self._alive()
         self._device.flush()
         self._note("synced", "fsync")
+
+    def fsync_folder(self, path: str) -> None:
+        self.fsync(1)
 
     def flush(self, handle: int, path: str | None) -> None:
         """Closing is not flushing."""
@@ -102,24 +107,6 @@ class Disk:
 
     def statfs(self) -> Space:
         return Space(SECTOR, self._device.size // SECTOR, 0)
-
-    def create(self, path: str) -> int:
-        raise OSError(errno.EPERM, "only the disk is here")
-
-    def truncate(self, path: str, handle: int | None, size: int) -> None:
-        raise OSError(errno.EPERM, "a disk has its size")
-
-    def unlink(self, path: str) -> None:
-        raise OSError(errno.EPERM, "only the disk is here")
-
-    def mkdir(self, path: str) -> None:
-        raise OSError(errno.EPERM, "only the disk is here")
-
-    def rmdir(self, path: str) -> None:
-        raise OSError(errno.EPERM, "only the disk is here")
-
-    def rename(self, old: str, new: str, replace: bool) -> None:
-        raise OSError(errno.EPERM, "only the disk is here")
 
     def utime(self, path: str, mtime: float) -> None:
         """A disk has no times."""
@@ -141,39 +128,37 @@ class DiskServer(Server):
 
     def mount(self, target: str | os.PathLike[str], *, read_only: bool = False) -> None:
         """Mount at an existing folder and begin to serve; raises :class:`OSError` as :meth:`Server.mount`."""
-        self._fd = os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
-        self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC)
-        self._thread = threading.Thread(target=self._carry, name=f"carrier {self._source}", daemon=True)
+        channel = self._channel = Channel()
+        self._thread = threading.Thread(
+            target=self._carry, args=(channel,), name=f"carrier {self._source}", daemon=True
+        )
         self._thread.start()
         try:
             failed = self._apart.get()
             if failed is not None:
                 raise failed
-            who = f"user_id={self._uid},group_id={self._gid}"
-            options = f"fd={self._fd},rootmode=40000,{who},max_read={proto.MAX_WRITE}"
-            mounting.mount(self._source, target, "fuse.disk", mounting.FLAGS, options)
+            mounting.mount(self._source, target, "fuse.disk", mounting.FLAGS, channel.options())
         except BaseException:
             self.close()
             raise
         # From here on only the carrier has it open; the number stays taken, so that nothing else gets it.
         nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-        os.dup2(nothing, self._fd, inheritable=False)
+        os.dup2(nothing, channel.fd, inheritable=False)
         os.close(nothing)
         threading.Thread(target=self._work, name=f"disk {self._source}", daemon=True).start()
         self._go.set()
 
     def close(self, seconds: float = 5.0) -> bool:
         """Stop serving, whoever waits: from then on every access gives an error.  Idempotent."""
-        if self._wake_write >= 0:
-            with contextlib.suppress(OSError):
-                os.write(self._wake_write, b"x")
+        if self._channel is not None:
+            self._channel.wake()
         self._answered.put(None)
         self._go.set()
         return super().close(seconds)
 
-    def _carry(self) -> None:
+    def _carry(self, channel: Channel) -> None:
         try:
-            stand_apart({self._fd, self._wake_read})
+            stand_apart({channel.fd, channel.woken})
         except OSError as error:
             self._apart.put(error)
             return
@@ -181,37 +166,13 @@ class DiskServer(Server):
         self._go.wait()
         _flusher()
         try:
-            self._pass_on()
+            for message in channel.requests():
+                self._asked.put(message)
+                reply = self._answered.get()
+                if reply is None or (reply and not channel.answer(reply)):
+                    return
         finally:
             self._asked.put(None)
-
-    def _pass_on(self) -> None:
-        buffer = bytearray(proto.BUFFER)
-        view = memoryview(buffer)
-        poll = select.poll()
-        poll.register(self._fd, select.POLLIN)
-        poll.register(self._wake_read, select.POLLIN)
-        while True:
-            try:
-                length = os.readv(self._fd, [buffer])
-            except BlockingIOError:
-                if self._wake_read in dict(poll.poll()):
-                    return
-                continue
-            except OSError as error:
-                if error.errno in (errno.EINTR, errno.ENOENT):
-                    continue
-                return
-            self._asked.put(view[:length])
-            reply = self._answered.get()
-            if reply is None:
-                return
-            if reply:
-                try:
-                    os.write(self._fd, reply)
-                except OSError as error:
-                    if error.errno != errno.ENOENT:  # nobody waits for this answer any more
-                        return
 
     def _work(self) -> None:
         _flusher()

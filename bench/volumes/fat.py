@@ -6,10 +6,13 @@
 Rules of this file:
 - Order of writes, so that after any part of them the volume is whole: data; new chains with their ends; the link
   from the old end of a chain; the directory entry (start, size, times); only then clusters that nothing points
-  to any more are freed. New data goes to the device at once, a file's chain and size at fsync, close, rename or
-  unmount; names (create, mkdir, rename, unlink) go to the device at once. `fsync` also flushes the device.
-- Renaming over a file points the target's entry to the new chain in one sector write, then takes the old entry
-  out, then frees the old chain (as Linux vfat; both in one write where the two share a sector).
+  to any more are freed. New data goes to the device at once, a file's chain and size at fsync, close or unmount;
+  names (create, mkdir, unlink) go to the device at once. `fsync` also flushes the device.
+- A renaming waits in memory, as with Linux' vfat: what the new name stands for is written with the *file* (fsync) or
+  with everything; that the old name is gone, and that there is a new one, with the *folder* (fsync_folder). Until
+  then a target that was renamed over stands on the medium as it was, but every fsync and fsync_folder frees its
+  clusters: whoever synchronises the folder only has neither the old file nor the new one after a pull.
+  While a directory waits, so do later changes of it, closing included. After 30 s (age()) everything is written.
 - Every call is one step under one lock; any thread may call. All errors are OSError with a POSIX errno.
 - The dirty bits are set while mounted for writing and taken back by unmount(), unless they were set before (as
   Linux does; only a repair tool may say that such a volume is whole). Times are UTC.
@@ -36,6 +39,8 @@ from bench.volumes.fattree import Tree, parent_of
 from bench.volumes.layout import Layout, find_volume
 
 MAX_FILE = 0xFFFFFFFF
+#: After so many seconds a kernel writes back on its own (Linux: vm.dirty_expire_centisecs).
+AGE_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +87,16 @@ class FatVolume:
         self._table = FatTable(device, layout, self._corrupt)
         self._inodes = 1
         self._shared: set[int] = set()
-        self._access = Access(device, layout, self._table, self._corrupt, self._inode, self._shared)
+        self._waiting: list[Directory] = []
+        self._access = Access(
+            device, layout, self._table, self._corrupt, self._inode, self._shared, self._waiting
+        )
         self._tree = Tree(self._access)
         self._handles: dict[int, Node] = {}
         self._next_handle = 1
         self._files = Files(self._access, clock, self._writable)
+        self._table.reclaim = self._reclaim
+        self._since: float | None = None  # when age() first saw something wait
         state = device.read(layout.state_offset, 1)[0]
         self.was_dirty = bool(state & 1) or not self._table.is_clean
         hint = self._fsinfo()
@@ -154,8 +164,9 @@ class FatVolume:
             if self.device.yanked or not self._mounted:
                 self._files.waiting.pop(node.inode, None)
             elif node.gone and not node.handles:
-                self._files.free(node)
-            else:
+                if node not in self._files.held:
+                    self._files.free(node)
+            elif not self._files.put_off(node):
                 self._files.sync(node)
 
     def unlink(self, path: str) -> None:
@@ -165,8 +176,7 @@ class FatVolume:
             node = self._tree.find(path)
             if node is None or node.is_dir:
                 raise OSError(errno.EISDIR, f"{path} is a directory")
-            parent_of(node).remove(node)
-            self._drop(node)
+            self._take_out(node)
 
     def mkdir(self, path: str) -> None:
         """Make an empty directory."""
@@ -202,11 +212,11 @@ class FatVolume:
                 raise OSError(errno.EBUSY, "the root directory stays")
             if not self._tree.content(node).empty:
                 raise OSError(errno.ENOTEMPTY, f"{path} is not empty")
-            parent_of(node).remove(node)
-            self._drop(node)
+            self._take_out(node)
 
     def rename(self, old: str, new: str) -> None:
-        """Rename or move; a file (or an empty directory) that has the new name is replaced."""
+        """Rename or move; a file (or an empty directory) that has the new name is replaced. It waits: the medium has
+        it after fsync() of the file *and* fsync_folder() of the folders, or after fsync() of everything."""
         with self._lock:
             self._writable()
             node = self._tree.find(old)
@@ -222,11 +232,12 @@ class FatVolume:
             if target is node and node.name == name:
                 return
             source = parent_of(node)
-            self._files.sync(node)
+            if not self._files.put_off(node):
+                self._files.sync(node)
             former = Node(node.name, node.short, 0, 0, 0, 0.0, 0, parent=source)
             former.first, former.slot = node.first, node.slot
             if target is None or target is node:
-                target_dir.add(node, name)
+                target_dir.add(node, name, late=True)
             else:
                 if node.is_dir and not target.is_dir:
                     raise OSError(errno.ENOTDIR, f"{new} is no directory")
@@ -235,13 +246,14 @@ class FatVolume:
                         raise OSError(errno.EISDIR, f"{new} is a directory")
                     if not self._tree.content(target).empty:
                         raise OSError(errno.ENOTEMPTY, f"{new} is not empty")
-                target_dir.replace(target, node, former if source is target_dir else None)
+                target_dir.replace(target, node)
+            node.moved = True
+            self._files.touch(node)
             if node.is_dir and source is not target_dir:
                 self._tree.content(node).set_parent(self._tree.dotdot(target_dir))
-            if not former.gone:
-                source.remove(former)
+            source.remove(former, late=True)
             if target is not None and target is not node:
-                self._drop(target)
+                self._drop(target, held=True)
 
     def utime(self, path: str, mtime: float | None = None) -> None:
         """Set the modification time (None: now)."""
@@ -251,7 +263,8 @@ class FatVolume:
             if node is not None:
                 node.mtime = self._clock() if mtime is None else mtime
                 self._files.touch(node)
-                self._files.sync(node)
+                if not self._files.put_off(node):
+                    self._files.sync(node)
 
     # ---- contents ------------------------------------------------------------------------------------------
 
@@ -300,7 +313,31 @@ class FatVolume:
                 self._flush_all()
             else:
                 self._files.sync(self._node(handle))
+                self._free_held()
             self.device.flush()
+
+    def fsync_folder(self, path: str) -> None:
+        """Make the names of a directory durable; what a renamed file's new name stands for is not among them."""
+        with self._lock:
+            self._writable()
+            node = self._tree.find(path)
+            if node is not None:
+                self._files.sync(node)
+            (self._tree.root if node is None else self._tree.content(node)).flush()
+            self._free_held()
+            self.device.flush()
+
+    def age(self, now: float) -> None:
+        """Write (not flush) what has waited since :data:`AGE_S` before `now`, in seconds of one clock; to be called
+        every few seconds, as a kernel writes back what is old."""
+        with self._lock:
+            if not (self._files.waiting or self._files.held or self._waiting):
+                self._since = None
+            elif self._since is None:
+                self._since = now
+            elif now - self._since >= AGE_S:
+                self._since = None
+                self._flush_all()
 
     # ---- the whole -----------------------------------------------------------------------------------------
 
@@ -312,14 +349,15 @@ class FatVolume:
     def statfs(self) -> StatFs:
         """Room of the volume."""
         with self._lock:
-            free = max(0, self._table.free - self._table.withheld)
+            free = max(0, self._table.free + self._files.held_clusters - self._table.withheld)
             return StatFs(self.layout.cluster_bytes, self.layout.clusters, free)
 
     def leave(self, free: int | None) -> None:
         """Let only `free` bytes (rounded down to clusters) be left from now on, as if the rest were in use;
         what is removed later gives room as usual. None gives all of it back."""
         with self._lock:
-            keep = 0 if free is None else max(0, self._table.free - max(0, free) // self.layout.cluster_bytes)
+            now = self._table.free + self._files.held_clusters
+            keep = 0 if free is None else max(0, now - max(0, free) // self.layout.cluster_bytes)
             self._table.withheld = keep
 
     def check(self) -> list[str]:
@@ -405,12 +443,20 @@ class FatVolume:
         node.accessed = date
         return node
 
-    def _drop(self, node: Node) -> None:
-        """The node's entry is gone: free it, now or when it is closed."""
+    def _take_out(self, node: Node) -> None:
+        """Remove the node's entry, and the node."""
+        parent = parent_of(node)
+        parent.remove(node)
+        self._drop(node, held=parent.waits)
+
+    def _drop(self, node: Node, *, held: bool) -> None:
+        """The node's entry is gone: free it, now or when it is closed; `held`: not while the medium names it."""
         node.gone = True
         if node.is_dir:
             self._tree.forget(node)
-        if not node.handles:
+        if held:
+            self._files.held.append(node)
+        elif not node.handles:
             self._files.free(node)
 
     # ---- inside: writing back ------------------------------------------------------------------------------
@@ -419,8 +465,22 @@ class FatVolume:
         self._writable()
         for node in list(self._files.waiting.values()):
             self._files.sync(node)
+        for directory in list(self._waiting):
+            directory.flush()
+        self._files.let_go()
         self._table.flush()
         self._fsinfo(write=True)
+
+    def _free_held(self) -> None:
+        """What lost its name is free on the medium as well."""
+        if not self.read_only:
+            self._files.let_go()
+            self._table.flush()
+
+    def _reclaim(self) -> None:
+        """There is no room: what is held is given back, once nothing on the medium names it any more."""
+        if self._files.held:
+            self._flush_all()
 
     def _mark(self, *, clean: bool) -> None:
         at = self.layout.state_offset

@@ -1,9 +1,12 @@
 """Directories of a FAT volume: entries read, found, placed and taken out again.
 
 Rules of this file:
-- A directory is held in memory whole and written back by the sector at once: its entries never wait. Slots of
-  one name are written in ascending order, taken out in descending order of sectors, so a yank in between
-  leaves at most parts of a long name, which every reader skips (fatgen103, FAT Long Directory Entries).
+- A directory is held in memory whole and written back by the sector, at once: slots of one name in ascending order,
+  taken out in descending order of sectors, so a yank in between leaves at most parts of a long name, which every
+  reader skips (fatgen103, FAT Long Directory Entries).
+- What a renaming changes waits in memory for flush(), and so does every later change of the same directory, so that
+  none overtakes another. A sector that is written for another reason takes along what waits in it. `update` never
+  waits: it is how one entry comes to the medium before its directory does (Linux: __fat_write_inode).
 - Nothing read is trusted: size, chain, order and checksum of long names, the first cluster. A directory has at
   most 65,536 entries (fatgen103); what is reached by two ways is no tree and refused.
 - Names are found without regard to case, by their long or their short form.
@@ -52,6 +55,7 @@ class Node:
     firsts: list[int] = field(default_factory=list)  # index in the file of each run's first cluster
     clusters: int = 0
     pending: tuple[int, int] | None = None  # (tail or 0, head): a new part of the chain, not linked yet
+    moved: bool = False  # renamed, and its entry at the new place does not say yet what it is
     dirty: bool = False
     content: Directory | None = None
 
@@ -60,8 +64,8 @@ class Node:
         """Whether this is a directory."""
         return bool(self.attributes & names.ATTR_DIR)
 
-    def pack(self) -> bytes:
-        """The 32 bytes of its short entry (fatgen103, FAT 32 Byte Directory Entry Structure)."""
+    def pack(self, *, empty: bool = False) -> bytes:
+        """The 32 bytes of its short entry (fatgen103, FAT 32 Byte Directory Entry Structure); `empty`: of none."""
         hundredths, clock, date = self.created
         return _FORMAT.pack(
             self.short,
@@ -71,11 +75,11 @@ class Node:
             clock,
             date,
             self.accessed,
-            self.start >> 16,
+            0 if empty else self.start >> 16,
             names.short_time(self.mtime),
             names.short_date(self.mtime),
-            self.start & 0xFFFF,
-            0 if self.is_dir else self.size,
+            0 if empty else self.start & 0xFFFF,
+            0 if empty or self.is_dir else self.size,
         )
 
 
@@ -89,6 +93,7 @@ class Access:
     corrupt: Callable[[str], OSError]
     inode: Callable[[], int]
     shared: set[int]  # first clusters that more than one entry points to
+    waiting: list[Directory]  # those with changes that are not on the medium yet
 
 
 class Directory:
@@ -115,6 +120,7 @@ class Directory:
         self._end = 0
         self._holes: list[int] = []
         self._stale: list[int] = []
+        self._late: set[int] = set()  # sectors that wait
         self._by_name: dict[str, Node] = {}
         self._by_alias: dict[str, Node] = {}
         self._shorts: set[bytes] = set()
@@ -140,11 +146,16 @@ class Directory:
         """Whether it holds nothing but itself and its parent."""
         return not self._by_name
 
+    @property
+    def waits(self) -> bool:
+        """Whether changes of it are not on the medium yet."""
+        return bool(self._late)
+
     # ---- changing ------------------------------------------------------------------------------------------
 
-    def add(self, node: Node, name: str) -> None:
+    def add(self, node: Node, name: str, *, late: bool = False) -> None:
         """Give `node` an entry under `name` (cleaned, not there yet, unless it is the node's own). OSError
-        (ENOSPC), with nothing changed, if there is no room."""
+        (ENOSPC), with nothing changed, if there is no room. `late`: it waits, and is empty until update()."""
         own = node.short if node.parent is self else None
         short = names.as_short(name)
         if short is None:
@@ -157,7 +168,7 @@ class Directory:
         former = (node.short, node.case)
         node.short, node.case = short, 0
         try:
-            self._store(first, data + node.pack())
+            self._store(first, data + node.pack(empty=late), late=late)
         except OSError:
             node.short, node.case = former
             raise
@@ -168,54 +179,44 @@ class Directory:
         self._remember(node)
 
     def update(self, node: Node) -> None:
-        """Write the node's short entry anew: one sector."""
-        self._store(node.slot, node.pack())
+        """Write the node's short entry anew: one sector, at once."""
+        self._store(node.slot, node.pack(), now=True)
 
-    def replace(self, old: Node, new: Node, clear: Node | None = None) -> None:
-        """Point the entry of `old` to what `new` has, keeping its name: one sector write.
-
-        `new` keeps its former entry unless that lies in the same sector, where both change at once: then `clear`
-        (a stand-in for the former entry) is forgotten as well and True returned through `clear.gone`."""
-        former = (new.short, new.case, new.name, new.parent, new.first, new.slot)
-        new.short, new.case = old.short, old.case
-        try:
-            if clear is not None and self._sector(clear.first) == self._sector(old.slot) == self._sector(
-                clear.slot
-            ):
-                slots = {
-                    clear.first + n: self._dead(clear.first + n) for n in range(clear.slot - clear.first + 1)
-                }
-                slots[old.slot] = new.pack()
-                self._store_many(slots)
-                clear.gone = True
-            else:
-                self._store(old.slot, new.pack())
-        except OSError:
-            new.short, new.case, *_ = former
-            raise
-        if clear is not None and clear.gone:
-            self._release(clear)
-        new.name, new.parent, new.first, new.slot = old.name, self, old.first, old.slot
+    def replace(self, old: Node, new: Node) -> None:
+        """Let `new` have the entry of `old`, and its name; the medium is told by update()."""
+        new.short, new.case, new.name = old.short, old.case, old.name
+        new.parent, new.first, new.slot = self, old.first, old.slot
         self._by_name[names.fold(old.name)] = new
         self._by_alias[names.fold(names.short_text(old.short))] = new
 
-    def remove(self, node: Node) -> None:
-        """Take the node's entries out: the short one first where they lie in several sectors."""
+    def remove(self, node: Node, *, late: bool = False) -> None:
+        """Take the node's entries out: the short one first where they lie in several sectors. `late`: it waits."""
         last = node.slot
         while last >= node.first:
             first = max(node.first, self._sector(last) * SECTOR // ENTRY)
-            self._store_many({slot: self._dead(slot) for slot in range(first, last + 1)})
+            self._store_many({slot: self._dead(slot) for slot in range(first, last + 1)}, late=late)
             last = first - 1
         self._release(node)
 
     def set_parent(self, start: int) -> None:
-        """Let the ".." entry point to the directory at this cluster (0: the root)."""
+        """Let the ".." entry point to the directory at this cluster (0: the root); it waits."""
         for slot in (0, 1):
             if bytes(self.raw[slot * ENTRY : slot * ENTRY + 11]) == DOTDOT:
                 entry = bytearray(self.raw[slot * ENTRY : slot * ENTRY + ENTRY])
                 struct.pack_into("<H", entry, 20, start >> 16)
                 struct.pack_into("<H", entry, 26, start & 0xFFFF)
-                self._store(slot, bytes(entry))
+                self._store(slot, bytes(entry), late=True)
+
+    def flush(self) -> None:
+        """Write what waits, in ascending order of sectors."""
+        if self._late:
+            self._write_all(sorted(self._late))
+
+    def forget(self) -> None:
+        """What waits is never written: the directory is gone."""
+        self._late.clear()
+        if self in self._access.waiting:
+            self._access.waiting.remove(self)
 
     # ---- inside --------------------------------------------------------------------------------------------
 
@@ -358,14 +359,17 @@ class Directory:
     def _dead(self, slot: int) -> bytes:
         return bytes((DELETED,)) + bytes(self.raw[slot * ENTRY + 1 : (slot + 1) * ENTRY])
 
-    def _store(self, slot: int, data: bytes) -> None:
-        self._store_many({slot + n: data[n * ENTRY : (n + 1) * ENTRY] for n in range(len(data) // ENTRY)})
+    def _store(self, slot: int, data: bytes, *, late: bool = False, now: bool = False) -> None:
+        slots = {slot + n: data[n * ENTRY : (n + 1) * ENTRY] for n in range(len(data) // ENTRY)}
+        self._store_many(slots, late=late, now=now)
 
-    def _store_many(self, slots: dict[int, bytes]) -> None:
-        """Write these slots; whole sectors in ascending order, neighbours in one go."""
+    def _store_many(self, slots: dict[int, bytes], *, late: bool = False, now: bool = False) -> None:
+        """Change these slots, and write their sectors: at once, unless they are to wait (`late`) or others do and
+        these are not to go before them (`now`)."""
         old = {slot: bytes(self.raw[slot * ENTRY : (slot + 1) * ENTRY]) for slot in slots}
         for slot, data in slots.items():
             self.raw[slot * ENTRY : (slot + 1) * ENTRY] = data
+        sectors = sorted({self._sector(slot) for slot in slots})
         try:
             if self._stale:
                 # What lies behind the end would come to life when the end moves: it is wiped first.
@@ -373,19 +377,31 @@ class Directory:
                     if sector * SECTOR >= self._end * ENTRY:
                         self._write(sector, sector + 1)
                 self._stale = []
-            sectors = sorted({self._sector(slot) for slot in slots})
-            low = high = sectors[0]
-            for sector in [*sectors[1:], -1]:
-                if sector == high + 1 and sector * SECTOR % self._unit:
-                    high = sector
-                    continue
-                self._write(low, high + 1)
-                low = high = sector
+            if late or (self._late and not now):
+                if not self._late:
+                    self._access.waiting.append(self)
+                self._late.update(sectors)
+            else:
+                self._write_all(sectors)
         except OSError:
             for slot, data in old.items():
                 self.raw[slot * ENTRY : (slot + 1) * ENTRY] = data
             raise
 
+    def _write_all(self, sectors: list[int]) -> None:
+        """Write these sectors, neighbours in one go."""
+        low = high = sectors[0]
+        for sector in [*sectors[1:], -1]:
+            if sector == high + 1 and sector * SECTOR % self._unit:
+                high = sector
+                continue
+            self._write(low, high + 1)
+            low = high = sector
+
     def _write(self, low: int, high: int) -> None:
         unit, within = divmod(low * SECTOR, self._unit)
         self._access.device.write(self._units[unit] + within, self.raw[low * SECTOR : high * SECTOR])
+        if self._late:
+            self._late.difference_update(range(low, high))
+            if not self._late:
+                self._access.waiting.remove(self)

@@ -5,6 +5,8 @@ Rules of this file:
   then the link to it (from the old end of the chain, or the directory entry), then size and times. In that order
   every part of it leaves either the old or the new file.
 - Cutting writes the entry first, then the new end of the chain; only then the rest may be used again.
+- What a name that was taken away while its directory waits has of clusters is held until let_go(): until then the
+  medium still names them.
 - The caller holds the volume's lock.
 """
 
@@ -31,7 +33,8 @@ class Files:
         self._table = access.table
         self._clock = clock
         self._writable = writable
-        self.waiting: dict[int, Node] = {}  # by inode: chain, size or times not on the medium yet
+        self.waiting: dict[int, Node] = {}  # by inode: chain, size, times or new name not on the medium yet
+        self.held: list[Node] = []  # without a name, to be freed
 
     def read(self, node: Node, offset: int, size: int) -> bytes:
         """Bytes of the file, fewer at its end."""
@@ -182,8 +185,25 @@ class Files:
                 node.pending = None
             node.attributes |= 0 if node.is_dir else names.ATTR_ARCHIVE
             parent_of(node).update(node)
-        node.dirty = False
+        node.dirty = node.moved = False
         self.waiting.pop(node.inode, None)
+
+    def put_off(self, node: Node) -> bool:
+        """Whether the node's entry waits for its file, its directory or everything to be synchronised."""
+        return node.moved or parent_of(node).waits
+
+    def let_go(self) -> None:
+        """What lost its name is free, but for what is open: that is freed when it is closed."""
+        held, self.held = self.held, []
+        for node in held:
+            if not node.handles:
+                self.free(node)
+
+    @property
+    def held_clusters(self) -> int:
+        """How many clusters let_go() would free."""
+        size = self._layout.cluster_bytes
+        return sum(-(-node.size // size) for node in self.held if not node.handles)
 
     def free(self, node: Node) -> None:
         """Nothing points to the node any more: its clusters are free."""

@@ -56,6 +56,9 @@ class FatTable:
         self.free = int(np.count_nonzero(cells[2 : self.stop] == 0))
         self.hint = 2
         self.withheld = 0  # clusters that allocate() leaves alone: a medium that is fuller than it is
+        self.reclaim: Callable[[], object] = lambda: (
+            None
+        )  # called where there is no room: there may be some then
         self._dirty: set[int] = set()
 
     def next(self, cluster: int) -> int:
@@ -101,6 +104,8 @@ class FatTable:
 
     def allocate(self, count: int) -> list[Run]:
         """`count` free clusters as one ended chain that nothing points to. OSError(ENOSPC), nothing taken."""
+        if count > self.free - self.withheld:
+            self.reclaim()
         if count > self.free - self.withheld:
             raise OSError(errno.ENOSPC, "no space left on the medium")
         picked: list[npt.NDArray[Any]] = []

@@ -32,6 +32,8 @@ class Tree:
     def forget(self, node: Node) -> None:
         """A directory is gone; its first cluster may become another's."""
         self._directories.pop(node.start, None)
+        if node.content is not None:
+            node.content.forget()
 
     def find(self, path: str) -> Node | None:
         """The node of a path; None is the root."""

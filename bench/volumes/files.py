@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import time
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -104,11 +105,16 @@ class FatFiles:
             # Closing any handle writes back the file's chain and entry; here its error can still be told.
             volume.close(volume.open(path))
 
-    def fsync(self, handle: int | None) -> None:
+    def fsync(self, handle: int) -> None:
         with self._doing("fsync") as volume:
-            if handle is None and volume.read_only:
-                return
             volume.fsync(handle)
+            self._note("synced", "fsync")
+
+    def fsync_folder(self, path: str) -> None:
+        with self._doing("fsync") as volume:
+            if volume.read_only:
+                return
+            volume.fsync_folder(path)
             self._note("synced", "fsync")
 
     def release(self, handle: int) -> None:
@@ -151,15 +157,17 @@ class FatFiles:
             self._note("asked", "statfs", found.free_bytes)
             return Space(found.block_size, found.blocks, found.free)
 
+    def idle(self) -> None:
+        """Write back what has waited for long; the application hears of no error of that."""
+        if not self._device.yanked and not self.volume.read_only:
+            self.volume.age(time.monotonic())
 
-class NoFiles:
-    """A medium that cannot be read as a volume: its folder is there, and every access gives EIO."""
 
-    def __init__(self, why: str) -> None:
-        self.why = why
+class Refusing:
+    """Files of which nothing is possible; others put in what is."""
 
     def _error(self) -> OSError:
-        return OSError(errno.EIO, self.why)
+        raise NotImplementedError
 
     def stat(self, path: str) -> Facts:
         raise self._error()
@@ -185,7 +193,10 @@ class NoFiles:
     def flush(self, handle: int, path: str | None) -> None:
         raise self._error()
 
-    def fsync(self, handle: int | None) -> None:
+    def fsync(self, handle: int) -> None:
+        raise self._error()
+
+    def fsync_folder(self, path: str) -> None:
         raise self._error()
 
     def release(self, handle: int) -> None:
@@ -211,3 +222,16 @@ class NoFiles:
 
     def statfs(self) -> Space:
         raise self._error()
+
+    def idle(self) -> None:
+        """Nothing waits."""
+
+
+class NoFiles(Refusing):
+    """A medium that cannot be read as a volume: its folder is there, and every access gives EIO."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+
+    def _error(self) -> OSError:
+        return OSError(errno.EIO, self.why)

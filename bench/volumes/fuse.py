@@ -7,6 +7,7 @@ Rules of this file:
 * No write-back cache: a write that the application was told to have succeeded is in the volume, and an error of the
   volume is the error that the application sees.
 * Names are asked for at each use and never remembered by the kernel, so a medium that is pulled out is gone at once.
+* sync(2) and syncfs(2) do not come here: Linux tells them to no FUSE file system of this kind.
 * The serving process must not use the mount itself; :mod:`bench.volumes.mounting` does not either.
 """
 
@@ -14,22 +15,20 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
-import select
 import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Protocol
 
 from bench.volumes import fuseproto as proto
 from bench.volumes import mounting
+from bench.volumes.fusechannel import Channel
+from bench.volumes.fusenames import Names
 from bench.volumes.fuseproto import Facts, Op, Space
 
-DEVICE: Final = "/dev/fuse"
-_GONE: Final = frozenset((errno.ENODEV, errno.EBADF))
 _SILENT: Final = frozenset((Op.FORGET, Op.BATCH_FORGET, Op.INTERRUPT))
 
 
@@ -44,7 +43,8 @@ class Files(Protocol):
     def write(self, handle: int, offset: int, data: memoryview) -> int: ...
     def truncate(self, path: str, handle: int | None, size: int) -> None: ...
     def flush(self, handle: int, path: str | None) -> None: ...
-    def fsync(self, handle: int | None) -> None: ...
+    def fsync(self, handle: int) -> None: ...
+    def fsync_folder(self, path: str) -> None: ...
     def release(self, handle: int) -> None: ...
     def unlink(self, path: str) -> None: ...
     def mkdir(self, path: str) -> None: ...
@@ -53,16 +53,7 @@ class Files(Protocol):
     def utime(self, path: str, mtime: float) -> None: ...
     def access(self, path: str, write: bool) -> None: ...
     def statfs(self) -> Space: ...
-
-
-@dataclass(slots=True)
-class _Node:
-    """A name that the kernel knows by number; ``gone`` when it was removed while somebody still uses it."""
-
-    parent: int
-    name: str
-    known: int = 0
-    gone: Facts | None = None
+    def idle(self) -> None: ...
 
 
 class Server:
@@ -79,14 +70,12 @@ class Server:
         self.lock = threading.RLock()
         self._source = source
         self._on_trouble = on_trouble
-        self._nodes: dict[int, _Node] = {proto.ROOT: _Node(0, "")}
-        self._by_name: dict[tuple[int, str], int] = {}
-        self._next = proto.ROOT + 1
+        self._names = Names()
         self._folders: dict[int, list[bytes]] = {}
+        self._handles = itertools.count(1)
         self._root = Facts(True, 0, time.time())
         self._uid, self._gid = os.getuid(), os.getgid()
-        self._fd = -1
-        self._wake_read = self._wake_write = -1
+        self._channel: Channel | None = None
         self._thread: threading.Thread | None = None
 
     # -- life ------------------------------------------------------------------------------------
@@ -97,20 +86,17 @@ class Server:
         Raises:
             OSError: no /dev/fuse, or no right to mount.
         """
-        self._fd = os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
+        channel = Channel()
         try:
-            options = (
-                f"fd={self._fd},rootmode=40000,user_id={self._uid},group_id={self._gid},"
-                f"allow_other,max_read={proto.MAX_WRITE}"
-            )
             flags = mounting.FLAGS | (mounting.MS_RDONLY if read_only else 0)
-            mounting.mount(self._source, target, "fuse.volume", flags, options)
+            mounting.mount(self._source, target, "fuse.volume", flags, channel.options("allow_other"))
         except BaseException:
-            os.close(self._fd)
-            self._fd = -1
+            channel.close()
             raise
-        self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC)
-        self._thread = threading.Thread(target=self._serve, name=f"fuse {self._source}", daemon=True)
+        self._channel = channel
+        self._thread = threading.Thread(
+            target=self._serve, args=(channel,), name=f"fuse {self._source}", daemon=True
+        )
         self._thread.start()
 
     def join(self, seconds: float) -> bool:
@@ -126,49 +112,28 @@ class Server:
         Returns:
             False if the thread is still inside the files (a slow medium).
         """
-        if self._wake_write >= 0:
-            with contextlib.suppress(OSError):
-                os.write(self._wake_write, b"x")
+        if self._channel is not None:
+            self._channel.wake()
         if not self.join(seconds):
             return False
-        for name in ("_fd", "_wake_read", "_wake_write"):
-            fd = getattr(self, name)
-            if fd >= 0:
-                setattr(self, name, -1)
-                os.close(fd)
+        if self._channel is not None:
+            self._channel.close()
         return True
 
     # -- the loop --------------------------------------------------------------------------------
 
-    def _serve(self) -> None:
-        buffer = bytearray(proto.BUFFER)
-        view = memoryview(buffer)
-        poll = select.poll()
-        poll.register(self._fd, select.POLLIN)
-        poll.register(self._wake_read, select.POLLIN)
-        while True:
-            try:
-                length = os.readv(self._fd, [buffer])
-            except BlockingIOError:
-                ready = dict(poll.poll())
-                if self._wake_read in ready or ready.get(self._fd, 0) & select.POLLNVAL:
-                    return
-                continue
-            except OSError as error:
-                if error.errno in (errno.EINTR, errno.ENOENT):
-                    continue
+    def _serve(self, channel: Channel) -> None:
+        for message in channel.requests(self._idle):
+            reply = self._handle(message)
+            if reply is not None and not channel.answer(reply):
                 return
-            if length < proto.IN_HEADER.size:
-                continue
-            reply = self._handle(view[:length])
-            if reply is None:
-                continue
-            try:
-                os.write(self._fd, reply)
-            except OSError as error:
-                if error.errno in _GONE:
-                    return
-                # ENOENT: the caller was killed meanwhile and nobody waits for this answer
+
+    def _idle(self) -> None:
+        with (
+            self.lock,
+            contextlib.suppress(OSError),
+        ):  # what could not be written is tried and told again at fsync
+            self.files.idle()
 
     def _handle(self, message: memoryview) -> bytes | None:
         _, code, unique, node, *_ = proto.IN_HEADER.unpack_from(message)
@@ -188,53 +153,9 @@ class Server:
             return None if op in _SILENT else proto.answer(unique, error=errno.EIO)
         return None if op in _SILENT else proto.answer(unique, payload)
 
-    # -- names -----------------------------------------------------------------------------------
-
-    def _path(self, number: int) -> str:
-        parts: list[str] = []
-        while number != proto.ROOT:
-            node = self._node(number)
-            if node.gone is not None:
-                raise OSError(errno.ENOENT, "was removed")
-            parts.append(node.name)
-            number = node.parent
-        return "/" + "/".join(reversed(parts))
-
-    def _node(self, number: int) -> _Node:
-        try:
-            return self._nodes[number]
-        except KeyError:
-            raise OSError(errno.ESTALE, "unknown node") from None
-
-    def _below(self, parent: int, name: str) -> str:
-        return f"{self._path(parent).rstrip('/')}/{name}"
-
     def _entry(self, parent: int, name: str, facts: Facts) -> bytes:
-        key = (parent, name.casefold())
-        number = self._by_name.get(key)
-        if number is None:
-            number = self._next
-            self._next += 1
-            self._nodes[number] = _Node(parent, name)
-            self._by_name[key] = number
-        self._nodes[number].known += 1
+        number = self._names.told(parent, name)
         return proto.entry_answer(number, proto.attr(number, facts, self._uid, self._gid))
-
-    def _remove_name(self, parent: int, name: str, facts: Facts | None) -> None:
-        number = self._by_name.pop((parent, name.casefold()), None)
-        if number is not None:
-            self._nodes[number].gone = facts or Facts(False, 0, 0.0)
-
-    def _forget_one(self, number: int, count: int) -> None:
-        node = self._nodes.get(number)
-        if node is None or number == proto.ROOT:
-            return
-        node.known -= count
-        if node.known <= 0:
-            del self._nodes[number]
-            key = (node.parent, node.name.casefold())
-            if self._by_name.get(key) == number:
-                del self._by_name[key]
 
     # -- operations ------------------------------------------------------------------------------
 
@@ -246,26 +167,26 @@ class Server:
 
     def _lookup(self, node: int, body: memoryview) -> bytes:
         name = _name(body)
-        return self._entry(node, name, self.files.stat(self._below(node, name)))
+        return self._entry(node, name, self.files.stat(self._names.below(node, name)))
 
     def _forget(self, node: int, body: memoryview) -> bytes:
-        self._forget_one(node, proto.FORGET_IN.unpack_from(body)[0])
+        self._names.forget(node, proto.FORGET_IN.unpack_from(body)[0])
         return b""
 
     def _batch_forget(self, node: int, body: memoryview) -> bytes:
         count = int.from_bytes(body[:4], "little" if _LITTLE else "big")
         for index in range(count):
-            self._forget_one(*proto.FORGET_ONE.unpack_from(body, 8 + index * proto.FORGET_ONE.size))
+            self._names.forget(*proto.FORGET_ONE.unpack_from(body, 8 + index * proto.FORGET_ONE.size))
         return b""
 
     def _attributes(self, number: int) -> bytes:
-        known = self._node(number)
+        known = self._names.node(number)
         if number == proto.ROOT:
             facts = self._root  # known from the mount: a medium that is pulled out still has its mount point
         elif known.gone is not None:
             facts = known.gone
         else:
-            facts = self.files.stat(self._path(number))
+            facts = self.files.stat(self._names.path(number))
         links = 0 if known.gone is not None else 1
         return proto.attr_answer(proto.attr(number, facts, self._uid, self._gid, links=links))
 
@@ -274,17 +195,17 @@ class Server:
 
     def _setattr(self, node: int, body: memoryview) -> bytes:
         valid, _, handle, size, _, _, mtime, _, _, nanos, *_ = proto.SETATTR_IN.unpack_from(body)
-        known = self._node(node)
+        known = self._names.node(node)
         if valid & proto.SET_SIZE:
             with_handle = handle if valid & proto.SET_FH else None
             if known.gone is None or with_handle is None:
-                self.files.truncate(self._path(node), with_handle, size)
+                self.files.truncate(self._names.path(node), with_handle, size)
             else:
                 self.files.truncate("", with_handle, size)
                 known.gone = Facts(False, size, known.gone.mtime)
         if valid & proto.SET_MTIME and known.gone is None and node != proto.ROOT:
             when = time.time() if valid & proto.SET_MTIME_NOW else mtime + nanos / 1e9
-            self.files.utime(self._path(node), when)
+            self.files.utime(self._names.path(node), when)
         # FAT has no owners and modes: those are taken without a word, as mount option "quiet" does
         return self._attributes(node)
 
@@ -296,28 +217,28 @@ class Server:
         if mode & 0o170000 not in (0, 0o100000):
             raise OSError(errno.EPERM, "FAT has regular files only")
         name = _name(body[proto.MKNOD_IN.size :])
-        path = self._below(node, name)
+        path = self._names.below(node, name)
         self.files.release(self.files.create(path))
         return self._entry(node, name, self.files.stat(path))
 
     def _mkdir(self, node: int, body: memoryview) -> bytes:
         name = _name(body[proto.MKDIR_IN.size :])
-        path = self._below(node, name)
+        path = self._names.below(node, name)
         self.files.mkdir(path)
         return self._entry(node, name, self.files.stat(path))
 
     def _unlink(self, node: int, body: memoryview) -> bytes:
         name = _name(body)
-        path = self._below(node, name)
+        path = self._names.below(node, name)
         facts = self.files.stat(path)
         self.files.unlink(path)
-        self._remove_name(node, name, facts)
+        self._names.removed(node, name, facts)
         return b""
 
     def _rmdir(self, node: int, body: memoryview) -> bytes:
         name = _name(body)
-        self.files.rmdir(self._below(node, name))
-        self._remove_name(node, name, Facts(True, 0, 0.0))
+        self.files.rmdir(self._names.below(node, name))
+        self._names.removed(node, name, Facts(True, 0, 0.0))
         return b""
 
     def _rename(self, node: int, body: memoryview) -> bytes:
@@ -331,7 +252,7 @@ class Server:
         if flags & ~proto.RENAME_NOREPLACE:
             raise OSError(errno.EINVAL, "names cannot be exchanged")
         old, new, *_ = (os.fsdecode(part) for part in bytes(names).split(b"\0"))
-        before, after = self._below(node, old), self._below(target, new)
+        before, after = self._names.below(node, old), self._names.below(target, new)
         same = (node, old.casefold()) == (target, new.casefold())
         replaced: Facts | None = None
         if not same:
@@ -339,24 +260,20 @@ class Server:
                 replaced = self.files.stat(after)
         self.files.rename(before, after, not flags & proto.RENAME_NOREPLACE)
         if not same:
-            self._remove_name(target, new, replaced)
-        number = self._by_name.pop((node, old.casefold()), None)
-        if number is not None:
-            moved = self._nodes[number]
-            moved.parent, moved.name = target, new
-            self._by_name[target, new.casefold()] = number
+            self._names.removed(target, new, replaced)
+        self._names.moved(node, old, target, new)
         return b""
 
     def _open(self, node: int, body: memoryview) -> bytes:
         flags = proto.OPEN_IN.unpack_from(body)[0]
         write = flags & os.O_ACCMODE != os.O_RDONLY
-        handle = self.files.open(self._path(node), write, bool(flags & os.O_TRUNC))
+        handle = self.files.open(self._names.path(node), write, bool(flags & os.O_TRUNC))
         return proto.OPEN_OUT.pack(handle, 0, 0)
 
     def _create(self, node: int, body: memoryview) -> bytes:
         flags = proto.CREATE_IN.unpack_from(body)[0]
         name = _name(body[proto.CREATE_IN.size :])
-        path = self._below(node, name)
+        path = self._names.below(node, name)
         try:
             handle = self.files.create(path)
         except FileExistsError:
@@ -373,14 +290,13 @@ class Server:
         handle, offset, size, *_ = proto.WRITE_IN.unpack_from(body)
         data = body[proto.WRITE_IN.size : proto.WRITE_IN.size + size]
         done = self.files.write(handle, offset, data)
-        known = self._node(node)
+        known = self._names.node(node)
         if known.gone is not None:
             known.gone = Facts(False, max(known.gone.size, offset + done), known.gone.mtime)
         return proto.WRITE_OUT.pack(done, 0)
 
     def _flush(self, node: int, body: memoryview) -> bytes:
-        known = self._nodes.get(node)
-        path = None if known is None or known.gone is not None else self._path(node)
+        path = None if self._names.node(node).gone is not None else self._names.path(node)
         self.files.flush(proto.FH_IN.unpack_from(body)[0], path)
         return b""
 
@@ -395,16 +311,15 @@ class Server:
     def _opendir(self, node: int, body: memoryview) -> bytes:
         entries: list[bytes] = []
         pairs: list[tuple[str, bool | None]] = [(".", True), ("..", True)]
-        for name, is_dir in [*pairs, *self.files.listdir(self._path(node))]:
+        for name, is_dir in [*pairs, *self.files.listdir(self._names.path(node))]:
             entries.append(proto.dirent(len(entries) + 1, os.fsencode(name), is_dir))
-        handle = self._next
-        self._next += 1
+        handle = next(self._handles)
         self._folders[handle] = entries
         return proto.OPEN_OUT.pack(handle, 0, 0)
 
     def _readdir(self, node: int, body: memoryview) -> bytes:
         handle, offset, size, *_ = proto.READ_IN.unpack_from(body)
-        self.files.access(self._path(node), False)
+        self.files.access(self._names.path(node), False)
         found = bytearray()
         for entry in self._folders.get(handle, [])[offset:]:
             if len(found) + len(entry) > size:
@@ -417,11 +332,12 @@ class Server:
         return b""
 
     def _fsyncdir(self, node: int, body: memoryview) -> bytes:
-        self.files.fsync(None)
+        if self._names.node(node).gone is None:
+            self.files.fsync_folder(self._names.path(node))
         return b""
 
     def _access(self, node: int, body: memoryview) -> bytes:
-        self.files.access(self._path(node), bool(proto.ACCESS_IN.unpack_from(body)[0] & os.W_OK))
+        self.files.access(self._names.path(node), bool(proto.ACCESS_IN.unpack_from(body)[0] & os.W_OK))
         return b""
 
     def _statfs(self, node: int, body: memoryview) -> bytes:
@@ -471,14 +387,3 @@ _HANDLERS: Final[dict[Op, Callable[[Server, int, memoryview], bytes]]] = {
     Op.BATCH_FORGET: Server._batch_forget,
     Op.RENAME2: Server._rename2,
 }
-
-
-def usable() -> str:
-    """Empty if ``/dev/fuse`` can be opened, else why not."""
-    if not Path(DEVICE).exists():
-        return f"no {DEVICE}"
-    try:
-        os.close(os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC))
-    except OSError as error:
-        return f"{DEVICE}: {error.strerror}"
-    return ""

@@ -105,13 +105,6 @@ def vanished(loop: Path) -> None:
         time.sleep(0.02)
 
 
-def until_gone(stick: Disk) -> None:
-    deadline = time.monotonic() + 8
-    while stick.mount.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def life(folder: Path) -> None:
     """Written, synced, taken out and put in again; nothing remains."""
     stick = Disk(folder)
@@ -154,7 +147,7 @@ def late(folder: Path) -> None:
     told = stick.tell("tell(attempt(lambda: save('LOST', b'l' * 1_000_000, False)))")
     assert told is None, "the application saw no error"
     stick.arm("yank", lose="all")
-    until_gone(stick)
+    stick.until_gone()
     assert stick.wait("volume.removed")["how"] == "yanked"
     stick.do("insert")
     told = stick.tell(
@@ -192,7 +185,7 @@ def yank(folder: Path) -> None:
     fired = stick.wait("fault.fired")
     assert 5 * MB - 512 < fired["where"]["written_bytes"] <= 5 * MB, fired
     assert stick.wait("trigger.hit")["id"] == "w"
-    until_gone(stick)
+    stick.until_gone()
     stick.do("insert")
     assert first.exists(), "somebody still has a file open on the medium as it was"
     assert stick.loop() != first

@@ -90,6 +90,13 @@ class Stick:
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout) if done.stdout.strip() else None
 
+    def until_gone(self) -> None:
+        """Wait until a medium that was pulled out has vanished."""
+        deadline = time.monotonic() + 8
+        while self.mount.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
     def gone(self) -> None:
         """Nothing of the medium is left."""
         assert not self.mount.exists()
@@ -235,13 +242,41 @@ def yank(folder: Path) -> None:
     assert user.stdout is not None
     user.stdout.readline()
     stick.do("arm", id="two", fault="yank")
-    deadline = time.monotonic() + 5
-    while stick.mount.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    stick.until_gone()
     assert user.communicate("\n", timeout=20)[0].strip() == str(errno.EIO)
     stick.gone()
     stick.actor.stop()
+
+
+def renamed(folder: Path) -> None:
+    """A new name is kept with its file and its folder; sync(2) is not heard of, as the backend says."""
+    save = (
+        "def save(name, data):\n"
+        "    with open(P + '/' + name, 'wb') as f: f.write(data); f.flush(); os.fsync(f.fileno())\n"
+        "def sync(name): f = os.open(P + name, os.O_RDONLY); os.fsync(f); os.close(f)\n"
+    )
+    found = []
+    stick = Stick(folder)
+    for number, kept in enumerate(
+        ("os.sync()", "sync('')", "sync('/DICOMDIR')", "sync('/DICOMDIR'); sync('')")
+    ):
+        stick.app(save + "save('DICOMDIR', b'old'); save('DRAFT', b'new')\nos.sync()\nsync('')")
+        synced = stick.wait("volume.synced")["written"]
+        stick.app(save + f"os.replace(P + '/DRAFT', P + '/DICOMDIR'); {kept}")
+        assert (stick.wait("volume.synced")["written"] > synced) is (number > 0)
+        stick.do("arm", id=f"y{number}", fault="yank", args={"lose": "all"})
+        stick.until_gone()
+        stick.do("insert")
+        found.append(
+            stick.app(
+                "tell([attempt(lambda: open(P + '/' + n, 'rb').read().decode()) for n in ('DICOMDIR', 'DRAFT')])"
+            )
+        )
+        stick.do("replace_content", content=["empty"])
+    # one sector holds both names here, and takes along what waits in it
+    assert found == [["old", "new"], ["EIO", "ENOENT"], ["new", "ENOENT"], ["new", "ENOENT"]]
+    stick.actor.stop()
+    stick.gone()
 
 
 def faults(folder: Path) -> None:
