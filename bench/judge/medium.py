@@ -107,9 +107,14 @@ def _with_excerpts(clauses: Iterable[ClauseResult], medium: Medium) -> tuple[Cla
 
 @dataclass(frozen=True, slots=True)
 class _Listed:
-    """A data set in the place of a message."""
+    """A data set in the place of a message; elements of a command that strayed into it are its own."""
 
     dataset: DataSet
+
+    @property
+    def command(self) -> DataSet:
+        """Where an excerpt looks for group 0000."""
+        return self.dataset
 
 
 def facts(medium: Medium, why: str = "") -> WireFacts:

@@ -3,6 +3,8 @@
 Rules of this file:
 
 * Compared is what both have: a record may hold a value that its object lacks (type 1 in the record, 2 in the object).
+  Only a Patient ID that one object of a study has and another lacks is a fault.
+* A key of a level above, such as Patient ID in a STUDY record, must agree as well where somebody put it there.
 * Texts are compared as decoded; one that cannot be decoded is a fault of its character set, not of agreement.
 * Foreign objects are left out.
 """
@@ -29,11 +31,12 @@ if TYPE_CHECKING:
 RULES: Final = {"PATIENT": "STD-X-090", "STUDY": "STD-X-091", "SERIES": "STD-X-092", "IMAGE": "STD-X-093"}
 COMPARED: Final = {
     "PATIENT": ("PatientID", "PatientName", "PatientBirthDate", "PatientSex"),
-    "STUDY": ("StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "AccessionNumber"),
+    "STUDY": ("StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "AccessionNumber", "StudyDescription"),
     "SERIES": ("SeriesInstanceUID", "Modality", "SeriesNumber"),
     "IMAGE": ("InstanceNumber",),
 }
 TOGETHER: Final = "STD-X-094"
+ORDER: Final = tuple(COMPARED)
 NUMBERS: Final = frozenset(("SeriesNumber", "InstanceNumber"))
 Fault = tuple[str, Evidence, tuple[str, ...]]
 
@@ -57,6 +60,19 @@ def differs(keyword: str, one: DataSet, other: DataSet) -> tuple[str, str] | Non
     return None if same(keyword, a, b) else (a, b)
 
 
+def _one_only(keyword: str, one: DataSet, other: DataSet) -> tuple[str, str] | None:
+    """Return two values of which exactly one is empty or absent."""
+    if (one.state(keyword) == "value") == (other.state(keyword) == "value"):
+        return None
+    return value(one, keyword) or "", value(other, keyword) or ""
+
+
+def _compared(kind: str) -> tuple[tuple[str, str], ...]:
+    """Keys that a kind of record may hold of an object, of its own kind and of those above, each with its kind."""
+    upto = ORDER[: ORDER.index(kind) + 1]
+    return tuple((keyword, of) for of in reversed(upto) for keyword in COMPARED[of])
+
+
 def _records(case: Case, medium: Medium) -> Iterator[Finding]:
     directory = medium.directory
     if directory is None:
@@ -78,7 +94,7 @@ def _records(case: Case, medium: Medium) -> Iterator[Finding]:
             if rule is None:
                 continue
             counts[rule] += 1
-            for keyword in COMPARED[level.kind]:
+            for keyword, of in _compared(level.kind):
                 if (level.number, keyword) in seen:
                     continue
                 found = differs(keyword, level.item, file.dataset)
@@ -89,7 +105,7 @@ def _records(case: Case, medium: Medium) -> Iterator[Finding]:
                     f"{level.name}: {label(keyword)} is {printable(found[0])!r}, "
                     f"and {printable(found[1])!r} in {file.path}"
                 )
-                faults[rule].append((reason, in_record(medium, level, keyword), ()))
+                faults[RULES[of]].append((reason, in_record(medium, level, keyword), ()))
     where = in_file(directory.file, offset=directory.file.begin)
     for rule, wrong in faults.items():
         right = f"records and objects agree on {number(counts[rule], 'occasion')}"
@@ -119,11 +135,12 @@ def _objects(case: Case, medium: Medium) -> Iterator[Finding]:
                     if first.dataset is None or file.dataset is None:
                         continue
                     found = differs(keyword, file.dataset, first.dataset)
+                    if found is None and keyword == "PatientID":
+                        found = _one_only(keyword, file.dataset, first.dataset)
                     if found is not None:
-                        reason = (
-                            f"{file.path}: {label(keyword)} is {printable(found[0])!r}, and "
-                            f"{printable(found[1])!r} in {first.path} of the same {what}"
-                        )
+                        said, held = (repr(printable(text)) if text else "empty" for text in found)
+                        where = f"{first.path} of the same {what}"
+                        reason = f"{file.path}: {label(keyword)} is {said}, and {held} in {where}"
                         faults.append((reason, in_file(file, file.dataset.get(keyword)), ()))
     count = sum(map(len, studies.values()))
     right = f"{number(count, 'object')} agree with those of their study and series"

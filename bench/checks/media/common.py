@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from bench.checks.finding import Finding, failed, passed
 from bench.resultmodel import Evidence
+from bench.witness.vr import PLAIN
 
 if TYPE_CHECKING:
     from bench.checks.case import Case
     from bench.statements.model import Clause
+    from bench.witness.dataset import Element
     from bench.witness.medium import Directory, Record
 
 FIRST: Final = "OffsetOfTheFirstDirectoryRecordOfTheRootDirectoryEntity"
@@ -97,6 +99,24 @@ def judged(
         yield from on((rule, *clauses), failed, reason, evidence)
     if not faults and count:
         yield passed(rule, right, where)
+
+
+def padding(element: Element) -> str:
+    """Say how a text of group 0002 or 0004 is wrongly made even; empty when it is not (PS3.5 6.2, 9.1).
+
+    Data sets of objects are judged by :mod:`bench.checks.datasets`, which never sees these groups.
+    """
+    value = element.value
+    if not value or element.length & 1 or element.vr not in PLAIN:
+        return ""
+    if element.vr != "UI":
+        return "is padded with NUL instead of a space" if value.endswith(b"\0") else ""
+    for part in value.split(b"\\"):
+        if part.rstrip(b"\0").endswith(b" "):
+            return "is padded with a space instead of NUL"
+        if part.endswith(b"\0\0"):
+            return "is padded with more than one NUL"
+    return ""
 
 
 def number(count: int, one: str) -> str:

@@ -15,12 +15,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from bench.checks.finding import Finding, check, failed, inconclusive, passed, remark
+from bench.checks.iod.tables import label
 from bench.checks.media.authors import authors, older
 from bench.checks.media.common import MOST, clauses_of, judged, number, on, profiles
 from bench.checks.media.common import kind_of as medium_kind
 from bench.checks.media.view import in_file, in_record, story_of
 from bench.resultmodel import Evidence
-from bench.witness.medium import DicomFile, Entry, Medium, Record, printable
+from bench.witness.medium import DicomFile, Directory, Entry, Medium, Record, printable
 
 if TYPE_CHECKING:
     from bench.checks.case import Case
@@ -39,6 +40,7 @@ SAME: Final = (
     ("STD-MED-052", "ReferencedTransferSyntaxUIDInFile", "", "TransferSyntaxUID", "transfer syntax"),
 )  # fmt: skip
 
+DESCRIPTOR: Final = "FileSetDescriptorFileID"
 Fault = tuple[str, Evidence, tuple[str, ...]]
 
 
@@ -141,6 +143,7 @@ def _references(case: Case, medium: Medium) -> Iterator[Finding]:
         count += 1
         entries[record.number] = entry
         users[entry.short].append(record)
+    yield from _descriptor(medium, directory)
     where = in_file(directory.file, offset=0)
     if directory.broken and not missing:
         yield inconclusive(THERE, "the DICOMDIR cannot be read to its end", where)
@@ -159,6 +162,18 @@ def _references(case: Case, medium: Medium) -> Iterator[Finding]:
     yield from _unreferenced(case, medium, users, lost_instances)
     yield from _instances(medium, users)
     yield from _same(case, medium, entries, {id(r) for f in users.values() if len(f) > 1 for r in f[1:]})
+
+
+def _descriptor(medium: Medium, directory: Directory) -> Iterator[Finding]:
+    """The file that describes the file-set is there, when the DICOMDIR names one (PS3.3 F.3.2.1)."""
+    root = directory.file.dataset
+    parts = root.texts(DESCRIPTOR) if root is not None else ()
+    if root is None or not parts:
+        return
+    entry = medium.find(parts)
+    if entry is None or entry.folder:
+        text = f"{label(DESCRIPTOR)} names {printable('/'.join(parts))}, which is no file of the medium"
+        yield failed(THERE, text, in_file(directory.file, root.get(DESCRIPTOR)))
 
 
 def _unreferenced(
@@ -205,6 +220,13 @@ def _instances(medium: Medium, users: dict[tuple[str, ...], list[Record]]) -> It
             names = ", ".join(file.path for file in group[:4])
             text = f"{names} hold the same SOP Instance {printable(uid)}"
             faults.append((text, in_file(group[1], "(0008,0018)"), ()))
+    directory = medium.directory.file if medium.directory is not None else None
+    own = directory.meta.text("MediaStorageSOPInstanceUID") if directory is not None else None
+    if directory is not None and own and own in groups:
+        text = (
+            f"the DICOMDIR says that it is the SOP Instance {printable(own)}, which is {groups[own][0].path}"
+        )
+        faults.append((text, in_file(directory, directory.meta.get("MediaStorageSOPInstanceUID")), ()))
     right = f"{number(len(groups), 'instance')} are there once"
     yield from judged(INSTANCES, faults, len(groups), right, Evidence(what=medium.name))
 

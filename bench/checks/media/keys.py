@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from bench.checks.finding import Finding, check, remark
 from bench.checks.iod.tables import label, tag_text
 from bench.checks.media.authors import authors
-from bench.checks.media.common import FIRST, LAST, LOWER, NEXT, RECORDS, in_doubt, judged, number
+from bench.checks.media.common import FIRST, LAST, LOWER, NEXT, RECORDS, in_doubt, judged, number, padding
 from bench.checks.media.view import in_file, in_record
 from bench.resultmodel import Evidence
 from bench.witness.dataset import DataSet, Element
@@ -136,14 +136,18 @@ def _record(
 
 
 def _form(owner: DataSet, element: Element) -> str:
-    """Say what is wrong with an element of group 0004 by itself: its VR, its number of values, their syntax."""
+    """Say what is wrong with an element of group 0004 by itself: its VR, padding, number of values, their syntax."""
     entry = lookup(element.tag)
     if entry is None:
         return ""
     if element.explicit and element.vr not in entry.vrs:
         return f"{label(entry.keyword)} has the VR {element.vr} instead of {' or '.join(entry.vrs)}"
-    if element.empty or element.vr == "SQ" or element.value is None or element.keyword == "ReferencedFileID":
+    if element.empty or element.vr == "SQ" or element.value is None:
         return ""
+    if padded := padding(element):
+        return f"{label(entry.keyword)} {padded}"
+    if element.keyword == "ReferencedFileID":
+        return ""  # its components are judged with the names
     unit = UNIT.get(element.vr) or WORD.get(element.vr)
     if unit and len(element.value) % unit:
         return f"{label(entry.keyword)} has {len(element.value)} bytes"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from bench.checks.finding import Finding, check, failed, passed
 from bench.checks.iod.tables import label, tag_text
 from bench.checks.media.authors import authors, identity
-from bench.checks.media.common import MOST, number
+from bench.checks.media.common import MOST, number, padding
 from bench.checks.media.view import in_file
 from bench.resultmodel import Evidence
 from bench.witness.medium import DIRECTORY, DicomFile, printable
@@ -81,9 +81,9 @@ def _judge(file: DicomFile, seen: dict[str, int]) -> Iterator[tuple[str, str, Ev
             reason = f"{label(entry.keyword)} has the VR {element.vr} instead of {entry.vrs[0]}"
             yield ENCODED, reason, in_file(file, element)
         elif element.vr in PLAIN:
-            for text in meta.texts_of(element):
-                if why := fault(element.vr, text):
-                    yield VALUES, f"{element.name} {why}", in_file(file, element)
+            faults = [why for text in meta.texts_of(element) if (why := fault(element.vr, text))]
+            if why := padding(element) or next(iter(faults), ""):
+                yield VALUES, f"{element.name} {why}", in_file(file, element)
     if unreadable:
         return
     group = meta.get(0x00020000)
@@ -100,6 +100,10 @@ def _judge(file: DicomFile, seen: dict[str, int]) -> Iterator[tuple[str, str, Ev
         if state != "value":
             reason = f"{label(keyword)} is {state}; type 1 wants a value"
             yield COMPLETE, reason, in_file(file, meta.get(keyword) or tag_text(keyword))
+    creator = "PrivateInformationCreatorUID"
+    if meta.state("PrivateInformation") != "absent" and meta.state(creator) != "value":
+        reason = f"{label('PrivateInformation')} is there without {label(creator)}"
+        yield COMPLETE, reason, in_file(file, meta.get("PrivateInformation"))
     version = meta.get("FileMetaInformationVersion")
     if version is not None and version.value and (len(version.value) != 2 or not version.value[1] & 1):
         yield VALUES, f"the version is {version.value[:8].hex()}, not 0001", in_file(file, version)

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from bench.checks.finding import Finding, check, failed, passed, remark
-from bench.checks.media.authors import older
-from bench.checks.media.common import FIRST, LAST, LOWER, NEXT, RECORDS, clauses_of, judged, number, on
+from bench.checks.iod.tables import label
+from bench.checks.media.authors import authors, older
+from bench.checks.media.common import FIRST, LAST, LOWER, MOST, NEXT, RECORDS, clauses_of, judged, number, on
 from bench.checks.media.view import in_file, in_record
 from bench.resultmodel import Evidence
 from bench.witness.medium import LEVELS, Directory, Link, Medium, Record, printable
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 READABLE: Final = "STD-MED-030"
 LAST_ROOT: Final = "STD-MED-032"
 REACHED: Final = "STD-MED-035"
+SINGLE: Final = "STD-MED-045"
 IN_USE: Final = "STD-MED-036"
 PLACE: Final = "STD-MED-037"
 KIND: Final = "STD-MED-038"
@@ -42,7 +44,7 @@ KINDS: Final = frozenset((*LEVELS, "PRIVATE", "MRDR", "VISIT", "RESULTS", "INTER
 Fault = tuple[str, Evidence, tuple[str, ...]]
 
 
-@check("STD-MED-03*", "STD-MED-040", "MX-MED-DIR-0*")
+@check("STD-MED-03*", "STD-MED-040", SINGLE, "MX-MED-DIR-0*")
 def structure(case: Case) -> Iterator[Finding]:
     """The DICOMDIR of every medium."""
     for medium in case.media:
@@ -171,22 +173,42 @@ def _records(case: Case, medium: Medium, directory: Directory) -> Iterator[Findi
     yield from judged(KIND, kinds, count, f"{number(count, 'record')} have defined types", where)
     yield from judged(IN_USE, flags, count, f"{number(count, 'record')} are in use", where)
     yield from judged(PLACE, places, count, f"{number(count, 'record')} stand where they may", where)
-    yield from _doubles(directory)
+    yield from _doubles(case, medium, directory)
+    yield from _childless(directory)
 
 
 IDENTIFIER: Final = {"STUDY": "StudyInstanceUID", "SERIES": "SeriesInstanceUID", "PATIENT": "PatientID"}
 
 
-def _doubles(directory: Directory) -> Iterator[Finding]:
-    seen: dict[tuple[str, str, int | None], Record] = {}
+def _doubles(case: Case, medium: Medium, directory: Directory) -> Iterator[Finding]:
+    """One record for a patient, a study and a series in the whole file-set; where both are foreign, a remark."""
+    own = authors(case).records
+    seen: dict[tuple[str, str], Record] = {}
+    faults: list[Fault] = []
     for record in directory.records:
         keyword = IDENTIFIER.get(record.kind)
-        value = record.item.text(keyword) if keyword else None
-        if not value or not record.in_use:
+        value = (record.item.text(keyword) or "").strip() if keyword else ""
+        if not keyword or not value or not record.in_use:
             continue
-        key = (record.kind, value, directory.parent.get(record.number))
-        if key in seen:
-            text = f"{record.name} and {seen[key].name} have the same {keyword} {printable(value)}"
-            yield remark(PLACE, text)
+        first = seen.setdefault((record.kind, value), record)
+        if first is record:
+            continue
+        text = f"{record.name} and {first.name} have the same {label(keyword)} {printable(value)}"
+        mine = [one for one in (record, first) if one.number in own]
+        if mine:
+            faults.append((text, in_record(medium, mine[0], keyword), ()))
         else:
-            seen[key] = record
+            yield remark(SINGLE, text)
+    count = len(seen)
+    where = in_file(directory.file, offset=directory.file.begin)
+    yield from judged(SINGLE, faults, count, f"{number(count, 'patient, study or series')} once", where)
+
+
+def _childless(directory: Directory) -> Iterator[Finding]:
+    """A patient, study or series without anything below it: allowed, and seldom meant."""
+    if directory.broken or directory.astray or directory.lost:
+        return
+    parents = set(directory.parent.values())
+    empty = [r for r in directory.records if r.kind in IDENTIFIER and r.in_use and r.number not in parents]
+    for record in empty[:MOST]:
+        yield remark(PLACE, f"{record.name}: there is nothing below it")

@@ -9,14 +9,17 @@ from bench.checks.finding import Finding, check, deviates, failed, inconclusive,
 from bench.checks.media.authors import authors
 from bench.checks.media.common import MOST, kind_of
 from bench.resultmodel import Evidence
+from bench.witness.medium import FAT_TYPES
 
 if TYPE_CHECKING:
     from bench.checks.case import Case
+    from bench.witness.medium import Medium
 
 FORMAT: Final = "STD-MED-001"
 PARTITION: Final = "STD-MED-002"
 SOUND: Final = "STD-MED-003"
-BROKEN: Final = frozenset(("chain-short", "chain-loop", "chain-bad", "cross-link", "folder-loop"))
+BROKEN: Final = frozenset(("chain-short", "chain-loop", "chain-bad", "cross-link", "folder-loop", "tables"))
+ROOT: Final = "the root folder"
 
 
 @check(FORMAT, PARTITION, SOUND)
@@ -49,11 +52,12 @@ def _format(case: Case) -> Iterator[Finding]:
                     FORMAT, f"FAT32 is outside the standard on an SD card; the kind of medium is {why}"
                 )
     elif facts.kind == "FAT12":
-        yield inconclusive(
-            FORMAT, "the file system is FAT12, of which the annexes for USB and SD do not speak", where
-        )
+        yield failed(FORMAT, "the file system is FAT12; USB and SD media have FAT16 or FAT32", where)
     elif facts.kind == "unknown":
         yield inconclusive(FORMAT, "there is no file system that is known here", where)
+    elif facts.kind == "damaged FAT":
+        why = next((one.text for one in case.media[0].troubles if one.code == "boot-sector"), "")
+        yield failed(FORMAT, f"the boot sector was one of FAT and makes no sense: {why}", where)
     else:
         yield failed(FORMAT, f"the file system is {facts.kind}; USB and SD media have FAT16 or FAT32", where)
 
@@ -67,8 +71,10 @@ def _partition(case: Case) -> Iterator[Finding]:
     if medium.scheme == "none":
         yield passed(PARTITION, "the medium has no partitions", where)
     elif medium.scheme == "gpt":
-        yield inconclusive(PARTITION, "the medium has a GUID partition table, which is not read here", where)
+        text = "the medium has a GUID partition table, of which the annexes for USB and SD do not speak"
+        yield inconclusive(PARTITION, text, where)
     elif medium.partitions:
+        yield from _of_the_table(medium, where)
         first = min(one.number for one in medium.partitions)
         start = min(one.start for one in medium.partitions)
         spot = next((one.start for one in medium.partitions if one.number == facts.partition), 0)
@@ -80,13 +86,42 @@ def _partition(case: Case) -> Iterator[Finding]:
             )
 
 
+def _of_the_table(medium: Medium, where: Evidence) -> Iterator[Finding]:
+    """What the table says of the partition that was read, against what is in it."""
+    facts = medium.file_system
+    part = next((one for one in medium.partitions if one.number == facts.partition), None)
+    if part is None or facts.kind not in ("FAT12", "FAT16", "FAT32"):
+        return
+    if part.type not in FAT_TYPES:
+        text = f"partition {part.number} has the type {part.type:02X}H, which is none for FAT, and holds {facts.kind}"
+        yield failed(PARTITION, text, where)
+    elif (facts.kind == "FAT32") != (part.type in (0x0B, 0x0C)):
+        yield remark(
+            PARTITION, f"partition {part.number} has the type {part.type:02X}H and holds {facts.kind}", where
+        )
+    begins, ends = part.start, part.start + part.length
+    if facts.size > part.length:
+        text = f"the file system says {facts.size} bytes, and partition {part.number} has {part.length}"
+        yield failed(PARTITION, text, where)
+    elif ends > medium.size >= begins + facts.size:
+        text = f"partition {part.number} ends {ends - medium.size} bytes behind the medium"
+        yield failed(PARTITION, text, where)
+    for other in medium.partitions:
+        if other is not part and other.start < ends and begins < other.start + other.length:
+            yield failed(PARTITION, f"partitions {part.number} and {other.number} share sectors", where)
+
+
 def _sound(case: Case) -> Iterator[Finding]:
     medium = case.media[0]
     if medium.file_system.kind not in ("FAT12", "FAT16", "FAT32"):
         return
     foreign = authors(case).foreign
     dicom = {file.path for file in (*medium.files, *medium.directories)}
-    dicom |= {"DICOMDIR"} | {"/".join(p.split("/")[:n]) for p in dicom for n in range(1, p.count("/") + 1)}
+    if medium.directory is not None:
+        dicom |= {"/".join(record.file_id) for record in medium.directory.records if record.file_id}
+    dicom |= {"DICOMDIR", ROOT} | {
+        "/".join(p.split("/")[:n]) for p in dicom for n in range(1, p.count("/") + 1)
+    }
     told = 0
     for trouble in medium.troubles:
         where = Evidence(offset=trouble.offset, what=trouble.path or "the file system", note=trouble.code)
@@ -94,6 +129,8 @@ def _sound(case: Case) -> Iterator[Finding]:
             told += 1
             if told <= MOST:
                 yield failed(SOUND, trouble.text, where)
+        elif trouble.code == "partition":
+            continue  # of the rule above
         elif trouble.code in ("bound", "no-image"):
             yield inconclusive(SOUND, trouble.text, where)
         else:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.witness.medium import folder as folders
-from bench.witness.medium.disk import SECTOR, look, name_of
+from bench.witness.medium.disk import FAT_TYPES, PROTECTIVE, SECTOR, damaged, look, name_of
 from bench.witness.medium.fat import Fat, Geometry, geometry
 from bench.witness.medium.model import (
     DIRECTORY,
@@ -100,10 +100,13 @@ def _image(name: str, source: Source) -> Medium:
         form = geometry(source.read(start, 512))
         part = next((one for one in partitions if one.number == number), None)
         if not isinstance(form, Geometry):
-            kind = (part.file_system if part is not None else "") or name_of(source.read(start, SECTOR))
+            first = source.read(start, SECTOR)
+            kind = (part.file_system if part is not None else "") or name_of(first)
+            if not kind and damaged(first):
+                kind = "damaged FAT"
             if best is None:
                 best = None, FileSystem(kind or "unknown", start=start, partition=number)
-            if kind == "" and part is not None and part.type in (1, 4, 6, 0xB, 0xC, 0xE):
+            if kind in ("", "damaged FAT") and part is not None and part.type in FAT_TYPES:
                 troubles.append(Trouble("boot-sector", f"partition {number}: {form}", offset=start))
             continue
         fat = Fat(source, start, form)
@@ -117,7 +120,7 @@ def _image(name: str, source: Source) -> Medium:
         best = None, FileSystem("unknown")
     fat_found, facts = best
     if fat_found is None:
-        if facts.kind != "unknown":
+        if facts.kind not in ("unknown", "damaged FAT"):
             troubles.append(
                 Trouble("file-system", f"the file system is {facts.kind}, which is not read here")
             )
@@ -216,7 +219,9 @@ def _named(entry: Entry) -> bool:
 
 __all__ = [
     "DIRECTORY",
+    "FAT_TYPES",
     "LEVELS",
+    "PROTECTIVE",
     "DicomFile",
     "Directory",
     "Entry",

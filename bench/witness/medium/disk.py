@@ -3,7 +3,8 @@
 Rules of this file:
 
 * A master boot record and the first sector of FAT look alike; a sector is FAT when its parameters make sense.
-* Only primary partitions are looked at; an extended or protective (GPT) one is named.
+* Only primary partitions are looked at, an extended one is named; behind a protective one (EEH) stands a GUID partition
+  table, of which the first entries are read.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from bench.witness.medium.source import Source
 SECTOR: Final = 512
 FAT_TYPES: Final = frozenset((0x01, 0x04, 0x06, 0x0B, 0x0C, 0x0E))
 """Types of partitions that hold FAT; 07H is exFAT or NTFS."""
+PROTECTIVE: Final = 0xEE
+MOST_BY_GUID: Final = 16
 
 
 def name_of(head: bytes) -> str:
@@ -67,9 +70,35 @@ def look(source: Source) -> tuple[str, tuple[Partition, ...], list[Trouble]]:
             ):
                 text = f"partitions {one.number} and {other.number} share sectors"
                 troubles.append(Trouble("partition", text, offset=446))
-    if any(one.type == 0xEE for one in partitions):
-        return "gpt", tuple(partitions), troubles
+    if any(one.type == PROTECTIVE for one in partitions):
+        return "gpt", _by_guid(source) or tuple(partitions), troubles
     return "mbr", tuple(partitions), troubles
 
 
-__all__ = ["FAT_TYPES", "look", "name_of"]
+def _by_guid(source: Source) -> tuple[Partition, ...]:
+    """The partitions of a GUID partition table; none when there is no header behind the protective record."""
+    head = source.read(SECTOR, SECTOR)
+    if head[:8] != b"EFI PART":
+        return ()
+    (begin,), (count, size) = struct.unpack_from("<Q", head, 72), struct.unpack_from("<II", head, 80)
+    if not 128 <= size <= 4096:
+        return ()
+    found = []
+    for number in range(min(count, MOST_BY_GUID)):
+        entry = source.read(begin * SECTOR + number * size, 128)
+        if len(entry) < 128 or not any(entry[:16]):
+            continue
+        first, last = struct.unpack_from("<QQ", entry, 32)
+        if last >= first > 0:
+            inside = name_of(source.read(first * SECTOR, SECTOR))
+            length = (last - first + 1) * SECTOR
+            found.append(Partition(number + 1, PROTECTIVE, first * SECTOR, length, inside))
+    return tuple(found)
+
+
+def damaged(head: bytes) -> bool:
+    """Tell whether a first sector that is none of FAT was one, by the name that formatters write into it."""
+    return b"FAT" in (head[54:57], head[82:85]) or head[3:8] in (b"MSDOS", b"MSWIN", b"mkfs.")
+
+
+__all__ = ["FAT_TYPES", "PROTECTIVE", "damaged", "look", "name_of"]

@@ -12,7 +12,8 @@ Rules of this file:
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -46,6 +47,9 @@ class Geometry:
     clusters: int
     size: int
     label: str
+    tables: int = 2
+    mirrored: bool = True
+    """Whether all tables are kept alike; otherwise :attr:`table` is the one in use (FAT32 only)."""
 
 
 def geometry(head: bytes) -> Geometry | str:
@@ -71,13 +75,15 @@ def geometry(head: bytes) -> Geometry | str:
         kind = "FAT32"
     elif kind == "FAT12" and head[54:59] == b"FAT16" and size * sector >= 2 * (clusters + 2):
         kind = "FAT16"  # too small for one, and made as one
+    flags = struct.unpack_from("<H", head, 40)[0] if kind == "FAT32" else 0
+    active = flags & 0xF if flags & 0x80 and flags & 0xF < tables else 0
     at = 71 if kind == "FAT32" else 43
     label = head[at : at + 11].decode("latin-1").rstrip() if head[at - 5] == 0x29 else ""
     return Geometry(
         kind,
         sector,
         per * sector,
-        reserved * sector,
+        (reserved + active * size) * sector,
         size * sector,
         (reserved + tables * size) * sector,
         roots * 32,
@@ -86,6 +92,8 @@ def geometry(head: bytes) -> Geometry | str:
         min(clusters, CLUSTERS),
         total * sector,
         "" if label == "NO NAME" else label,
+        tables,
+        not flags & 0x80,
     )
 
 
@@ -98,6 +106,7 @@ class Fat:
         self.entries: list[Entry] = []
         self.label = form.label
         self._taken = bytearray((form.clusters + 2 + 7) // 8)
+        self._folders: list[tuple[str, tuple[tuple[int, int], ...]]] = []
         self._work = 0
         self._width = {"FAT12": 12, "FAT16": 16, "FAT32": 32}[form.kind]
         self._end = {12: 0xFF8, 16: 0xFFF8, 32: 0x0FFFFFF8}[self._width]
@@ -114,6 +123,7 @@ class Fat:
             form.clusters,
             self._free(),
             partition,
+            form.size,
         )
 
     def trouble(self, code: str, text: str, path: str = "", offset: int | None = None) -> None:
@@ -179,8 +189,30 @@ class Fat:
             cluster = self._link(cluster)
         else:
             if 2 <= cluster < self.form.clusters + 2 and most:
-                self.trouble("chain-long", f"the cluster chain of {path} goes on behind its end", path)
+                self._behind(cluster, runs, path)
         return runs, count
+
+    def _behind(self, cluster: int, runs: list[tuple[int, int]], path: str) -> None:
+        """Say where a chain goes that does not end with its file: on, back, or into another one."""
+        steps = 0
+        while 2 <= cluster < self.form.clusters + 2 and steps <= self.form.clusters and self._work < WORK:
+            if self._taken[cluster >> 3] & 1 << (cluster & 7):
+                break
+            steps += 1
+            self._work += 1
+            cluster = self._link(cluster)
+        else:
+            if steps <= self.form.clusters:
+                self.trouble("chain-long", f"the cluster chain of {path} goes on behind its end", path)
+            else:
+                self.trouble("chain-loop", f"the cluster chain of {path} never ends", path)
+            return
+        if any(begin <= cluster < begin + length for begin, length in runs):
+            text = f"the cluster chain of {path} comes back to cluster {cluster} behind its end"
+            self.trouble("chain-loop", text, path)
+        else:
+            text = f"the cluster chain of {path} goes on behind its end into cluster {cluster} of another"
+            self.trouble("cross-link", text, path)
 
     def _bytes(self, runs: list[tuple[int, int]]) -> list[tuple[int, int]]:
         size = self.form.cluster
@@ -234,7 +266,71 @@ class Fat:
                 opened.add(first)
                 runs, _ = self._chain(first, 1 << 16, entry.path)
                 inner.append((self._bytes(runs), entry.short, entry.names))
+                self._folders.append((entry.path, tuple(self._bytes(runs))))
             waiting += reversed(inner)
+        self._tables()
+
+    # The tables as a whole
+
+    def _tables(self) -> None:
+        """Compare the copies of the table, count what belongs to nothing, read the marks in cluster 1."""
+        form = self.form
+        if self._width > 12:
+            top = 1 << (self._width - 1 if self._width == 16 else 27)
+            marks = self._link(1)
+            if not marks & top:
+                self.trouble("dirty", "the file system is marked as not taken out cleanly")
+            if not marks & top >> 1:
+                self.trouble("dirty", "the file system is marked as having met errors of the medium")
+        free = self._free()
+        if free is not None and self._work < WORK:
+            bad = 0x0FFFFFF7 & (1 << min(self._width, 28)) - 1
+            holes = self._count(bad)
+            lost = form.clusters - free - holes - sum(byte.bit_count() for byte in self._taken)
+            if lost > 0:
+                text = (
+                    f"{lost} clusters are marked as taken and belong to no file, or lie behind the end of one"
+                )
+                self.trouble("lost", text)
+        if form.tables == 2 and form.mirrored and form.table_size <= TABLE:
+            self._compare()
+
+    def _count(self, wanted: int) -> int:
+        return sum(1 for value in self._values(0) if value == wanted)
+
+    def _values(self, copy: int) -> Sequence[int]:
+        """All links of a copy of the table."""
+        form = self.form
+        length = ((form.clusters + 2) * self._width + 7) // 8
+        data = self._source.read(self._start + form.table + copy * form.table_size, length)
+        if self._width == 12:
+            whole = len(data) // 3 * 3
+            triples = (int.from_bytes(data[at : at + 3], "little") for at in range(0, whole, 3))
+            return [half for both in triples for half in (both & 0xFFF, both >> 12)]
+        size = self._width // 8
+        kind = "H" if size == 2 else "I"
+        values = struct.unpack(f"<{len(data) // size}{kind}", data[: len(data) // size * size])
+        return values if size == 2 else [value & 0x0FFFFFFF for value in values]
+
+    def _compare(self) -> None:
+        one, other = self._values(0), self._values(1)
+        wrong = [k for k, (a, b) in enumerate(zip(one, other, strict=False)) if a != b and k >= 2]
+        if not wrong:
+            return
+        size, base = self.form.cluster, self._start + self.form.data
+        places = [base + (cluster - 2) * size for cluster in wrong]
+        told = 0
+        for path, runs in (*((e.path, e.runs) for e in self.entries), *self._folders):
+            for offset, length in runs:
+                at = bisect_left(places, offset)
+                if at < len(places) and places[at] < offset + length:
+                    text = f"the two allocation tables differ in cluster {wrong[at]}, which belongs to {path}"
+                    self.trouble("tables", text, path, self._start + self.form.table)
+                    told += 1
+                    break
+        if not told:
+            text = f"the two allocation tables differ in {len(wrong)} clusters that belong to no file"
+            self.trouble("tables", text, offset=self._start + self.form.table)
 
     def _folder(
         self, areas: list[tuple[int, int]], short: tuple[str, ...], names: tuple[str, ...]

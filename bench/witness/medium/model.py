@@ -32,6 +32,9 @@ CODES: Final[Mapping[str, str]] = {
     "chain-bad": "a cluster chain that leads to a free, bad or impossible cluster",
     "cross-link": "two files that share a cluster",
     "folder-loop": "a folder inside itself",
+    "tables": "two allocation tables that differ",
+    "lost": "clusters that are taken and belong to nothing",
+    "dirty": "a mark that the file system was not left in order",
     "entry": "a folder's entry that makes no sense",
     "link": "a symbolic link or another thing that is no file",
     "unreadable": "a file that the host could not read",
@@ -62,7 +65,10 @@ class Partition:
 
 @dataclass(frozen=True, slots=True)
 class FileSystem:
-    """Facts of the file system that was read; sizes in bytes, ``free`` in clusters, None where it is not known."""
+    """Facts of the file system that was read; sizes in bytes, ``free`` in clusters, None where it is not known.
+
+    ``kind`` is ``damaged FAT`` where a boot sector names FAT and makes no sense, ``unknown`` where nothing is known.
+    """
 
     kind: str
     label: str = ""
@@ -72,6 +78,7 @@ class FileSystem:
     clusters: int = 0
     free: int | None = None
     partition: int = 0
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
