@@ -3,7 +3,9 @@
 Rules of this file:
 
 * One line per cell with the step in progress and what is awaited, a bar for the whole, failures at once with
-  file and line.  Nothing that a peer sent is ever interpreted as markup.
+  file and line.
+* Nothing that a peer sent acts: markup is text, and control characters are shown (:func:`bench.report.text.visible`);
+  a name with escape sequences would otherwise repaint the terminal.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from bench.report.firstscreen import bench_faults, decided, surprises
+from bench.report.text import visible
 from bench.results import CellResult
 from bench.scenario import Cell
 from bench.verdict import Verdict
@@ -52,24 +56,34 @@ class _Row:
     def text(self) -> str:
         waited = time.monotonic() - self.since
         limit = f" of {self.within:.0f} s" if self.within else " s"
-        return f"{self.doing}  {waited:.1f}{limit}"
+        return f"{visible(self.doing)}  {waited:.1f}{limit}"
 
 
 def verdict_line(cell: Cell, result: CellResult) -> Text:
-    """Return the line that stays when a cell has ended."""
+    """Return what stays when a cell has ended: one line, and for whoever must look why, where and how to repeat it."""
     line = Text()
     line.append(f"{result.verdict.value:<13}", STYLES[result.verdict])
-    line.append(f"{cell.id}  ")
+    line.append(f"{visible(cell.id)}  ")
     line.append(f"{result.seconds:.1f} s", "dim")
+
+    def more(text: str, style: str = "dim") -> None:
+        line.append(f"\n{'':<14}{visible(text)}", style)
+
     if not result.verdict.green:
-        failed = next((s for s in result.steps if s.verdict is result.verdict), None)
-        where = f"{result.file}:{failed.line if failed else result.line}"
+        part = decided(result)
         reason = re.sub(r"^Line \d+: ", "", result.reason)
-        line.append(f"\n              {where}: {reason}", STYLES[result.verdict])
+        more(f"{result.file}:{part.line if part else result.line}: {reason}", STYLES[result.verdict])
         for expectation in result.expectations:
             if expectation.verdict is result.verdict:
                 for near in expectation.nearest[:3]:
-                    line.append(f"\n              did arrive: {near.why}", "dim")
+                    if near.why not in reason:
+                        more(f"did arrive: {near.why}")
+    for surprise in surprises(result):
+        more(surprise, STYLES[Verdict.FAIL])
+    for error in bench_faults(result):
+        more(f"the bench was at fault: {error}", STYLES[Verdict.ERROR])
+    if result.repeat and (result.unexpected or result.bench_at_fault):
+        more(f"again: {result.repeat}")
     return line
 
 
@@ -130,7 +144,8 @@ class LiveObserver:
         with self._lock:
             for row in self._rows.values():
                 table.add_row(
-                    Text(row.cell.id, "cyan"), Text(row.text(), "dim", overflow="ellipsis", no_wrap=True)
+                    Text(visible(row.cell.id), "cyan"),
+                    Text(row.text(), "dim", overflow="ellipsis", no_wrap=True),
                 )
             bar = Table.grid(padding=(0, 2))
             bar.add_row(

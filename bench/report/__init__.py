@@ -40,9 +40,10 @@ def render(run_dir: str | os.PathLike[str], formats: Iterable[str] = ALWAYS) -> 
 
             _replace(path, junit(run))
         elif name == "html":
-            from bench.report.html import html
+            from bench.report.html import pages
 
-            _replace(path, html(run, folder).encode("utf-8", errors="backslashreplace"))
+            for page, text in pages(run, folder):
+                _replace(folder / page, _bytes(text))
         elif name == "pdf":
             from bench.report.pdf import pdf
 
@@ -57,16 +58,20 @@ def render_alone(run_dir: str | os.PathLike[str], file: str | os.PathLike[str]) 
     Raises:
         bench.results.ResultsError: there is no readable run.json in the folder.
     """
-    from bench.report.html import html
+    from bench.report.html import page_alone
 
     folder, path = Path(run_dir), Path(file)
-    page = html(collect(folder, write=False), folder, alone=True)
-    _replace(path, page.encode("utf-8", errors="backslashreplace"))
+    _replace(path, _bytes(page_alone(collect(folder, write=False), folder)))
     return path
+
+
+def _bytes(page: str) -> bytes:
+    return page.encode("utf-8", errors="backslashreplace")
 
 
 def _replace(path: Path, content: bytes) -> None:
     """Write a file so that a reader sees the old or the new one, never half of one."""
+    path.parent.mkdir(parents=True, exist_ok=True)  # a cell that left nothing has a page, too
     partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     partial.write_bytes(content)
     partial.replace(path)

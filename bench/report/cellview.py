@@ -13,14 +13,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from markupsafe import Markup
 
 from bench.journal import ChainReport, ClockMap, Event, JournalError, Seal, read, verify
+from bench.report.firstscreen import decided
 from bench.report.ladder import ladder
 from bench.report.medium import MediumView, media_of
-from bench.report.pictures import CellPictures, Pair
+from bench.report.pictures import MAX_PICTURES, CellPictures, Pair
 from bench.report.text import safe_path, shorten, visible
 from bench.results import (
     Artefact,
@@ -33,6 +34,33 @@ from bench.results import (
 )
 from bench.verdict import WORST_FIRST, Verdict
 
+
+@dataclass(frozen=True)
+class MediumLeft:
+    """A medium in one line: how many files came from where, the worst first."""
+
+    name: str
+    facts: str
+    note: str
+    origins: tuple[tuple[str, bool, int], ...]
+    """Words, whether that is as it should be, and the number of files."""
+    more: int
+
+
+def _left(medium: MediumView) -> MediumLeft:
+    counted: dict[tuple[bool, str], int] = {}
+    for file in medium.files:
+        if not file.folder:
+            counted[file.good, file.origin] = counted.get((file.good, file.origin), 0) + 1
+    told = tuple((origin, good, number) for (good, origin), number in sorted(counted.items()))
+    return MediumLeft(medium.name, medium.facts, medium.note, told, medium.more)
+
+
+Here = Literal["index", "cell", "alone"]
+"""The page that is being made: that of the run, that of one cell, or both as one file without links to others."""
+
+PAGE: Final = "cell.html"
+"""Name of a cell's page in its folder."""
 MAX_EVENTS: Final = 3000
 """Rows of one cell's event table; the rest is in the journal."""
 MAX_DATA: Final = 6000
@@ -80,7 +108,7 @@ class CellView:
     """Everything that the template needs of one cell."""
 
     cell: CellResult
-    anchor: str
+    number: int
     folder: str
     rows: list[Row]
     ladder: Markup | str = ""
@@ -93,14 +121,39 @@ class CellView:
     chain: ChainReport | None = None
     journal_note: str = ""
     downloads: list[tuple[Artefact, str | None]] = field(default_factory=list)
+    """Artefacts with their path inside the cell's folder; None where there is no such file."""
     by_sha: dict[str, str] = field(default_factory=dict)
+    """Path inside the cell's folder by SHA-256."""
     shown: frozenset[int] = frozenset()
+    left: list[MediumLeft] = field(default_factory=list)
+
+    @property
+    def anchor(self) -> str:
+        """Return the prefix of the cell's anchors."""
+        return f"c{self.number}"
+
+    @property
+    def page(self) -> str:
+        """Return the path of the cell's own page in the run folder."""
+        return f"{self.folder}/{PAGE}"
+
+    def at(self, here: Here, part: str = "") -> str:
+        """Return the link to the cell, or to a part of it (``-e17``), from the page that is being made."""
+        return f"{self.page if here == 'index' else ''}#{self.anchor}{part}"
+
+    def file(self, here: Here, path: str) -> str:
+        """Return the link to a file of the cell from the page that is being made."""
+        return f"{self.folder}/{path}" if here == "index" else path
 
     def detach(self) -> None:
         """Forget where files are: the page will be read without them."""
         self.downloads = [(artefact, None) for artefact, _ in self.downloads]
         self.by_sha = {}
         self.pairs = [replace(pair, link=None) for pair in self.pairs]
+
+    def lighten(self) -> None:
+        """Let go of what only the cell's own page shows: a night has hundreds of cells, and each holds pictures."""
+        self.pairs, self.events, self.ladder, self.rows, self.media = [], [], "", [], []
 
     @property
     def open(self) -> bool:
@@ -117,15 +170,15 @@ class CellView:
 
     @property
     def where(self) -> int:
-        """Return the scenario line that decided: of the first failed expectation or step, else of the
-        scenario.
-        """
-        for verdict in (Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE):
-            parts: list[ExpectationResult | StepResult] = [*self.cell.expectations, *self.cell.steps]
-            for part in parts:
-                if part.verdict is verdict:
-                    return part.line
-        return self.cell.line
+        """Return the scenario line that decided: of the first failed expectation or step, else of the scenario."""
+        part = decided(self.cell)
+        return part.line if part is not None else self.cell.line
+
+    @property
+    def asked(self) -> str:
+        """Return what the scenario says on that line; empty when no line of it decided."""
+        part = decided(self.cell)
+        return part.text if part is not None else ""
 
     @property
     def told_clauses(self) -> list[tuple[ClauseResult, list[str]]]:
@@ -247,12 +300,12 @@ def _view(run_dir: Path, cell: CellResult, number: int) -> CellView:
     """Read what a cell left and make its view; every fault of the files becomes a note."""
     name = cell_folder(cell.id)
     folder = run_dir / "cells" / name
-    view = CellView(cell, f"c{number}", f"cells/{name}", _rows(cell), segments=_segments(cell))
+    view = CellView(cell, number, f"cells/{name}", _rows(cell), segments=_segments(cell))
     for artefact in cell.artefacts:
         path = safe_path(folder, artefact.path)
-        view.downloads.append((artefact, f"{view.folder}/{path}" if path else None))
+        view.downloads.append((artefact, path))
         if path and artefact.sha256:
-            view.by_sha[artefact.sha256] = f"{view.folder}/{path}"
+            view.by_sha[artefact.sha256] = path
     journal = folder / "journal.jsonl"
     if not journal.is_file():
         if cell.not_runnable is None:
@@ -271,17 +324,18 @@ def _view(run_dir: Path, cell: CellResult, number: int) -> CellView:
         )
     if not any(a.kind == "journal" for a in cell.artefacts):
         made = Artefact(kind="journal", path="journal.jsonl", bytes=journal.stat().st_size)
-        view.downloads.insert(0, (made, f"{view.folder}/journal.jsonl"))
+        view.downloads.insert(0, (made, "journal.jsonl"))
     cell = view.cell = _located(cell, events)
     view.rows = _rows(cell)
     if events:
         view.ladder = Markup(ladder(events, cell, view.anchor))  # noqa: S704  # escaped piece by piece there
     finder = CellPictures(folder, cell, events)
-    view.pairs, view.more_pictures = finder.pairs()
+    view.pairs, view.more_pictures = finder.pairs(MAX_PICTURES)
     view.media = media_of(folder, cell, events)
+    view.left = [_left(medium) for medium in view.media]
     for pair in view.pairs:
         if pair.link and pair.sha256:
-            view.by_sha.setdefault(pair.sha256, f"{view.folder}/{pair.link}")
+            view.by_sha.setdefault(pair.sha256, pair.link)
     view.total_events = len(events)
     wanted = _references(cell)
     # Pictures of a stream come 30 a second; those that nothing points to are in the journal.
@@ -298,6 +352,6 @@ def cell_view(run_dir: Path, cell: CellResult, number: int) -> CellView:
     try:
         return _view(run_dir, cell, number)
     except Exception as error:
-        view = CellView(cell, f"c{number}", f"cells/{cell_folder(cell.id)}", _rows(cell))
+        view = CellView(cell, number, f"cells/{cell_folder(cell.id)}", _rows(cell))
         view.journal_note = f"What this cell left could not be shown: {type(error).__name__}: {error}"
         return view

@@ -12,7 +12,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bench.report.text import seconds, shorten
-from bench.results import LinkFidelity, RunResult, VolumeFidelity
+from bench.results import (
+    CellResult,
+    ExpectationResult,
+    Expected,
+    LinkFidelity,
+    RunResult,
+    StepResult,
+    VolumeFidelity,
+)
 from bench.verdict import Verdict
 
 
@@ -70,14 +78,23 @@ def headline(run: RunResult) -> str:
     errors = sum(c.bench_at_fault for c in run.cells)
     parts = []
     if not total:
-        return "Nothing was run."
+        return "Nothing was run." if not run.run.errors else "Nothing was run: the bench itself was at fault."
     if red:
-        parts.append(f"{len(red)} of {total} cells failed" if total > 1 else shorten(red[0].reason, 200))
+        parts.append(
+            f"{len(red)} of {total} cells failed"
+            if total > 1
+            else shorten(red[0].reason.partition("; nearest:")[0], 200)
+        )
     if errors:
         parts.append(f"in {errors} of {total} the bench itself was at fault")
+    elif run.run.errors:
+        parts.append("the bench itself was at fault")
     unclear = sum(c.verdict is Verdict.INCONCLUSIVE for c in run.cells)
     if unclear:
         parts.append(f"{unclear} could not be judged")
+    surprising = sum(bool(surprises(cell)) for cell in run.cells)
+    if surprising:
+        parts.append(f"in {surprising} of {total} a declared deviation is not what was found")
     if not parts:
         ran = sum(c.verdict.green for c in run.cells)
         if not ran:
@@ -90,12 +107,50 @@ def headline(run: RunResult) -> str:
     return text[:1].upper() + text[1:].removesuffix(".") + "."
 
 
+def tone(run: RunResult) -> Verdict:
+    """Return the verdict whose colour the first screen has: never a green one when the exit code is not 0."""
+    if run.exit_code == 2:
+        return run.verdict if run.verdict is Verdict.FAIL else Verdict.ERROR
+    return Verdict.FAIL if run.exit_code == 1 and run.verdict.green else run.verdict
+
+
+def surprises(cell: CellResult) -> list[str]:
+    """Return a sentence for every declaration of a deviation that is not what was found: that is news, also if it
+    is good news."""
+    declared: list[tuple[str, Expected | None, Verdict]] = [("", cell.expected, cell.verdict)]
+    declared += [(f"{clause.id}: ", clause.expected, clause.verdict) for clause in cell.clauses]
+    unseen = (Verdict.NOT_EXERCISED, Verdict.NA)
+    return [
+        f"{name}declared {expected.verdict} since {expected.date}, found {verdict}"
+        for name, expected, verdict in declared
+        if expected is not None and verdict is not expected.verdict and verdict not in unseen
+        if not name or verdict is not Verdict.INCONCLUSIVE
+    ]
+
+
+def bench_faults(cell: CellResult) -> tuple[str, ...]:
+    """Return what the bench did wrong in a cell, also beside a verdict about the product; not what its reason says."""
+    wire = cell.wire.errors if cell.wire is not None else ()
+    return tuple(dict.fromkeys(e for e in (*cell.errors, *wire) if e not in cell.reason))
+
+
 def duration(run: RunResult) -> str:
     try:
         start, end = datetime.fromisoformat(run.run.start), datetime.fromisoformat(run.run.end or "")
         return seconds((end - start).total_seconds())
     except (ValueError, TypeError):
         return seconds(sum(cell.seconds for cell in run.cells))
+
+
+def decided(cell: CellResult) -> ExpectationResult | StepResult | None:
+    """Return what of the scenario decided a cell that is not green: the first expectation or step that failed, else
+    that erred, else that allows no judgement; None when no line of it did (a clause, an outside judge)."""
+    parts: tuple[ExpectationResult | StepResult, ...] = (*cell.expectations, *cell.steps)
+    for verdict in (Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE):
+        for part in parts:
+            if part.verdict is verdict:
+                return part
+    return None
 
 
 @dataclass(frozen=True)

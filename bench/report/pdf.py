@@ -6,13 +6,16 @@ Rules of this file:
   nothing that a peer sent can be read as markup.
 * The same results in, the same pages out: what is shown comes from the run's results alone.
 * East Asian text needs a font: the one of the extra, else the system's.  Without one the cover says so.
+* PDF/A allows no character without a glyph.  What no font here can show is shown by its number: a name in an unknown
+  script, or a control character that a peer sent, must not cost the quality file its report.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -32,6 +35,9 @@ FONTS: Final = (
     "Libertinus Serif",
     "DejaVu Sans Mono",
 )
+ATTEMPTS: Final = 12
+"""Compilations in search of characters that no font can show."""
+_UNSEEN: Final = re.compile(r'the text `"(.*?)"` could not be displayed', re.DOTALL)
 FONT_PACKAGE: Final = "noto_cjk_sans_otc"
 GREEN: Final = (Verdict.PASS, Verdict.PASS_ERRATUM, Verdict.DEV_FROM_STD)
 OPEN: Final = (Verdict.INCONCLUSIVE, Verdict.ERROR)
@@ -60,22 +66,51 @@ def pdf(run: RunResult) -> bytes:
         raise PdfError("the PDF needs the extra 'pdf': pip install 'modality-bench[pdf]'")
     import typst
 
-    data = json.dumps(pages(run), ensure_ascii=False)
+    data: Any = pages(run)
     fonts = [str(folder) for folder in font_folders()]
     compiler: Any = typst.compile  # its overloads refuse a list of paths
-    try:
-        made = compiler(
-            TEMPLATE.read_bytes(),
-            format="pdf",
-            font_paths=fonts,
-            sys_inputs={"data": data},
-            pdf_standards="a-2b",
-        )
-    except typst.TypstError as error:
-        raise PdfError(f"the pages could not be set: {error}") from error
-    if not isinstance(made, bytes):
-        raise PdfError("the pages could not be set: no bytes came back")
-    return made
+    unseen: set[str] = set()
+    for attempt in range(ATTEMPTS + 1):
+        try:
+            made = compiler(
+                TEMPLATE.read_bytes(),
+                format="pdf",
+                font_paths=fonts,
+                sys_inputs={"data": json.dumps(data, ensure_ascii=False)},
+                pdf_standards="a-2b",
+            )
+        except typst.TypstError as error:
+            found = _UNSEEN.search(str(error))
+            if found is None or attempt == ATTEMPTS:
+                raise PdfError(f"the pages could not be set: {error}") from error
+            more = {c for c in found.group(1) if not c.isascii()} - unseen
+            unseen |= more
+            # One compilation tells one text.  When it does not end so, only what every font has is left.
+            last = attempt == ATTEMPTS - 1 or not more
+            data = _numbered(data, (lambda c: c > "\u00ff") if last else unseen.__contains__)
+        else:
+            if not isinstance(made, bytes):
+                raise PdfError("the pages could not be set: no bytes came back")
+            return made
+    raise AssertionError("unreachable")
+
+
+def _numbered(value: Any, hidden: Callable[[str], bool]) -> Any:
+    """Show some characters by their number, in every text."""
+    if isinstance(value, dict):
+        # the names of fonts are for the machine
+        return {key: inner if key == "fonts" else _numbered(inner, hidden) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_numbered(inner, hidden) for inner in value]
+    if not isinstance(value, str) or value.isascii():
+        return value
+    return "".join(f"[U+{_meant(c):04X}]" if hidden(c) else c for c in value)
+
+
+def _meant(character: str) -> int:
+    """Return the code point; of a picture of a control character (U+2400 …) that of the character."""
+    code = ord(character)
+    return 127 if code == 0x2421 else code - 0x2400 if 0x2400 <= code < 0x2420 else code
 
 
 def font_folders() -> list[Path]:

@@ -20,7 +20,7 @@ from bench.report.text import safe_path
 from bench.results import CellResult
 
 MAX_PICTURES: Final = 12
-"""Pairs of pictures per cell."""
+"""Pairs of pictures on the page of a cell; what is judged has no such limit."""
 
 
 @dataclass(frozen=True)
@@ -102,22 +102,30 @@ class CellPictures:
         before = [frame for frame in frames if frame.t <= stored.t]
         return (before[-1], "paired by time: the last frame before it was stored") if before else (None, "")
 
-    def pairs(self) -> tuple[list[Pair], int]:
-        """Return the pairs to show and how many more there are."""
-        stored = [e for e in self.events if e.kind == "pacs.stored"]
-        return [self.pair(event) for event in stored[:MAX_PICTURES]], max(len(stored) - MAX_PICTURES, 0)
+    def pairs(self, most: int | None = None) -> tuple[list[Pair], int]:
+        """Return pairs and how many more stored objects there are.
 
-    def pair(self, event: Event) -> Pair:
+        Args:
+            most: so many of the first ones, all drawn, for a page.  Without it every stored object, for whoever
+                judges them; drawn are those that have a truth to be compared with.
+        """
+        stored = [e for e in self.events if e.kind == "pacs.stored"]
+        told = stored if most is None else stored[:most]
+        return [self.pair(event, always=most is not None) for event in told], len(stored) - len(told)
+
+    def pair(self, event: Event, always: bool = True) -> Pair:
+        """Return a stored object beside its truth; without a truth it is only drawn ``always``."""
         path = self.stored(event.data)
-        picture = (
-            dicom_picture(path)
-            if path
-            else Picture(note="no picture: the object was not kept in the run folder")
-        )
         frame, basis = self.frame_of(event)
         # A probe tells its pictures by their hash only: there is nothing to draw beside the stored one.
-        drawn = frame is not None and frame.kind == "detector.frame"
-        truth = truth_picture(self.truth(frame.data.get("truth"))) if frame and drawn else None
+        seen = frame is not None and frame.kind == "detector.frame"
+        truth = truth_picture(self.truth(frame.data.get("truth"))) if frame and seen else None
+        if path is None:
+            picture = Picture(note="no picture: the object was not kept in the run folder")
+        elif always or truth is not None:
+            picture = dicom_picture(path)
+        else:
+            picture = Picture(note="not drawn: there is no truth to compare it with")
         agreement = None
         if truth is not None and truth.grid is not None and picture.grid is not None:
             agreement = compare(truth.grid, picture.grid)

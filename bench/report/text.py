@@ -15,13 +15,16 @@ from typing import Any, Final
 
 _PICTURES: Final = {code: chr(0x2400 + code) for code in range(32)} | {127: "␡"}
 _HIDDEN: Final = re.compile(
-    "[\x80-\x9f\u061c\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2060\u2066-\u2069\ufeff\ufff9-\ufffb\ufffe\uffff\ud800-\udfff]"
+    "[\x80-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0"
+    "\ufff0-\ufffb\ufffe\uffff\ud800-\udfff\U0001d173-\U0001d17a\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]"
 )
 
 
 def visible(value: Any, lines: bool = False) -> str:
-    """Return text in which every control, direction or half character is shown instead of acting.
+    """Return text in which every control, direction, half or unseen character is shown instead of acting.
 
+    Two patient ids that differ in a sign that nobody sees would look the same; the marks that choose between forms of
+    a kanji (U+FE00…, U+E0100…) stay, they belong to names.
     With ``lines``, newline and tab stay what they are.
     """
     text = str(value)

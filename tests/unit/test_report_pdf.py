@@ -148,3 +148,20 @@ def test_names_are_legible_and_markup_is_text(tmp_path: Path) -> None:
 def test_the_same_results_make_the_same_pages() -> None:
     once, again = pdf(run(FAILED)), pdf(run(FAILED))
     assert len(once) == len(again)
+
+
+@needs_typst
+@pytest.mark.witness
+@pytest.mark.parametrize("attempts", [None, 1])
+def test_what_no_font_can_show_is_shown_by_its_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attempts: int | None
+) -> None:
+    """PDF/A refuses such a text; a name of an unknown script, or a zero byte, must not cost the whole report."""
+    if attempts is not None:
+        monkeypatch.setattr("bench.report.pdf.ATTEMPTS", attempts)
+    strange = "\u1202\U00013000 \x00\x1b[31m \x7f"
+    rows = [clause(f"VX-STO-DX-{n:03}", V.FAIL, "5.2", reason=f"Müller {strange} {n}") for n in range(1, 4)]
+    text = text_of(pdf(run(*rows)), tmp_path)
+    assert "Müller" in text
+    for shown in ("[U+1202]", "[U+13000]", "[U+0000]", "[U+001B]", "[U+007F]"):
+        assert text.count(shown) >= 3, shown
