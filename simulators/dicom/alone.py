@@ -4,7 +4,8 @@ Rules of this file:
 
 * The first line on standard output is ``listening {"host": …, "port": …, "ae_title": …}``: readable by both.
 * Events are lines ``<monotonic seconds> <kind> <JSON>`` on standard output, or nothing with ``--quiet``.
-* SIGTERM and SIGINT end it with exit code 0; what is wrong at the start is one line and exit code 2.
+* SIGTERM and SIGINT end it with exit code 0, also while nobody reads its lines, and so does a reader who goes away;
+  what is wrong at the start is one line and exit code 2.
 """
 
 from __future__ import annotations
@@ -12,14 +13,17 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import os
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from simulators.base import Emit, Simulator
+
+_STDOUT: Final = 1
 
 
 def add_server_arguments(parser: argparse.ArgumentParser, ae_title: str) -> None:
@@ -65,18 +69,24 @@ def run_until_signal(
 ) -> int:
     """Run a simulator until SIGTERM or SIGINT; return the exit code."""
     lock = threading.Lock()
+    ended = threading.Event()
+
+    def put(line: str) -> None:
+        # Not by sys.stdout: a thread that waits for a slow reader would hold its lock when the interpreter ends.
+        rest = line.encode("utf-8", "backslashreplace")
+        with lock:
+            try:
+                while rest and not ended.is_set():
+                    rest = rest[os.write(_STDOUT, rest) :]
+            except BrokenPipeError:
+                ended.set()
 
     def show(kind: str, /, **data: Any) -> None:
-        now = time.monotonic()
-        line = f"{now:.6f} {kind} {json.dumps(data, ensure_ascii=False)}\n"
-        with lock:
-            sys.stdout.write(line)
-            sys.stdout.flush()
+        put(f"{time.monotonic():.6f} {kind} {json.dumps(data, ensure_ascii=False)}\n")
 
     def silence(kind: str, /, **data: Any) -> None:
         pass
 
-    ended = threading.Event()
     # Handlers first: a signal in the moment after the line was read must not kill us.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
@@ -90,10 +100,8 @@ def run_until_signal(
     gc.collect()
     gc.freeze()
     try:
-        print("listening", json.dumps(dict(endpoints)), flush=True)
+        put(f"listening {json.dumps(dict(endpoints))}\n")
         ended.wait()
-    except BrokenPipeError:
-        pass
     finally:
         simulator.stop()
     return 0

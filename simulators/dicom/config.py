@@ -11,7 +11,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
-from typing import Any, Self
+from typing import Any, Final, Self
+
+_LONGEST_S: Final = 10_000_000
 
 
 class ConfigError(ValueError):
@@ -56,9 +58,12 @@ class ServerConfig:
             raise ConfigError(f"port must be 0 to 65535, not {self.port}")
         if self.max_pdu and not 1024 <= self.max_pdu <= 1 << 20:
             raise ConfigError(f"max_pdu must be 0 or 1024 to {1 << 20}, not {self.max_pdu}")
-        for name in ("artim_s", "idle_s", "dimse_s", "max_associations", "max_dataset", "max_object"):
+        for name in ("max_associations", "max_dataset", "max_object"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name} must be positive")
+        for name in ("artim_s", "idle_s", "dimse_s"):
+            if not 0 < getattr(self, name) <= _LONGEST_S:  # not a number is neither
+                raise ConfigError(f"{name} must be positive, and {_LONGEST_S} s at most")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:

@@ -74,6 +74,10 @@ class Server:
             self._set_options(listener)
             listener.bind((self.config.host, self._port))
             listener.listen(512)
+        except OSError as error:
+            listener.close()
+            where = f"{self.config.host}:{self._port}"
+            raise type(error)(error.errno, f"cannot listen on {where}: {error.strerror or error}") from error
         except BaseException:
             listener.close()
             raise

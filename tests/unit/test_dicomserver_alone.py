@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import signal
 import struct
 import subprocess
 import sys
+import termios
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from simulators import cli
-from simulators.dicom.client import Requestor
+from simulators.dicom.client import AssociationLost, Requestor
 from simulators.dicom.elements import EXPLICIT_LE, encode
 from simulators.dicom.keywords import from_mapping
 from simulators.ris.alone import load_worklist
@@ -108,3 +113,88 @@ def test_a_large_object_costs_little_memory_and_signals_end_it() -> None:
         process.kill()
         process.wait(20)
         process.stdout.close()
+
+
+@contextlib.contextmanager
+def _alone(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A simulator that runs, and its port."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "simulators", *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    try:
+        word, _, endpoint = process.stdout.readline().partition(" ")
+        assert word == "listening"
+        yield process, json.loads(endpoint)["port"]
+    finally:
+        process.kill()
+        process.wait(20)
+        process.stdout.close()
+        process.stderr.close()
+
+
+def _echo(port: int, count: int = 1) -> None:
+    with Requestor("127.0.0.1", port, timeout_s=20) as peer:
+        peer.associate("PACS", "TEST", {"1.2.840.10008.1.1": ["1.2.840.10008.1.2"]})
+        for _ in range(count):
+            peer.ask("C-ECHO-RQ", AffectedSOPClassUID="1.2.840.10008.1.1")
+        peer.release()
+
+
+def test_it_ends_with_its_reader() -> None:
+    with _alone("pacs") as (process, port):
+        assert process.stdout is not None
+        process.stdout.close()
+        with contextlib.suppress(AssociationLost, OSError):
+            _echo(port)
+        assert process.wait(20) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_when_told_though_nobody_reads_its_lines(number: signal.Signals) -> None:
+    with _alone("pacs") as (process, port):
+        assert process.stdout is not None
+        fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 4096)
+
+        def talk() -> None:
+            with contextlib.suppress(AssociationLost, OSError):
+                _echo(port, 500)
+
+        talking = threading.Thread(target=talk)
+        talking.start()
+        before, now = -1, 0
+        while now != before or not now:  # full when what is in it does not grow any more
+            before = now
+            talking.join(0.3)
+            now = int.from_bytes(fcntl.ioctl(process.stdout, termios.FIONREAD, bytes(4)), sys.byteorder)
+        process.send_signal(number)
+        assert process.wait(20) == 0
+        talking.join(20)
+        assert not talking.is_alive()
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+
+
+def test_a_port_that_is_taken_is_one_line() -> None:
+    with _alone("ris") as (_, port):
+        done = subprocess.run(
+            [sys.executable, "-m", "simulators", "pacs", "--port", str(port)],
+            cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert str(port) in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--artim", "--idle"])
+@pytest.mark.parametrize("value", ["nan", "inf", "0", "-1", "1e300"])
+def test_times_that_are_none_are_refused(option: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["pacs", f"{option}={value}"]) == 2
+    assert "must be positive" in capsys.readouterr().err
