@@ -49,12 +49,13 @@ def case_of(
     config: Mapping[str, Any] | None = None,
     events: Sequence[Event] = (),
     reference: bool = False,
+    digest: bool = False,
     **write: Any,
 ) -> Case:
     """The case of a conversation."""
     lab = Lab()
     build(lab)
-    capture = read(str(lab.write(tmp_path / "wire.pcapng", **write)))
+    capture = read(str(lab.write(tmp_path / "wire.pcapng", **write)), digest=digest)
     who = Sut(addresses=frozenset({WHO[statement]}))
     return Case(load(statement), capture, who, SutConfig(dict(config or {})), tuple(events), reference)
 

@@ -11,7 +11,8 @@ import pytest
 
 from bench.verdict import Verdict
 from simulators.wire import RoleSelection
-from tests.lab.conversation import Lab
+from simulators.wire.dimse import Command
+from tests.lab.conversation import Lab, Outgoing
 from tests.lab.elements import EXPLICIT_LE, DataSet
 from tests.lab.products.vxvue import (
     COMMITMENT,
@@ -37,7 +38,7 @@ from tests.lab.products.vxvue import (
     worklist_keys,
 )
 from tests.lab.products.vxvue_objects import DX, MPPS, SR, dx_image, in_progress
-from tests.lab.recipes.defects import OTHER, SMALL, dataset, exam
+from tests.lab.recipes.defects import OTHER, SMALL, dataset, exam, on
 from tests.lab.services import failures, judged
 
 Build = Callable[[Lab], object]
@@ -538,3 +539,23 @@ def test_a_capture_that_is_cut(kept: int, tmp_path: Path) -> None:
     case = Case(load("vxvue"), read(str(path)), Sut(addresses=frozenset({"10.0.0.5"})))
     found = findings(case, (*SERVICES, *VXVUE))
     assert [f for f in found if f.verdict is Verdict.FAIL] == []
+
+
+def test_an_answer_without_status_is_the_archives_fault(tmp_path: Path) -> None:
+    """Whether the image was taken is not known: asking for its commitment is neither right nor wrong."""
+    from bench.checks.crossobject import commitment
+
+    def build(lab: Lab) -> None:
+        def mute(out: Outgoing) -> None:
+            assert isinstance(out.command, Command)
+            out.command = Command({k: v for k, v in out.command.elements.items() if k != 0x0900})
+
+        on(lab, "C-STORE-RSP", mute)
+        vx, today = VXvue(lab), _started(lab, shots=(SMALL,), scheduled=False)
+        vx.store(PACS, today, mpps=False)
+        vx.commit(PACS, today, dose=False)
+
+    modules = ("bench.checks.vxvue.commitment", commitment.__name__)
+    told = judged(tmp_path, build, modules=modules)
+    assert told["VX-SC-009"] is told["STD-X-050"] is Verdict.INCONCLUSIVE
+    assert not failures(told)

@@ -57,6 +57,21 @@ def test_reused_ports_are_new_conversations(tmp_path: Path, order: str) -> None:
     assert all(m.association == a.number for a in capture.associations for m in a.messages)
 
 
+@pytest.mark.parametrize(("pause", "count"), [(0.2, 1), (3600.0, 2)])
+def test_the_same_sequence_numbers_an_hour_later_are_another_connection(
+    tmp_path: Path, pause: float, count: int
+) -> None:
+    """Same ports, same first sequence numbers: soon after it is a repetition, an hour later it is not."""
+    lab = Lab(client_port=40000, isn=(7000, 900_000))
+    echo(lab)
+    lab.wait(pause)
+    echo(lab)
+    capture = read(lab.write(tmp_path / "a.pcap"))
+    assert [(a.end, a.whole, len(a.messages), a.problems) for a in capture.associations] == [
+        ("released", True, 2, ()) for _ in range(count)
+    ]
+
+
 def test_interleaved_conversations_are_kept_apart(tmp_path: Path) -> None:
     """Thirty associations at the same time."""
     lab = Lab()

@@ -102,7 +102,7 @@ def _one(
                 yield passed("STD-X-052", "instances are named with their SOP Class", where)
             continue
         wrong = True
-        if uid in tried and tried[uid].exchange.final is not None:
+        if uid in tried and tried[uid].exchange.status is not None:
             yield failed("STD-X-050", f"commitment is asked for {uid}, which the archive had refused", where)
         elif uid in elsewhere and uid not in tried and recorded(case):
             yield failed(

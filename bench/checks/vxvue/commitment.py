@@ -287,14 +287,15 @@ def _exactly(case: Case, request: Request, named: list[str], everything: set[str
         if i not in everything and uid(taken[i].dataset, "StudyInstanceUID") in studies
     ]
     unknown = [i for i in named if i not in seen]
-    told = [s for s in refused if s.exchange.final is not None or not gaps]
+    # An answer without a status refuses nothing: that fault is the archive's.
+    told = [s for s in refused if s.exchange.status is not None or (s.exchange.final is None and not gaps)]
     if told:
         status = status_text(told[0].exchange.status)
         text = f"{told[0].sop_instance} is named; its C-STORE got {status}"
         return failed(id, text, at, case.at(told[0].message))
     if not before & set(named):
         return inconclusive(id, "the C-STOREs of what is named are not in the capture", at)
-    if (missing or unknown or refused) and gaps:
+    if refused or ((missing or unknown) and gaps):
         return inconclusive(id, "what was stored and asked for is not wholly in the capture", at)
     if missing:
         text = f"{missing[0].sop_instance} of the study was stored there and is not named"
