@@ -4,6 +4,7 @@ Rules of this file:
 
 * It changes nothing and sends nothing: a probe builds its veth inside a namespace of its own and lets it vanish.
 * Every line says what a missing thing costs, so that nobody installs a tool without a reason.
+* The last lines say what it comes to: what a run here proves, and what it cannot.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Literal
 
 Level = Literal["ok", "missing", "limited"]
+CHOSEN = " (chosen)"
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,10 @@ class Item:
     found: str
     adds: str
     get: str = ""
+    limits: str = ""
+    """What cannot be proven with it."""
+    chosen: bool = False
+    """A run uses it: of several ways the best that works."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +119,7 @@ def examine(which: Callable[[str], str | None] = shutil.which) -> list[Item]:
     items = [_python(), *_links(), _run_folder(), _serial(), *_volumes()]
     items += [_tool(tool, dcmtk if tool.name == "DCMTK" else which) for tool in TOOLS]
     items += [_module(*entry) for entry in MODULES]
+    items += _judges()
     return items
 
 
@@ -133,12 +140,22 @@ def _links() -> list[Item]:
         "userns": "the same as root's namespaces, for an ordinary user",
         "loopback": "DICOM logic only: no link is tested, and the report says so",
     }
+    limits = {"loopback": "anything about a link: speed, cables, frames, what a network does to them"}
     items = []
     for report in reports:
         level: Level = "missing" if not report.available else "limited" if report.name == "loopback" else "ok"
-        chosen = " (chosen)" if report is best else ""
+        if report.name == "veth" and best.name == "userns" and level == "missing":
+            level = "limited"  # nothing is lost: the one that is used proves the same
         items.append(
-            Item(f"links: {report.name}", level, report.reason + chosen, proves[report.name], report.advice)
+            Item(
+                f"links: {report.name}",
+                level,
+                report.reason + CHOSEN * (report is best),
+                proves[report.name],
+                report.advice,
+                limits.get(report.name, ""),
+                report is best,
+            )
         )
     return items
 
@@ -173,11 +190,10 @@ def _volumes() -> list[Item]:
     items = []
     for report in reports:
         level: Level = "missing" if not report.available else "ok" if report.name in real else "limited"
-        limits = "it cannot prove: " + "; ".join(report.cannot_prove)
-        # of the one that is used, the limits are said even when all is well
-        found = f"{report.why} (chosen); {limits}" if report is best else report.why
-        adds = VOLUMES[report.name] if report is best else f"{VOLUMES[report.name]}; {limits}"
-        items.append(Item(f"volumes: {report.name}", level, found, adds, report.advice))
+        limits = "; ".join(report.cannot_prove)
+        name, chosen = f"volumes: {report.name}", report is best
+        found = report.why + CHOSEN * chosen
+        items.append(Item(name, level, found, VOLUMES[report.name], report.advice, limits, chosen))
     return items
 
 
@@ -208,7 +224,45 @@ def _tool(tool: Tool, which: Callable[[str], str | None]) -> Item:
 def _module(name: str, module: str, adds: str, get: str) -> Item:
     if importlib.util.find_spec(module) is None:
         return Item(name, "missing", f"no module {module}", adds, get)
-    return Item(name, "ok", importlib.metadata.version(name), adds)
+    try:
+        version = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        version = "there, of an unknown version"
+    return Item(name, "ok", version, adds)
+
+
+def _judges() -> list[Item]:
+    """Outside judges that are programs (dciodvfy is a module above)."""
+    from bench.panel.judges import JUDGES
+
+    items = []
+    for judge in JUDGES:
+        if judge.name == "dciodvfy":
+            continue
+        command = judge.finds()
+        level: Level = "ok" if command else "missing"
+        found = command[0] if command else "not found"
+        items.append(Item(judge.name, level, found, f"an outside judge of {judge.knows}", judge.get))
+    return items
+
+
+def summary(items: Sequence[Item]) -> list[str]:
+    """Return in plain words what a run on this machine proves, and what it cannot."""
+    chosen = {item.name.partition(": ")[0]: item.name.partition(": ")[2] for item in items if item.chosen}
+    said = []
+    if chosen.get("links") in ("veth", "userns"):
+        said.append(f"Links are built, calibrated and captured ({chosen['links']}).")
+    elif "links" in chosen:
+        said.append(
+            "No link is tested here: everything runs on loopback, and scenarios that need a cable are 'not runnable'."
+        )
+    if chosen.get("links") == "loopback" or chosen.get("volumes") in ("image", "folder"):
+        said.append(
+            "USB and SD media are not mounted here: scenarios that pull, fill, lock or break one are 'not runnable'."
+        )
+    elif "volumes" in chosen:
+        said.append(f"USB and SD media are mounted ({chosen['volumes']}), with all their faults.")
+    return said
 
 
 def main(as_json: bool = False, items: Sequence[Item] | None = None) -> int:
@@ -221,15 +275,27 @@ def main(as_json: bool = False, items: Sequence[Item] | None = None) -> int:
     from rich.padding import Padding
     from rich.text import Text
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     marks = {"ok": ("✓", "green"), "limited": ("•", "yellow"), "missing": ("✗", "red")}
+    wide = max((len(item.name) for item in found), default=0)
+
+    def more(title: str, text: str) -> None:
+        if text:
+            console.print(Padding(Text(f"{title}: {text}", "dim"), (0, 0, 0, wide + 4)))
+
     for item in found:
         mark, style = marks[item.level]
-        line = Text.assemble((f"{mark} {item.name:<17}", style), item.found)
+        console.print(Text.assemble((f"{mark} {item.name:<{wide}}  ", style), item.found), soft_wrap=True)
+        if item.level == "missing":
+            more("it adds", item.adds)
+            more("to get it", item.get)
+        elif item.chosen:
+            more("it cannot prove", item.limits)
+    console.print()
+    for line in summary(found):
         console.print(line, soft_wrap=True)
-        if item.level != "ok":
-            console.print(Padding(Text(f"it adds: {item.adds}", "dim"), (0, 0, 0, 19)))
-            if item.get:
-                console.print(Padding(Text(f"to get it: {item.get}", "dim"), (0, 0, 0, 19)))
-    console.print("Everything marked ✗ is optional: the nightly scenarios run without it.")
+    console.print(
+        "✓ there, • there or not needed, ✗ missing and optional: the nightly scenarios run without it.",
+        soft_wrap=True,
+    )
     return 0
