@@ -74,10 +74,12 @@ class Cine:
 class Recording:
     """How long a clip shall be, and what there is of it: so many pictures, or those of a span of numbers."""
 
-    def __init__(self, frames: int | None, span: int | None) -> None:
-        """``frames`` pictures received, or those of ``span`` numbers in a row whether received or not."""
+    def __init__(self, frames: int | None, span: int | None, limit: int = 1 << 62) -> None:
+        """``frames`` pictures received, or those of ``span`` numbers in a row whether received or not; at most
+        ``limit`` bytes (but always one picture)."""
         self.frames: list[Frame] = []
-        self._count, self._span = frames, span
+        self._count, self._span, self._limit = frames, span, limit
+        self._bytes = 0
         self.ended = ""
         """Why it is over; empty: it is not."""
 
@@ -109,6 +111,10 @@ class Recording:
             return
         if self.frames and self.enough(self.frames[0], frame, len(self.frames)):
             self.end("whole")  # the last numbers of the span were lost
+            return
+        self._bytes += frame.pixels.nbytes
+        if self.frames and self._bytes > self._limit:
+            self.end("memory")
             return
         self.frames.append(frame)
         if self.complete(self.frames[0], frame, len(self.frames)):

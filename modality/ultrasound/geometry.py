@@ -75,6 +75,7 @@ def read_settings(text: str) -> tuple[Settings, tuple[str, ...]]:
         components=components,
         spacing_mm=(spacing, spacing),
         regions=regions,
+        first=_whole(top, "from") if "from" in top else 0,
         fps=max(0.0, _number(top, "fps")),
         model=_string(top, "model"),
         serial=_string(top, "serial"),

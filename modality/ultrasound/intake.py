@@ -4,8 +4,9 @@ Rules of this file:
 
 * Sans-I/O, one thread.  What an operator should know goes to ``warn(code, text)``, once per burst (which ends
   with :data:`CALM` good pictures in a row).
-* Settings hold from the picture on that follows them; a picture whose own words (geometry number, size, scale) do
-  not fit the settings is kept without calibration, and the settings are asked for again.
+* Settings hold from the picture on that follows them, and no earlier than from the number that they name.  A picture
+  whose own words (geometry number, mode, size, scale) do not fit the settings is kept without calibration, depth and
+  probe, and the settings are asked for again; so is every picture after settings that came but could not be read.
 * Numbers grow by one per picture.  A number that was missed is a lost picture, unless a picture was refused instead;
   the same number again is a repeated picture and refused; a smaller one is a front end that counts anew.
 * A front end that numbers nothing (header version 1) is counted here; its losses cannot be seen.
@@ -15,7 +16,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
 
 from modality.ultrasound.geometry import read_settings
@@ -39,6 +39,8 @@ class Intake:
     def __init__(self, warn: Warn) -> None:
         self._warn = warn
         self.settings: Settings | None = None
+        self._doubt = False
+        """Settings were sent after these that could not be read."""
         self.plugged = True
         self.connection = 0
         self.sequence = 0
@@ -62,6 +64,7 @@ class Intake:
         """A new connection."""
         self.connection += 1
         self.settings = None
+        self._doubt = False
         self.plugged = True
         self.sequence = 0
         self.wanting = False
@@ -76,7 +79,8 @@ class Intake:
             what = "picture"
         else:
             what = message.type
-            self.wanting = self.wanting or message.type == "STRING"
+            if message.type == "STRING":
+                self._doubt = self.wanting = True
         code = "picture-spoiled" if message.spoiled else "picture-refused"
         self._once(code, f"The front end sent a {what} that cannot be used: {message.reason}.")
 
@@ -93,13 +97,16 @@ class Intake:
         try:
             self.settings, left_out = read_settings(content.text)
         except ValueError as error:
+            self._doubt = True
             self._once("settings", f"The front end's settings cannot be read: {error}.")
             return None
+        self._doubt = self.wanting = False
         self._told.discard("settings")
         self._told.discard("calibration")
-        self.wanting = False
-        for reason in left_out:
-            self._once(f"region {reason}", f"The picture is not wholly calibrated: {reason}.")
+        if left_out:
+            self._once("region", f"The picture is not wholly calibrated: {'; '.join(left_out)}.")
+        else:
+            self._told.discard("region")
         return self.settings
 
     def picture(self, message: Message, content: Picture, now: float) -> Frame | None:
@@ -117,7 +124,7 @@ class Intake:
             self.connection += 1
             self.sequence = 0
         self._count(sequence)
-        settings = self._settings_of(message, content)
+        settings = self._settings_of(message, content, sequence)
         return Frame(content.pixels, sequence, now, settings, message.timestamp_ns, self.connection)
 
     def _count(self, sequence: int) -> None:
@@ -135,17 +142,25 @@ class Intake:
         self.sequence = sequence
         self.received += 1
 
-    def _settings_of(self, message: Message, content: Picture) -> Settings:
+    def _settings_of(self, message: Message, content: Picture, sequence: int) -> Settings:
         rows, columns = content.pixels.shape[:2]
         components = 1 if content.pixels.ndim == 2 else content.pixels.shape[2]
         settings = self.settings
+        said = message.metadata
+        numbered = bool(message.number or "sequence" in said)
         why = ""
         if settings is None:
             why = "it has not told its settings"
+        elif self._doubt:
+            why = "its newest settings could not be read"
         elif (settings.columns, settings.rows, settings.components) != (columns, rows, components):
             why = f"its settings are those of {settings.columns} x {settings.rows}"
-        elif message.metadata.get("geometry", str(settings.geometry)) != str(settings.geometry):
+        elif said.get("geometry", str(settings.geometry)) != str(settings.geometry):
             why = "its settings are those of another geometry"
+        elif said.get("mode", settings.mode) != settings.mode:
+            why = "its settings are those of another mode"
+        elif numbered and sequence < settings.first:
+            why = "its settings are those of later pictures"
         elif settings.spacing_mm[0] and not all(
             math.isclose(a, b, rel_tol=1e-5)
             for a, b in zip(content.spacing, settings.spacing_mm, strict=True)
@@ -157,20 +172,22 @@ class Intake:
             return settings
         self.wanting = True
         self._once("calibration", f"The front end's picture is not calibrated: {why}.")
-        bare = Settings() if settings is None else settings
-        mode = message.metadata.get("mode", bare.mode)[:16]
-        return replace(
-            bare,
+        # Nothing of settings that are not this picture's: only how fast it comes and from whom.
+        fps, model, serial = (settings.fps, settings.model, settings.serial) if settings else (0.0, "", "")
+        number = said.get("geometry", "")
+        return Settings(
+            mode=said.get("mode", "")[:16],
+            geometry=int(number) if number.isascii() and number.isdigit() and len(number) < 19 else 0,
             columns=columns,
             rows=rows,
             components=components,
-            mode=mode,
-            regions=(),
-            spacing_mm=(0.0, 0.0),
+            fps=fps,
+            model=model,
+            serial=serial,
         )
 
     def _once(self, code: str, text: str) -> None:
         """Warn once until the burst is over."""
         if code not in self._told:
             self._told.add(code)
-            self._warn(code.split(" ", 1)[0], text)
+            self._warn(code.split(" ", 1)[0], text[:400])

@@ -10,6 +10,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import threading
@@ -21,6 +22,8 @@ from modality.ultrasound.igtl import OK, write_command, write_question, write_te
 from modality.ultrasound.model import ScannerError, Settings
 
 KNOB_ANSWER: Final = "UsSet"
+UNANSWERED: Final = 64
+"""Settings without an answer that are remembered."""
 _WORD: Final = re.compile(r"[A-Za-z0-9_.+-]{1,32}")
 
 
@@ -54,6 +57,18 @@ def shown(knobs: Mapping[str, Any], settings: Settings) -> bool:
     return True
 
 
+def read_answer(text: str) -> tuple[int, str] | None:
+    """Code and words of an answer ``{"code": 1, "text": "..."}``; None when it is none."""
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    code = said.get("code") if isinstance(said, dict) else None
+    if isinstance(code, bool) or not isinstance(code, int):
+        return None
+    return code, str(said.get("text", ""))[:200]
+
+
 class Requests:
     """Settings on their way."""
 
@@ -63,7 +78,7 @@ class Requests:
         self._number = 0
         self._open: dict[int, tuple[int, str] | None] = {}
         self._unwaited: set[int] = set()
-        """Numbers of those nobody waits for."""
+        """Numbers of those nobody waits for (any more): their answers may still come, and are no others'."""
 
     def ask(self, knobs: Mapping[str, Any], wait: float, alive: Callable[[], bool], version: int) -> None:
         """Set knobs and wait for the answer; raises :class:`ScannerError`."""
@@ -75,7 +90,10 @@ class Requests:
             self._changed.wait_for(lambda: not alive() or self._open.get(number, (0, "")) is not None, wait)
             answer = self._open.get(number)
         finally:
-            self._open.pop(number, None)
+            if self._open.get(number, (0, "")) is None and len(self._unwaited) < UNANSWERED:
+                self._unwaited.add(number)
+            else:
+                self._open.pop(number, None)
         if answer is None and not alive():
             raise ScannerError("frontend-absent", "The connection to the ultrasound front end broke.")
         if answer is None:
@@ -86,8 +104,12 @@ class Requests:
     def tell(self, knobs: Mapping[str, Any], version: int) -> None:
         """Send a setting and do not wait for its answer."""
         number = self._put(write_knobs(knobs), version)
-        if number is not None:
+        if number is None:
+            return
+        if len(self._unwaited) < UNANSWERED:
             self._unwaited.add(number)
+        else:
+            self._open.pop(number)
 
     def _put(self, text: str, version: int) -> int | None:
         """Send a setting; its number, or None when there is no connection."""

@@ -10,6 +10,7 @@ Rules of this file:
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import socket
 import sys
@@ -126,6 +127,9 @@ class Link:
                 return "frontend-protocol", f"The front end cannot be understood: {error}."
             except OSError as error:
                 return "frontend-lost", f"The connection to the front end broke: {error.strerror or error}."
+            except Exception:  # a fault of ours: the exam goes on with a new connection
+                logging.getLogger(__name__).exception("what the front end sent could not be dealt with")
+                return "frontend-protocol", "The front end sent something that could not be dealt with."
             finally:
                 with self._guard:
                     self._sock = None

@@ -98,6 +98,8 @@ class Settings:
     """mm per pixel across and down; 0 where the axes are not lengths (M, PW)."""
     regions: tuple[Region, ...] = ()
     """Empty: the picture is not calibrated."""
+    first: int = 0
+    """Number of the first picture that was made so; 0: not told."""
     fps: float = 0.0
     model: str = ""
     serial: str = ""
@@ -150,6 +152,7 @@ class Frame:
             self.pixels.shape == other.pixels.shape
             and self.connection == other.connection
             and (a.mode, a.probe, a.depth_mm, a.regions) == (b.mode, b.probe, b.depth_mm, b.regions)
+            and a.geometry == b.geometry
         )
 
 
@@ -161,7 +164,7 @@ class Clip:
     frame_time_ms: float
     """Between two pictures."""
     ended: str = "whole"
-    """``whole``: as long as was asked; else why it is shorter: ``memory`` (the cine memory has no more), ``frozen``,
+    """``whole``: as long as was asked; else why it is shorter: ``memory`` (there is no more of it), ``frozen``,
     ``picture-changed``, ``probe-unplugged``, ``frontend-absent``, ``stalled``, ``timeout``."""
     gaps: tuple[tuple[int, int], ...] = ()
     """First and last number of pictures that were never received, for every gap."""

@@ -25,6 +25,8 @@ from modality.ultrasound.model import Frame, Pixels, Region
 CM: Final = 3
 TICK: Final = 8
 LONG_TICK: Final = 14
+LEAST_STEP: Final = 2
+"""Rows between two ticks at the least."""
 MAX_LINES: Final = 8
 MAX_TEXT: Final = 160
 INK: Final = (230, 230, 200)
@@ -58,7 +60,7 @@ def legible(text: str) -> str:
 def knob_line(frame: Frame, *, frozen: bool) -> str:
     """Mode, probe, depth, gain and rate in words."""
     s = frame.settings
-    parts = [s.mode, s.probe, f"{s.depth_mm:g} mm" if s.depth_mm else "", f"{s.gain_db:+g} dB"]
+    parts = [s.mode, s.probe, *([f"{s.depth_mm:g} mm", f"{s.gain_db:+g} dB"] if s.depth_mm else [])]
     parts.append("FROZEN" if frozen else f"{s.fps:g}/s")
     return "  ".join(part for part in parts if part)
 
@@ -72,6 +74,8 @@ def ruler(frame: Frame) -> tuple[int, list[tuple[int, int]]]:
 
 
 def _ticks(region: Region) -> list[tuple[int, int]]:
+    if region.delta_y * LEAST_STEP > 1:
+        return []  # so coarse that ticks would touch: a scale of no probe, and perhaps billions of them
     top = region.value(region.min_x0, region.min_y0)[1]
     bottom = region.value(region.min_x0, region.max_y1)[1]
     found = []

@@ -15,8 +15,6 @@ Rules of this file:
 
 from __future__ import annotations
 
-import contextlib
-import json
 import threading
 import time
 from collections.abc import Sequence
@@ -26,7 +24,7 @@ from modality.ultrasound.cine import Recording, make_clip
 from modality.ultrasound.contacts import ContactLine
 from modality.ultrasound.igtl import Answer, Message, Picture, Refused, Status, Text
 from modality.ultrasound.intake import IMAGE, PROBE, SETTINGS, Intake
-from modality.ultrasound.knobs import KNOB_ANSWER, Requests, shown
+from modality.ultrasound.knobs import KNOB_ANSWER, Requests, read_answer, shown
 from modality.ultrasound.link import Link
 from modality.ultrasound.model import Clip, Frame, Pixels, ScannerError, UltrasoundConfig
 from modality.ultrasound.reader import BarcodeLine
@@ -61,8 +59,10 @@ class Scanner:
         self._opened = False
         self._absence = ""
         """Code of the last loss that was told."""
-        self._restate = False
-        """The picture was frozen when a connection was made: its front end has to be told."""
+        self._said_frozen: bool | None = None
+        """What the front end said last of its own freezing; None: nothing on this connection."""
+        self._restated = False
+        """It was told again that the picture is frozen, and has not frozen since."""
         self._freezing = 0
         """Freeze commands that were not answered yet."""
         self._told: tuple[Any, ...] = ()
@@ -144,11 +144,12 @@ class Scanner:
         was wanted, is a :class:`ScannerError` with that code.
         """
         with self._cond:
+            if not before:
+                self._need_live()  # first: how long a clip can be depends on the pictures
             recording = self._plan(frames, seconds)
             if before:
                 found, whole = self._look_back(recording)
                 return make_clip(found, "whole" if whole else "memory")
-            self._need_live()
             if self._stream.recording is not None:
                 raise ScannerError("busy", "A clip is being recorded.")
             self._stream.recording = recording
@@ -169,15 +170,17 @@ class Scanner:
                 self._warn("ultrasound", "clip-gaps", f"{clip.missing} pictures are missing in the clip.")
             return clip
 
-    def screen(self, lines: Sequence[str] = ()) -> Pixels:
+    def screen(self, lines: Sequence[str] = (), frame: Frame | None = None) -> Pixels:
         """What the operator sees, (rows, columns, 3): the picture with ``lines`` of text, knobs and a ruler in mm.
 
+        The picture is ``frame`` when it is given: one that :meth:`still` gave, so that both show the same.
         Raises :class:`ScannerError` as :meth:`still`.
         """
         from modality.ultrasound.overlay import draw_screen  # here: Pillow is slow to import
 
         with self._cond:
-            frame, frozen = self._current(), self._stream.frozen
+            frame = frame or self._current()
+            frozen = frame is self._stream.held
         return draw_screen(frame, lines, frozen=frozen)
 
     def set(self, **knobs: Any) -> None:
@@ -228,11 +231,12 @@ class Scanner:
             raise ScannerError("clip-length", "Say how many pictures or seconds the clip shall have.")
         settings = self._stream.settings
         if frames is not None:
-            recording = Recording(frames, None)
+            recording = Recording(frames, None, self._config.clip_bytes)
         else:
             assert seconds is not None
             fps = settings.fps if settings and settings.fps else 30.0
-            recording = Recording(None, round(seconds * fps) if 0 < seconds < 86400 else 0)
+            span = round(seconds * fps) if 0 < seconds < 86400 else 0
+            recording = Recording(None, span, self._config.clip_bytes)
         size = settings.columns * settings.rows * settings.components if settings else 1
         if recording.most < 1 or recording.most * size > self._config.clip_bytes:
             raise ScannerError("clip-length", f"A clip of {recording.most} pictures is not possible.")
@@ -282,7 +286,7 @@ class Scanner:
             self._absence = ""
             self._intake.joined()
             self._requests.forget()
-            self._restate = self._stream.frozen
+            self._said_frozen, self._restated = None, False
             self._stream.joined(time.monotonic())
             self._report()
 
@@ -326,26 +330,34 @@ class Scanner:
             if self._intake.settings is None:
                 self._stream.alive(now)
             settings = self._intake.text(content)
-            if settings is not None and not self._freezing:
+            if settings is not None:
                 self._follow(settings.frozen)
         elif isinstance(content, Status) and message.device == PROBE:
             if self._intake.status(content):
                 self._stream.plugged(self._intake.plugged, now)
                 self._cond.notify_all()
         elif isinstance(content, Answer):
-            with contextlib.suppress(ValueError, TypeError, AttributeError, RecursionError):
-                said = json.loads(content.text)
-                self._requests.answered(content.number, int(said["code"]), str(said["text"]))
+            answer = read_answer(content.text)
+            if answer is not None:
+                self._requests.answered(content.number, *answer)
         elif isinstance(content, Status) and message.device == KNOB_ANSWER:
             self._requests.answered(None, content.code, content.text)
 
     def _follow(self, frozen: bool) -> None:
-        """The front end says whether it is frozen."""
-        restate, self._restate = self._restate, False
-        if restate and not frozen:
-            self._requests.tell({"freeze": 1}, self._intake.version)
-        elif frozen != self._stream.frozen:
+        """The front end says whether it is frozen.
+
+        Freezing it freezes the picture.  Only one that was frozen and goes on lets the picture go on; one that has
+        not frozen yet is told (once more) that the picture is.
+        """
+        before, self._said_frozen = self._said_frozen, frozen
+        self._restated = self._restated and not frozen
+        if self._freezing or frozen == self._stream.frozen:
+            return
+        if frozen or before:
             self._hold(frozen, "frontend")
+        elif not self._restated:
+            self._restated = True
+            self._requests.tell({"freeze": 1}, self._intake.version)
 
     def _report(self) -> None:
         """Tell what has changed."""

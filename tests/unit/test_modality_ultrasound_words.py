@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import Any
 
 import numpy as np
 import pytest
 
-from modality.ultrasound import Frame, Region, Settings, UltrasoundConfig
+from modality.ultrasound import Frame, Region, ScannerError, Settings, UltrasoundConfig
 from modality.ultrasound.cine import Cine, Recording, frame_time_ms, make_clip
 from modality.ultrasound.geometry import read_settings
 from modality.ultrasound.igtl import Message, Picture, Refused, Status, Text
 from modality.ultrasound.intake import CALM, Intake
+from modality.ultrasound.knobs import UNANSWERED, Requests, read_answer
 from modality.ultrasound.lettering import drawable, romanise
 from modality.ultrasound.overlay import legible
+from modality.ultrasound.teller import MOST, Teller
 
 TISSUE = {
     "kind": "tissue",
@@ -174,7 +177,8 @@ def test_who_numbers_nothing_is_counted() -> None:
 
 
 @pytest.mark.parametrize(
-    "other", [{"shape": (40, 64)}, {"shape": (48, 64, 3)}, {"spacing": 0.5}, {"geometry": "2"}]
+    "other",
+    [{"shape": (40, 64)}, {"shape": (48, 64, 3)}, {"spacing": 0.5}, {"geometry": "2"}, {"mode": "PW"}],
 )
 def test_a_picture_that_does_not_fit_its_settings_is_not_calibrated(other: dict[str, Any]) -> None:
     desk = Desk()
@@ -184,6 +188,8 @@ def test_a_picture_that_does_not_fit_its_settings_is_not_calibrated(other: dict[
     frame = desk.picture(2, **other)
     assert frame is not None
     assert (frame.settings.regions, frame.settings.spacing_mm) == ((), (0.0, 0.0))
+    assert (frame.settings.depth_mm, frame.settings.probe) == (0.0, "")
+    assert (frame.mode, frame.settings.fps) == (other.get("mode", ""), 30.0)
     assert (frame.settings.rows, frame.settings.columns) == frame.pixels.shape[:2]
     assert desk.intake.wanting
     desk.picture(3, **other)
@@ -201,6 +207,80 @@ def test_the_probe_is_told_and_strange_states_too() -> None:
     assert desk.intake.status(Status(1, "", "C5-2")) is True
     assert desk.intake.text(Text("nonsense")) is None
     assert desk.codes == ["status", "settings"]
+
+
+def test_regions_that_are_left_out_are_told_once_whatever_is_wrong_with_them() -> None:
+    desk = Desk()
+    for n in range(50):
+        desk.intake.text(Text(said({**TISSUE, "kind": f"kind {n}"})))
+    assert desk.codes == ["region"]
+    desk.intake.text(Text(said(TISSUE)))
+    desk.intake.text(Text(said({**TISSUE, "kind": "another"})))
+    assert desk.codes == ["region", "region"]
+
+
+# -------------------------------------------------------------------------------- knobs
+
+
+def requests(sent: list[bytes]) -> tuple[Requests, threading.Condition]:
+    changed = threading.Condition(threading.RLock())
+
+    def send(data: bytes) -> bool:
+        sent.append(data)
+        return True
+
+    return Requests(send, changed), changed
+
+
+def test_a_late_answer_is_not_that_of_the_next_question() -> None:
+    """Header version 1 has no numbers: answers come in the order that was asked, also those nobody waits for now."""
+    sent: list[bytes] = []
+    asked, changed = requests(sent)
+    with changed:
+        with pytest.raises(ScannerError) as error:
+            asked.ask({"gain": 1}, 0.0, lambda: True, 1)
+        assert error.value.code == "frontend-silent"
+        late = threading.Timer(0.05, lambda: _answer(asked, changed, [(10, "no"), (1, "")]))
+        late.start()
+        asked.ask({"depth": 100}, 10.0, lambda: True, 1)  # the refusal was that of the first
+        late.join()
+        assert (asked._open, asked._unwaited) == ({}, set())
+        for _ in range(500):
+            asked.tell({"gain": 1}, 1)
+        assert len(asked._open) == len(asked._unwaited) == UNANSWERED
+        asked.forget()
+        assert (asked._open, asked._unwaited) == ({}, set())
+
+
+def _answer(asked: Requests, changed: threading.Condition, answers: list[tuple[int, str]]) -> None:
+    with changed:
+        for code, text in answers:
+            asked.answered(None, code, text)
+
+
+def test_an_answer_is_read_or_it_is_none() -> None:
+    assert read_answer('{"code": 1, "text": "depth=100"}') == (1, "depth=100")
+    assert read_answer('{"code": 10}') == (10, "")
+    for text in ("", "1", "[1]", '{"code": true}', '{"code": 1e999}', '{"code": "1"}', "[" * 9000):
+        assert read_answer(text) is None
+
+
+# -------------------------------------------------------------------------------- events
+
+
+def test_events_that_nobody_takes_do_not_pile_up() -> None:
+    """States and warnings make room; what an operator did is told whatever happens."""
+    told: list[tuple[str, dict[str, Any]]] = []
+    teller = Teller(lambda kind, data: told.append((kind, data)))
+    teller.post("barcode", {"text": "A"})
+    for n in range(5 * MOST):
+        teller.post("state", {"n": n})
+    teller.post("footswitch", {"pressed": True})
+    teller.open()
+    teller.close()
+    assert len(told) == MOST
+    assert (told[0], told[-1][0]) == (("barcode", {"text": "A"}), "footswitch")
+    assert [d["n"] for k, d in told if k == "state"] == list(range(4 * MOST + 2, 5 * MOST))
 
 
 # -------------------------------------------------------------------------------- memory and clips
@@ -267,6 +347,16 @@ def test_a_recording_knows_its_end() -> None:
     for one in (frame(1), frame(2), frame(3, depth=50.0), frame(4)):
         mixed.add(one)
     assert ([f.sequence for f in mixed.frames], mixed.ended) == ([1, 2], "picture-changed")
+
+
+def test_a_recording_takes_no_more_than_its_memory() -> None:
+    recording = Recording(9, None, 25)
+    for n in range(1, 6):
+        recording.add(frame(n))
+    assert ([f.sequence for f in recording.frames], recording.ended) == ([1, 2], "memory")
+    one = Recording(9, None, 5)
+    one.add(frame(1))
+    assert len(one.frames) == 1
 
 
 def test_gaps_and_time_between_pictures() -> None:
