@@ -31,6 +31,8 @@ from bench.results import CellResult
 from bench.scenario import Cell
 from bench.verdict import Verdict
 
+INDENT: Final = 14
+"""Width of the longest verdict and a space."""
 STYLES: Final[Mapping[Verdict, str]] = {
     Verdict.PASS: "green",
     Verdict.PASS_ERRATUM: "green",
@@ -62,12 +64,12 @@ class _Row:
 def verdict_line(cell: Cell, result: CellResult) -> Text:
     """Return what stays when a cell has ended: one line, and for whoever must look why, where and how to repeat it."""
     line = Text()
-    line.append(f"{result.verdict.value:<13}", STYLES[result.verdict])
+    line.append(f"{result.verdict.value:<{INDENT}}", STYLES[result.verdict])
     line.append(f"{visible(cell.id)}  ")
     line.append(f"{result.seconds:.1f} s", "dim")
 
     def more(text: str, style: str = "dim") -> None:
-        line.append(f"\n{'':<14}{visible(text)}", style)
+        line.append(f"\n{'':<{INDENT}}{visible(text)}", style)
 
     if not result.verdict.green:
         part = decided(result)
