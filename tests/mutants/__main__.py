@@ -1,166 +1,176 @@
-"""``python -m tests.mutants``: seed defects, judge them, print the table.
+"""``python -m tests.mutants``: seed defects, judge them, print a table for each product.
 
 Rules of this file:
 
 * A clause counts as covered when a mutant was made for it, or was declared to turn it, and turned exactly its set.
 * A clause without a mutant is listed with its reason and counts against the score.
 * A part of the mutants (``--quick``) is held to exactness only: it says that nothing has decayed.
-* False alarms: every FAIL or ERROR on conversations that nobody mutated.
+* False alarms: every FAIL or ERROR on conversations and media that nobody mutated.
+* A product is never left out in silence: one whose run is neither named nor beside a named one is an error.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bench.checks.registry import unseen
-from bench.resultmodel import ClauseResult
-from tests.lab.make_captures import load as load_recipes
-from tests.mutants import moves, rows, trees
-from tests.mutants.bases import laboratory, of_recipe, recorded
-from tests.mutants.model import GREEN, Mutant, Outcome, attempt, unmutated
+from bench.results import ResultsError, read_run
+from tests.mutants.model import Mutant, Outcome, attempt
+from tests.mutants.products import PRODUCTS, Made, Product
 
-GOAL = 0.95
-SCENARIOS = "three-images-two-views or one-exam or unscheduled"
-EXISTS = (
-    "it says that something is done: not doing it is NOT-EXERCISED, how it is done is judged by other rows"
-)
-OPTIONAL = (
-    "an attribute of the printer that need not be asked for (PS3.4 H.4.6: U): no request can break the row"
-)
-WITHOUT: dict[str, str] = {
-    "VX-COM-001": "a capture that is not DICOM over TCP/IP holds no association: nothing is left to judge",
-    **dict.fromkeys(
-        (
-            *(f"VX-GEN-{number:03}" for number in range(1, 9)),
-            *("VX-STO-001", "VX-MWL-001", "VX-PRN-001", "VX-SC-001", "VX-SR-001"),
-        ),
-        EXISTS,
-    ),
-    "VX-MPPS-001": "an N-CREATE without an association of its own needs two services on one: VX-ASC-010's mutant",
-    "VX-SR-A-049": "a report without its tree breaks every row of the tree",
-    "VX-SR-T-026": "the report says that mechanical data is not available (VX-E-51): its rows may be absent",
-    **dict.fromkeys((f"VX-PRN-PR-{number:03}" for number in range(1, 10)), OPTIONAL),
-}
-"""Why a clause has no mutant."""
+EXACT = 0.95
+"""Least share of exact mutants when only a part is judged."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run; return 0 when the goal is reached and no alarm was false."""
+    """Run; return 0 when every goal is reached and no alarm was false."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__.split("\n")[0])
-    parser.add_argument("--run", type=Path, help="a run folder of the reference modality (else one is made)")
+    parser.add_argument(
+        "--run",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="RUN",
+        help="a run folder of a reference product, repeatable; the other product's newest run is taken from beside "
+        "it (without: runs are made)",
+    )
     parser.add_argument("--quick", type=int, default=1, metavar="N", help="only every Nth mutant")
+    parser.add_argument("--product", choices=[p.name for p in PRODUCTS], help="only this one")
+    parser.add_argument(
+        "--jobs", type=int, default=min(os.cpu_count() or 1, 4), metavar="N", help="processes that judge"
+    )
     options = parser.parse_args(argv)
-    with tempfile.TemporaryDirectory() as folder:
-        return _main(options.run, options.quick, Path(folder))
+    wanted = [p for p in PRODUCTS if options.product in (None, p.name)]
+    good = True
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        runs = {p.name: run_of(p, options.run) if options.run else make_run(p, folder) for p in wanted}
+        for product in wanted:
+            began = time.monotonic()
+            made = product.make(runs[product.name], folder)
+            bases, clauses = len(made.subjects), len(made.exercised)
+            print(f"{product.name}: {bases} conversations and media, {clauses} clauses exercised,", end=" ")
+            print(f"{len(made.mutants)} mutants", flush=True)
+            outcomes = list(judged(made.mutants[:: options.quick], folder, options.jobs))
+            good &= table(product, made, outcomes, whole=options.quick == 1)
+            print(f"seconds                      {time.monotonic() - began:.0f}\n", flush=True)
+    return 0 if good else 1
 
 
-def _main(run: Path | None, every: int, folder: Path) -> int:
-    if run is None:
-        run = _make_run(folder)
-    bases = [*recorded(run), *laboratory(folder)]
-    exercised: dict[str, str] = {}
-    alarms: list[str] = []
-    made: list[Mutant] = []
-    done: set[str] = set()
-    for base in bases:
-        found = unmutated(base, folder)
-        alarms += [
-            f"{base.name}: {c.id} {c.verdict}: {c.reason}"
-            for c in found.values()
-            if c.verdict.value in ("FAIL", "ERROR")
-        ]
-        for id in _exercised(found):
-            exercised.setdefault(id, base.name)
-        made += rows.mutants(base, found, done)
-        made += trees.mutants(base, found, done)
-        if base.services:
-            made += moves.mutants(base, base.services)
-    made += _recipes(exercised)
-    print(
-        f"{len(bases)} conversations, {len(exercised)} clauses exercised on the wire, {len(made)} mutants",
-        flush=True,
-    )
-    outcomes: list[Outcome] = []
-    for number, mutant in enumerate(made[::every], 1):
-        outcomes.append(attempt(mutant, folder))
-        if number % 50 == 0:
-            print(f"  {number} judged, {sum(o.exact for o in outcomes)} exact", flush=True)
-    return _table(exercised, outcomes, alarms, whole=every == 1)
-
-
-def _exercised(found: dict[str, ClauseResult]) -> Iterable[str]:
-    """Clauses (not rules of the standard, not defaults) that the wire showed and the product kept."""
-    return (
-        id for id, c in found.items() if c.verdict in GREEN and not id.startswith("STD-") and "-D-" not in id
+def run_of(product: Product, named: Sequence[Path]) -> Path:
+    """The run of a product: a named one, else the newest beside a named one."""
+    beside = [path for one in named for path in sorted(one.absolute().parent.iterdir(), reverse=True)]
+    for path in (*named, *beside):
+        if _product_of(path) == product.name:
+            return path
+    raise SystemExit(
+        f"no run of {product.name} among or beside {', '.join(map(str, named))}: name one with --run, "
+        f"or choose a product with --product"
     )
 
 
-def _recipes(exercised: dict[str, str]) -> list[Mutant]:
-    """The laboratory's single defects: each is a mutant of its own conversation."""
-    return [
-        Mutant(
-            recipe.name,
-            of_recipe(recipe),
-            recipe.fails[0],
-            frozenset(recipe.fails),
-            may=frozenset(recipe.may),
+def _product_of(path: Path) -> str:
+    """Whose run a folder holds, by the files of its scenarios; empty when it holds none."""
+    try:
+        planned = read_run(path).planned
+    except (ResultsError, OSError):
+        return ""
+    files = {Path(cell.file).parent.as_posix() for cell in planned}
+    return next((p.name for p in PRODUCTS if any(file.endswith(p.scenarios) for file in files)), "")
+
+
+def make_run(product: Product, folder: Path) -> Path:
+    """Make the run that the mutants of a product want."""
+    out = folder / "runs" / product.name
+    command = [sys.executable, "-m", "bench", "run", "-n", "2", product.scenarios, "-k", product.choice]
+    done = subprocess.run(
+        [*command, "--out", str(out)], check=False, capture_output=True, text=True, timeout=900
+    )
+    made = sorted(path for path in out.iterdir() if (path / "run.json").is_file()) if out.is_dir() else []
+    if not made:
+        raise SystemExit(
+            f"no run of {product.name} could be made:\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
         )
-        for recipe in load_recipes().values()
-        if recipe.fails and recipe.statement == "vxvue"
-    ]
+    return made[-1]
 
 
-def _make_run(folder: Path) -> Path:
-    command = [
-        sys.executable,
-        "-m",
-        "bench",
-        "run",
-        "scenarios/regression",
-        "-k",
-        SCENARIOS,
-        "--out",
-        str(folder / "runs"),
-    ]
-    subprocess.run(command, check=False, stdout=subprocess.DEVNULL, timeout=600)
-    return next((folder / "runs").iterdir())
+_given: list[Mutant] = []
+_where: list[Path] = []
+Said = tuple[int, frozenset[str], frozenset[str], Mapping[str, str], str]
+"""What a process tells of a mutant: its number, then as in :class:`Outcome`; the mutant itself cannot be sent."""
 
 
-def _table(exercised: dict[str, str], outcomes: list[Outcome], alarms: list[str], *, whole: bool) -> int:
+def judged(mutants: Sequence[Mutant], folder: Path, jobs: int) -> Iterator[Outcome]:
+    """Judge mutants, several at a time: processes are forked, since a mutant is made of functions."""
+    _given[:], _where[:] = mutants, [folder]
+    numbers = range(len(mutants))
+    if jobs < 2 or "fork" not in multiprocessing.get_all_start_methods():
+        yield from _told(map(_attempt, numbers))
+        return
+    with multiprocessing.get_context("fork").Pool(jobs) as pool:
+        yield from _told(pool.imap(_attempt, numbers, chunksize=8))
+
+
+def _told(results: Iterable[Said]) -> Iterator[Outcome]:
+    exact = 0
+    for count, (number, missed, bystanders, reasons, trouble) in enumerate(results, 1):
+        outcome = Outcome(_given[number], missed, bystanders, reasons, trouble)
+        exact += outcome.exact
+        if count % 100 == 0:
+            print(f"  {count} of {len(_given)} judged, {exact} exact", flush=True)
+        yield outcome
+
+
+def _attempt(number: int) -> Said:
+    """Judge one mutant in a folder of its process."""
+    folder = _where[0] / f"judge-{os.getpid()}"
+    folder.mkdir(exist_ok=True)
+    found = attempt(_given[number], folder)
+    return number, found.missed, found.bystanders, found.reasons, found.trouble
+
+
+def table(product: Product, made: Made, outcomes: Sequence[Outcome], *, whole: bool) -> bool:
+    """Print what came of a product's mutants; tell whether it is good enough."""
     exact: dict[str, list[str]] = defaultdict(list)
     for outcome in outcomes:
         if outcome.exact:
             for id in outcome.mutant.turns:
                 exact[id].append(outcome.mutant.name)
-    covered = [id for id in exercised if id in exact]
-    left = [id for id in exercised if id not in exact]
-    inexact = [o for o in outcomes if not o.exact]
-    for outcome in inexact:
-        beside = "; ".join(f"{id}: {outcome.reasons.get(id, '')[:90]}" for id in sorted(outcome.bystanders))
-        missed = ", ".join(sorted(outcome.missed)) or "-"
-        print(f"NOT EXACT {outcome.mutant.name}: missed {missed}, beside {beside or '-'} {outcome.trouble}")
-    known = unseen("vxvue")
-    for id in left if whole else ():
-        why = WITHOUT.get(id) or (known[id].why if id in known else "no mutant turns exactly its set")
-        print(f"WITHOUT {id} (exercised by {exercised[id]}): {why}")
-    for alarm in alarms:
+    covered = [id for id in made.exercised if id in exact]
+    for outcome in outcomes:
+        if not outcome.exact:
+            beside = "; ".join(
+                f"{id}: {outcome.reasons.get(id, '')[:90]}" for id in sorted(outcome.bystanders)
+            )
+            missed = ", ".join(sorted(outcome.missed)) or "-"
+            print(
+                f"NOT EXACT {outcome.mutant.name}: missed {missed}, beside {beside or '-'} {outcome.trouble}"
+            )
+    known = unseen(product.name)
+    for id in [id for id in made.exercised if id not in exact] if whole else ():
+        why = product.without.get(id) or (known[id].why if id in known else "no mutant turns exactly its set")
+        print(f"WITHOUT {id} (exercised by {made.exercised[id]}): {why}")
+    for alarm in made.alarms:
         print(f"FALSE ALARM {alarm}")
     good = sum(o.exact for o in outcomes)
     exactly = good / len(outcomes) if outcomes else 0.0
-    share = len(covered) / len(exercised) if exercised else 0.0
-    print(f"\nexercised wire clauses       {len(exercised)}")
+    share = len(covered) / len(made.exercised) if made.exercised else 0.0
+    print(f"\n{product.name}: exercised clauses     {len(made.exercised)}")
     if whole:
-        print(f"with an exact mutant         {len(covered)} ({share:.1%}; goal {GOAL:.0%})")
+        print(f"with an exact mutant         {len(covered)} ({share:.1%}; goal {product.goal:.0%})")
     print(f"mutants judged               {len(outcomes)}")
     print(f"turn exactly their set       {good} ({exactly:.1%})")
-    print(f"false alarms                 {len(alarms)}")
-    return 0 if (share if whole else exactly) >= GOAL and not alarms else 1
+    print(f"false alarms                 {len(made.alarms)}")
+    return (share >= product.goal if whole else exactly >= EXACT) and not made.alarms
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The conversations that mutants are made of."""
+"""The conversations of a VXvue that mutants are made of."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from tests.lab.replay import Talk, Tape, record
 from tests.mutants.model import Base
 
 MODALITY = "10.77.0.10"
+LABORATORY = "10.0.0.5"
 NO_OEM = "Vieworks Co.,Ltd"
 """The product is sold under its maker's name."""
-TAPES = ("three-images-two-views", "one-exam", "unscheduled")
+TAPES = ("three-images-two-views", "one-exam")
 CLASSES = {
     "1.2.840.10008.5.1.4.1.1.88.67": "dose",
     "1.2.840.10008.1.20.1": "commit",
@@ -65,17 +66,33 @@ def _service(talk: Talk) -> str:
 
 def laboratory(folder: Path) -> list[Base]:
     """A VXvue that does everything its statement says: services that the reference modality does not have yet."""
+    lab = Lab()
+    _exam(Product(lab), 1)
+    return [_in_laboratory("laboratory-exam", lab, folder)]
 
-    def full(lab: Lab) -> None:
-        second = Exposure(2, "LL", kvp=125, ma=250, ms=20, rows=16, columns=12)
-        exam = Exam(PERSONS["latin1"], exposures=(Exposure(rows=12, columns=16), second))
-        Product(lab).exam(exam, printer=PRINTER, full=True)
 
-    lab, config = Lab(), {**CONFIG, "oem_manufacturer": NO_OEM}
-    full(lab)
-    tape = record(lab.write(folder / "laboratory.pcapng"))
-    made = Base.of_tape("laboratory-exam", "vxvue", tape, "10.0.0.5", config, services(tape, "10.0.0.5"))
-    return [replace(made, reference=False)]
+def two_exams(folder: Path) -> Base:
+    """Two exams of two patients, one after the other: for what may not be put together."""
+    lab = Lab()
+    product = Product(lab)
+    _exam(product, 1)
+    lab.wait(60)
+    _exam(product, 2)
+    return _in_laboratory("laboratory-two-exams", lab, folder)
+
+
+def _exam(product: Product, number: int) -> None:
+    second = Exposure(2, "LL", kvp=125, ma=250, ms=20, rows=16, columns=12)
+    person = PERSONS["latin1" if number == 1 else "default"]
+    exam = Exam(person, number=number, exposures=(Exposure(rows=12, columns=16), second))
+    product.exam(exam, printer=PRINTER, full=True)
+
+
+def _in_laboratory(name: str, lab: Lab, folder: Path) -> Base:
+    config = {**CONFIG, "oem_manufacturer": NO_OEM}
+    tape = record(lab.write(folder / f"{name}.pcapng"))
+    made = Base.of_tape(name, "vxvue", tape, LABORATORY, config, services(tape, LABORATORY))
+    return replace(made, reference=False)
 
 
 def of_recipe(recipe: Recipe) -> Base:

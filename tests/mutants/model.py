@@ -1,12 +1,12 @@
-"""Mutants, the conversations they are made of, and what came of judging them."""
+"""Mutants, the conversations and media they are made of, and what came of judging them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from bench.checks.case import Sut, SutConfig
 from bench.judge.engine import judge_capture
@@ -16,10 +16,27 @@ from bench.statements.model import Statement
 from bench.verdict import Verdict
 from bench.witness import read
 from tests.lab.conversation import Lab
-from tests.lab.replay import Change, Tape, replay, small
+from tests.lab.replay import Change, Tape, replay
+from tests.mutants.shrink import small
 
-Edit = Callable[[Lab], None]
+Edit = Callable[[Any], object]
+Found = dict[str, ClauseResult]
 GREEN = (Verdict.PASS, Verdict.PASS_ERRATUM, Verdict.DEV_FROM_STD)
+
+
+class Subject(Protocol):
+    """What a mutant is made of: conversations or a medium of one product, conforming as they are."""
+
+    @property
+    def name(self) -> str:
+        """For a person."""
+
+    @property
+    def statement(self) -> str:
+        """Name of the product's statement."""
+
+    def judged(self, folder: Path, mutant: Mutant | None = None) -> Found:
+        """Judge it, as it is or with a mutant's defect."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +53,7 @@ class Base:
     tape: Tape = ()
     suffix: str = ".pcapng"
     write: Mapping[str, Any] = field(default_factory=dict)
+    events: tuple[Any, ...] = ()
 
     @classmethod
     def of_tape(
@@ -46,14 +64,22 @@ class Base:
         who: str,
         config: Mapping[str, Any],
         services: tuple[str, ...],
+        *,
+        events: tuple[Any, ...] = (),
     ) -> Base:
         """A recording of the reference modality, its pixels made small."""
+        made = cls(name, statement, who, _silence, config, reference=True, services=services, events=events)
+        return made.with_tape(tape)
+
+    def with_tape(self, tape: Tape, *, whole: bool = False) -> Base:
+        """The same product with another recording; *whole*: its pixels stay as they were recorded."""
 
         def say(lab: Lab, change: Change | None) -> None:
-            lab.edits.insert(0, small)
+            if not whole:
+                lab.edits.insert(0, small)
             replay(tape, lab, change=change)
 
-        return cls(name, statement, who, say, config, reference=True, services=services, tape=tape)
+        return replace(self, say=say, tape=tape)
 
     @classmethod
     def of_lab(
@@ -67,24 +93,44 @@ class Base:
         write: Mapping[str, Any] | None = None,
     ) -> Base:
         """Conversations of the laboratory."""
-        how = write or {}
-        return cls(name, statement, who, lambda lab, _: void(build(lab)), config, suffix=suffix, write=how)
+
+        def say(lab: Lab, _: Change | None) -> None:
+            build(lab)
+
+        return cls(name, statement, who, say, config, suffix=suffix, write=write or {})
+
+    def judged(self, folder: Path, mutant: Mutant | None = None) -> Found:
+        """Say it again, with the defect of a mutant, and judge the capture."""
+        lab = Lab()
+        if mutant is not None and mutant.edit is not None:
+            mutant.edit(lab)
+        self.say(lab, mutant.change if mutant is not None else None)
+        capture = read(lab.write(folder / f"capture{self.suffix}", **self.write))
+        judged = judge_capture(
+            capture,
+            statement_of(self.statement),
+            Sut(addresses=frozenset({self.who}), why="named"),
+            config=SutConfig(self.config, "mutants"),
+            events=self.events,
+            reference=self.reference,
+        )
+        return {clause.id: clause for clause in judged.clauses}
 
 
-def void(_: object) -> None:
-    """Forget a result."""
+def _silence(_: Lab, __: Change | None) -> None:
+    """Nothing is said."""
 
 
 @dataclass(frozen=True)
 class Mutant:
     """One defect: ``turns`` must FAIL and nothing else; ``aims`` is the clause that it was made for.
 
-    ``may`` may FAIL as well, because their text can be read so.  ``edit`` prepares the laboratory; ``change`` may alter
-    or leave out PDUs of a recording.
+    ``may`` may FAIL as well, because their text can be read so.  ``edit`` prepares the laboratory, or changes the
+    file-set of a medium; ``change`` may alter or leave out PDUs of a recording.
     """
 
     name: str
-    base: Base
+    base: Subject
     aims: str
     turns: frozenset[str]
     edit: Edit | None = None
@@ -109,42 +155,17 @@ class Outcome:
 
 
 @cache
-def _statement(name: str) -> Statement:
+def statement_of(name: str) -> Statement:
+    """A statement, read once."""
     return load(name)
-
-
-def judge(base: Base, file: Path) -> dict[str, ClauseResult]:
-    """Judge a capture as one of a base."""
-    sut = Sut(addresses=frozenset({base.who}), why="named")
-    config = SutConfig(base.config, "mutants")
-    judged = judge_capture(
-        read(file), _statement(base.statement), sut, config=config, reference=base.reference
-    )
-    return {clause.id: clause for clause in judged.clauses}
-
-
-def _written(base: Base, lab: Lab, folder: Path) -> Path:
-    return lab.write(folder / f"capture{base.suffix}", **base.write)
-
-
-def unmutated(base: Base, folder: Path) -> dict[str, ClauseResult]:
-    """Judge a base as it is."""
-    lab = Lab()
-    base.say(lab, None)
-    return judge(base, _written(base, lab, folder))
 
 
 def attempt(mutant: Mutant, folder: Path) -> Outcome:
     """Make a mutant and judge it; a defect that cannot be made is trouble, never a success."""
-    lab = Lab()
-    hits = [0]
+    if not mutant.turns:
+        return Outcome(mutant, frozenset(), frozenset(), trouble="it declares nothing that it turns")
     try:
-        if mutant.edit is not None:
-            mutant.edit(lab)
-            for index, edit in enumerate(lab.edits):
-                lab.edits[index] = _counted(edit, hits)
-        mutant.base.say(lab, mutant.change)
-        found = judge(mutant.base, _written(mutant.base, lab, folder))
+        found = mutant.base.judged(folder, mutant)
     except Exception as error:  # a fault of the mutant: told in the table
         return Outcome(mutant, mutant.turns, frozenset(), trouble=f"{type(error).__name__}: {error}")
     failed = {id: clause.reason for id, clause in found.items() if clause.verdict is Verdict.FAIL}
@@ -156,11 +177,3 @@ def attempt(mutant: Mutant, folder: Path) -> Outcome:
         failed,
         trouble="; ".join(errors[:2]),
     )
-
-
-def _counted(edit: Callable[[Any], None], hits: list[int]) -> Callable[[Any], None]:
-    def counted(out: Any) -> None:
-        hits[0] += 1
-        edit(out)
-
-    return counted

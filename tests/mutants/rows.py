@@ -53,6 +53,13 @@ def mutants(base: Base, found: dict[str, ClauseResult], done: set[str]) -> Itera
     for section, clause, rule in rows(base, found):
         if clause.id in done:
             continue
+        if (
+            base.statement == "mx1"
+            and section.dataset in KEYS
+            and rule.vrs[-1] == "LT"
+            and kept_to(rule) == "3"
+        ):
+            continue  # an optional key in Implicit VR whose backslash is text: whatever is sent is right
         what, turns, change = defect(base, section, clause, rule, found)
         done.add(clause.id)
         edit = _edit(section, rule, change)
@@ -91,7 +98,7 @@ def defect(
     same = twins(base, section, rule, found)
     tag = tag_number(rule.tag)
     if rule.keyword == "SpecificCharacterSet":
-        turns = frozenset(id for id, _ in same) | {"STD-CS-003", "VX-CS-001", "VX-CS-003"}
+        turns = frozenset(id for id, _ in same) | {"STD-CS-003", *NO_SET[base.statement]}
         return "left out", turns, leave_out
     is_key = section.dataset in KEYS
     if rule.values and not is_key and rule.match not in ("form",):
@@ -106,18 +113,31 @@ def defect(
             wrong = [wrong, wrong]
         return (
             "wrong value",
-            listed | standard_value(section, rule) | _defaults(base, section, rule),
+            listed | standard_value(section, rule) | _defaults(base, section, rule) | _eight_bits(base, rule),
             lambda made: made.put(tag, wrong, vr=rule.vrs[-1]),
         )
     absent = frozenset(id for id, other in same if kept_to(other) in ("1", "2"))
     if clause.id in absent and rule.keyword not in ("SpecificCharacterSet", "PixelData"):
         absent |= standard_absent(section, rule) | _defaults(base, section, rule)
         return "absent", absent, lambda made: made.drop(tag)
+    if section.dataset in KEYS and base.statement == "mx1":  # Implicit VR: there is no VR on the wire
+        return (
+            "two values",
+            frozenset(id for id, _ in same) | {"STD-DS-014"},
+            lambda made: made.put(tag, TWO.get(rule.vrs[-1], b"A\\B "), vr=rule.vrs[-1]),
+        )
     return (
         "other VR",
-        frozenset(id for id, _ in same) | {"STD-DS-008", *_other(section, rule)},
+        frozenset(id for id, _ in same)
+        | {"STD-DS-008", *_other(section, rule), *_defaults(base, section, rule)},
         lambda made: made.put(tag, b"1 ", vr="LO" if "LO" not in rule.vrs else "SH"),
     )
+
+
+def _eight_bits(base: Base, rule: AttributeRule) -> frozenset[str]:
+    """Pixels of 8 bits stand in OB; with more bits allocated they would stand in OW (PS3.5 8.2)."""
+    eight = base.statement == "mx1" and rule.keyword == "BitsAllocated"
+    return frozenset({"STD-DS-040"} if eight else ())
 
 
 def leave_out(made: DataSet) -> None:
@@ -265,6 +285,8 @@ OTHER_VALUE: Final[dict[str, tuple[str, ...]]] = {
         ("STD-X-032",),
     ),
     "ReferencedPerformedProcedureStepSequence": ("STD-IOD-042",),
+    "ImageType": ("STD-IOD-021",),
+    "LossyImageCompressionMethod": ("STD-IOD-020",),
     "PatientOrientation": ("STD-IOD-039",),
     "PixelData": ("STD-IOD-010",),
     "PixelSpacing": ("STD-IOD-022",),
@@ -285,27 +307,52 @@ OTHER_VALUE: Final[dict[str, tuple[str, ...]]] = {
 }
 
 
-DEFAULTS: Final = {
-    # choices of the reference product that the same defect breaks (ruling A3)
-    ("object", "PhotometricInterpretation"): "VX-D-29",
-    ("object", "BitsStored"): "VX-D-29",
-    ("object", "PixelIntensityRelationship"): "VX-D-30",
-    ("object", "PixelIntensityRelationshipSign"): "VX-D-30",
-    ("object", "ImageLaterality"): "VX-D-31",
-    ("object", "DetectorType"): "VX-D-31",
-    ("worklist-query", "ScheduledProcedureStepStartDate"): "VX-D-13",
-    ("worklist-query", "Modality"): "VX-D-13",
+DEFAULTS: Final[dict[str, dict[tuple[str, str], str]]] = {
+    # choices of the reference products that the same defect breaks (ruling A3)
+    "vxvue": {
+        ("object", "PhotometricInterpretation"): "VX-D-29",
+        ("object", "BitsStored"): "VX-D-29",
+        ("object", "PixelIntensityRelationship"): "VX-D-30",
+        ("object", "PixelIntensityRelationshipSign"): "VX-D-30",
+        ("object", "ImageLaterality"): "VX-D-31",
+        ("object", "DetectorType"): "VX-D-31",
+        ("worklist-query", "ScheduledProcedureStepStartDate"): "VX-D-13",
+        ("worklist-query", "Modality"): "VX-D-13",
+    },
+    "mx1": {
+        ("object", "ImageType"): "MX-D-13",
+        ("worklist-query", "ScheduledProcedureStepStartDate"): "MX-D-10",
+        ("worklist-query", "Modality"): "MX-D-10",
+    },
 }
+NO_SET: Final = {"vxvue": ("VX-CS-001", "VX-CS-003"), "mx1": ("MX-CHR-001",)}
+"""Rows about character sets that text without Specific Character Set breaks."""
+TWO: Final = {"AS": b"045Y\\046Y ", "DS": b"1\\2 ", "DA": b"20260101\\20260102 "}
+"""Two values where one is wanted, by VR."""
 
 
 def _defaults(base: Base, section: Section, rule: AttributeRule) -> frozenset[str]:
-    default = DEFAULTS.get((section.dataset, rule.keyword)) if base.reference else None
+    table = DEFAULTS[base.statement] if base.reference else {}
+    default = table.get((section.dataset, rule.keyword))
     return frozenset({default} if default else ())
 
 
 def _root(section: Section, rule: AttributeRule) -> frozenset[str]:
+    if rule.keyword == "ContentSequence" and not rule.path and REPORT in section.sop_classes:
+        return _whole_tree()
     of_root = rule.path_keywords in ((), ("ConceptNameCodeSequence",), ("ContentTemplateSequence",))
     return frozenset(ROOT.get(rule.keyword, ()) if REPORT in section.sop_classes and of_root else ())
+
+
+def _whole_tree() -> frozenset[str]:
+    """A report without its tree lacks every row that stands at its root."""
+    rows_of_root = {
+        clause.id
+        for clause in load("vxvue").clauses
+        if (row := clause.content) is not None
+        and (row.level == 0 or (row.template, row.level) == ("10001", 1))
+    }
+    return frozenset(rows_of_root | {"STD-SR-002"})
 
 
 def _other(section: Section, rule: AttributeRule) -> tuple[str, ...]:
