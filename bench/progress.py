@@ -25,7 +25,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from bench.report.firstscreen import bench_faults, decided, surprises
+from bench.report.firstscreen import bench_faults, decided, misses, surprises
 from bench.report.text import visible
 from bench.results import CellResult
 from bench.scenario import Cell
@@ -75,11 +75,8 @@ def verdict_line(cell: Cell, result: CellResult) -> Text:
         part = decided(result)
         reason = re.sub(r"^Line \d+: ", "", result.reason)
         more(f"{result.file}:{part.line if part else result.line}: {reason}", STYLES[result.verdict])
-        for expectation in result.expectations:
-            if expectation.verdict is result.verdict:
-                for near in expectation.nearest[:3]:
-                    if near.why not in reason:
-                        more(f"did arrive: {near.why}")
+        for _, near in misses(result)[:3]:
+            more(f"did arrive: {near.why}")
     for surprise in surprises(result):
         more(surprise, STYLES[Verdict.FAIL])
     for error in bench_faults(result):

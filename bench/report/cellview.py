@@ -18,7 +18,7 @@ from typing import Any, Final, Literal
 from markupsafe import Markup
 
 from bench.journal import ChainReport, ClockMap, Event, JournalError, Seal, read, verify
-from bench.report.firstscreen import decided
+from bench.report.firstscreen import decided, misses
 from bench.report.ladder import ladder
 from bench.report.medium import MediumView, media_of
 from bench.report.pictures import MAX_PICTURES, CellPictures, Pair
@@ -28,6 +28,7 @@ from bench.results import (
     CellResult,
     ClauseResult,
     ExpectationResult,
+    NearMiss,
     StepResult,
     cell_folder,
     in_words,
@@ -195,9 +196,9 @@ class CellView:
         return [(v, ids) for v in WORST_FIRST if (ids := [c.id for c in plain if c.verdict is v])]
 
     @property
-    def misses(self) -> list[tuple[ExpectationResult, Any]]:
-        """Return the nearest misses of failed expectations."""
-        return [(e, miss) for e in self.cell.expectations if not e.verdict.green for miss in e.nearest]
+    def misses(self) -> list[tuple[ExpectationResult, NearMiss]]:
+        """Return what came nearest to failed expectations and stands nowhere else on the page."""
+        return misses(self.cell)
 
 
 def _rows(cell: CellResult) -> list[Row]:

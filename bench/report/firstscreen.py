@@ -17,6 +17,7 @@ from bench.results import (
     ExpectationResult,
     Expected,
     LinkFidelity,
+    NearMiss,
     RunResult,
     StepResult,
     VolumeFidelity,
@@ -112,6 +113,17 @@ def tone(run: RunResult) -> Verdict:
     if run.exit_code == 2:
         return run.verdict if run.verdict is Verdict.FAIL else Verdict.ERROR
     return Verdict.FAIL if run.exit_code == 1 and run.verdict.green else run.verdict
+
+
+def misses(cell: CellResult) -> list[tuple[ExpectationResult, NearMiss]]:
+    """Return the nearest events of every expectation that was not met, but those that the cell's reason tells."""
+    return [
+        (expectation, miss)
+        for expectation in cell.expectations
+        if not expectation.verdict.green
+        for miss in expectation.nearest
+        if miss.why.removeprefix(f"{miss.why.partition(': ')[0]}: ") not in cell.reason
+    ]
 
 
 def surprises(cell: CellResult) -> list[str]:

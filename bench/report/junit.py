@@ -17,6 +17,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET  # written, never parsed here
 from typing import Final
 
+from bench.report.firstscreen import bench_faults, decided, surprises
 from bench.report.text import visible
 from bench.results import CellResult, ClauseSummary, RunResult
 from bench.verdict import Verdict
@@ -30,7 +31,7 @@ def _outcome(cell: CellResult) -> tuple[str | None, str, str]:
     if verdict is Verdict.ERROR:
         return "error", verdict.value, cell.reason
     if cell.bench_at_fault and verdict is not Verdict.FAIL:
-        return "error", Verdict.ERROR.value, (cell.errors or (cell.reason,))[0]
+        return "error", Verdict.ERROR.value, (bench_faults(cell) or (cell.reason,))[0]
     if cell.not_runnable is not None:
         return "skipped", "not runnable here", cell.not_runnable
     if verdict in _SKIPPED:
@@ -43,16 +44,17 @@ def _outcome(cell: CellResult) -> tuple[str | None, str, str]:
         )
     if cell.unexpected:
         kind = verdict.value if verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE) else "unexpected"
-        declared = f"declared {cell.expected.verdict}, found {verdict}: " if cell.expected else ""
-        return "failure", kind, declared + cell.reason
+        return "failure", kind, ": ".join(["; ".join(surprises(cell)), cell.reason]).removeprefix(": ")
     return None, "", ""
 
 
 def _details(cell: CellResult) -> str:
     """Return what a person wants to read in the log of a build server."""
-    lines = [f"{cell.file}:{cell.line}: {cell.reason}"]
+    part = decided(cell)
+    lines = [f"{cell.file}:{part.line if part is not None else cell.line}: {cell.reason}"]
+    asked = {expectation.line for expectation in cell.expectations}
     for step in cell.steps:
-        if not step.verdict.green and step.verdict not in _SKIPPED:
+        if not step.verdict.green and step.verdict not in _SKIPPED and step.line not in asked:
             lines.append(
                 f"{cell.file}:{step.line}: {step.verdict}: {step.text}: {step.message or ''}".rstrip(": ")
             )
@@ -60,7 +62,8 @@ def _details(cell: CellResult) -> str:
         if not expectation.verdict.green and expectation.verdict not in _SKIPPED:
             place = f"{cell.file}:{expectation.line}"
             lines.append(f"{place}: {expectation.verdict}: {expectation.what} {expectation.subject}")
-            lines += [f"    {expectation.message}"] if expectation.message else []
+            if expectation.message and expectation.message not in cell.reason:
+                lines.append(f"    {expectation.message}")
             lines += [f"    nearest: event {miss.seq}: {miss.why}" for miss in expectation.nearest]
     lines += [f"strictness: event {found.seq} {found.kind}: {found.message}" for found in cell.strictness]
     if cell.repeat:
@@ -163,8 +166,8 @@ def junit(run: RunResult) -> bytes:
                 found.text = visible(_details(cell), lines=True)
         if cell.remarks:
             ET.SubElement(case, "system-out").text = visible("\n".join(cell.remarks), lines=True)
-        if cell.errors:
-            ET.SubElement(case, "system-err").text = visible("\n".join(cell.errors), lines=True)
+        if errors := tuple(dict.fromkeys((*cell.errors, *bench_faults(cell)))):
+            ET.SubElement(case, "system-err").text = visible("\n".join(errors), lines=True)
     if run.clauses:
         clauses = ET.SubElement(top, "testsuite", name="clauses", timestamp=visible(info.start[:19]))
         for clause in run.clauses:

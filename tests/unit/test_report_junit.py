@@ -11,6 +11,7 @@ import pytest
 from bench.report.junit import junit
 from bench.results import (
     CellResult,
+    ClauseResult,
     ExpectationResult,
     Expected,
     HostFacts,
@@ -20,6 +21,7 @@ from bench.results import (
     StepResult,
     StrictnessFinding,
     SutInfo,
+    WireFacts,
     build,
 )
 from bench.verdict import Verdict
@@ -127,6 +129,47 @@ def test_case_names_file_line_and_the_way_to_repeat_it() -> None:
         "repeat: modbench run x --seed 7",
     ):
         assert line in failure.text.splitlines()
+
+
+def test_the_message_says_what_turned_the_cell_red() -> None:
+    """A declaration that is not what was found, or a fault of the bench in the judging, is not in the cell's reason."""
+    clause = ClauseResult(id="VX-PC-001", verdict=V.PASS, reason="r", expected=KNOWN)
+    wire = WireFacts(
+        files=(),
+        frames=0,
+        bytes=0,
+        associations=0,
+        messages=0,
+        sut="",
+        sut_reason="",
+        errors=("counts differ",),
+    )
+    top = parse(
+        cell(V.PASS, "a", clauses=(clause,)), cell(V.PASS, "b", wire=wire), cell(V.PASS, "c", expected=KNOWN)
+    )
+    case_a, case_b, case_c = top.findall("testsuite/testcase")[:3]
+    found = [
+        next(child for child in case if child.tag in ("failure", "error"))
+        for case in (case_a, case_b, case_c)
+    ]
+    assert [(each.tag, each.get("message")) for each in found] == [
+        ("failure", "VX-PC-001: declared FAIL since 2026-05-01, found PASS: why"),
+        ("error", "counts differ"),
+        ("failure", "declared FAIL since 2026-05-01, found PASS: why"),
+    ]
+    assert case_b.findtext("system-err") == "counts differ"
+
+
+def test_a_failure_is_told_once_at_the_line_that_decided() -> None:
+    told = "no pacs.stored within 3 s"
+    made = cell(
+        V.FAIL,
+        steps=(StepResult(index=0, line=9, text="expect pacs.stored", verdict=V.FAIL, message=told),),
+        expectations=(ExpectationResult(line=9, text="pacs.stored", verdict=V.FAIL, message=told),),
+    )
+    text = parse(replace(made, reason=f"Line 9: {told}")).findtext("testsuite/testcase/failure")
+    assert text is not None
+    assert text.splitlines() == [f"s/x.yaml:9: Line 9: {told}", "s/x.yaml:9: FAIL: expect pacs.stored"]
 
 
 @pytest.mark.parametrize(
