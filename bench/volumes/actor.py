@@ -10,7 +10,6 @@ Rules of this file:
 
 from __future__ import annotations
 
-import errno
 import shutil
 import threading
 from collections.abc import Mapping
@@ -21,8 +20,9 @@ from bench.volumes.backends import Backend, NoBackend, best
 from bench.volumes.config import Config, reshaped
 from bench.volumes.content import prepare
 from bench.volumes.device import BlockDevice
+from bench.volumes.faults import Faults
 from bench.volumes.media import Busy, Medium, Mounted, Plain
-from bench.volumes.trouble import Armed, check, loss
+from bench.volumes.trouble import PLAIN_BACKENDS
 from simulators.base import CommandError, Emit, Simulator
 
 __all__ = ["Config", "Volume", "create"]
@@ -40,7 +40,7 @@ def create(config: Config, emit: Emit) -> Simulator:
         backend = best(config.backend)
     except NoBackend as error:
         raise ValueError(str(error)) from None
-    if backend.name in ("image", "folder"):
+    if backend.name in PLAIN_BACKENDS:
         spoilt = {"corrupt-fat", "dotdot-names"} & {item.word for item in config.shape.content}
         for wanted, what in (
             (config.protected, "protect a medium"),
@@ -61,8 +61,7 @@ class Volume:
         self._emit = emit
         self._shape = config.shape
         self._lock = threading.RLock()  # one coming or going at a time
-        self._book = threading.Lock()  # the faults; held for moments only
-        self._armed: dict[str, Armed] = {}
+        self._faults = Faults(config, backend.name, emit, self._pull_folder)
         self._device: BlockDevice | None = None
         self._medium: Medium | None = None
         self._in = False
@@ -97,9 +96,12 @@ class Volume:
         if self._device is None:
             raise CommandError(f"{self.config.name} was not started")
         if verb in ("state", "arm", "disarm", "watch"):
-            return {"state": self._state, "arm": self._arm, "disarm": self._disarm, "watch": self._watch}[
-                verb
-            ](args)
+            return {
+                "state": self._state,
+                "arm": self._arm,
+                "disarm": self._faults.disarm,
+                "watch": self._faults.watch,
+            }[verb](args)
         self._settle()
         with self._lock:
             if verb == "insert":
@@ -160,17 +162,13 @@ class Volume:
         device = BlockDevice(self.config.image, on_event=self._on_device)
         device.protected = self.config.protected
         self._device = device
-        if self.backend.name in ("image", "folder"):
+        if self.backend.name in PLAIN_BACKENDS:
             self._medium = Plain(self.config, device, pack=self.backend.name == "image")
         elif self.backend.name == "block":
             self._medium = block.Blocked(self.config, device, self._trouble)
         else:
             self._medium = Mounted(self.config, device, self._trouble)
-        with self._book:
-            waiting = list(self._armed.values())
-        for item in waiting:
-            item.base = 0
-            self._apply(item)
+        self._faults.attach(device, self._medium)
 
     def _insert(self) -> None:
         assert self._device is not None
@@ -187,8 +185,7 @@ class Volume:
         if why:
             self._emit("volume.refused", why=why, **facts)
             return
-        for item in self._lasting("full"):
-            self._apply(item)
+        self._faults.put_in()
         self._emit("volume.inserted", format=self._shape.format, label=self._shape.label, **facts)
 
     def _remove(self, seconds: float, *, force: bool = False) -> None:
@@ -286,73 +283,14 @@ class Volume:
             "mounted": mounting.mounted(self.config.mount) is not None,
         }
 
-    # -- faults ----------------------------------------------------------------------------------
-
     def _arm(self, args: Mapping[str, Any]) -> dict[str, Any]:
-        if unknown := set(args) - {"id", "fault", "args"}:
-            raise CommandError(f"arm: unknown argument {', '.join(sorted(unknown))}")
-        if not args.get("id") or not args.get("fault"):
-            raise CommandError("arm: give id and fault")
-        fault = str(args["fault"])
-        made = check(fault, args.get("args") or {}, self.backend.name)
         device = self._device
-        assert device is not None
-        if fault == "yank" and made["at_bytes"] is None and (not self._in or device.yanked):
-            raise CommandError(f"{self.config.name} is not in: it cannot be pulled out")
-        item = Armed(str(args["id"]), fault, made, base=device.written)
-        with self._book:
-            if item.id in self._armed:
-                raise CommandError(f"fault {item.id!r} is armed already")
-            if any(other.fault == fault and not _spent(other) for other in self._armed.values()):
-                raise CommandError(f"fault {fault} is armed already at {self.config.name}")
-            self._armed[item.id] = item
-        self._emit("fault.armed", id=item.id, fault=fault)
-        self._apply(item)
-        return {}
+        return self._faults.arm(args, there=self._in and device is not None and not device.yanked)
 
-    def _apply(self, item: Armed) -> None:
-        """Give a fault to the device (or, if it is in, to the volume on it)."""
-        device, medium, args = self._device, self._medium, item.args
-        assert device is not None
-        assert medium is not None
-        if _spent(item):
-            return
-        match item.fault:
-            case "yank":
-                if self.backend.name in ("image", "folder"):
-                    self._pull_folder(item)
-                    return
-                lose = loss(item, self.config.seed)
-                if args["at_bytes"] is None:
-                    device.yank(lose)
-                else:
-                    device.yank_at(item.base + int(args["at_bytes"]), lose)
-            case "protect":
-                device.protected = True
-            case "full":
-                try:
-                    felt = medium.leave(int(args["leave"]))
-                except OSError as error:
-                    raise CommandError(f"fault full: {error.strerror}") from None
-                if felt is not None:
-                    self._fire(item, felt)
-            case "slow":
-                device.rate = float(args["rate"])
-            case "wear":
-                item.token = device.wear(None, int(args["after_reads"]), name=item.id)
-            case "io_error":
-                after = int(args["after_bytes"])
-                if not after:
-                    self._spoil(item)
-                elif args["on"] == "write":
-                    device.watch(item.base + after, f"io_error {item.id}")
+    # -- what is seen ----------------------------------------------------------------------------
 
-    def _spoil(self, item: Armed) -> None:
-        assert self._device is not None
-        if item.token is None:
-            item.token = self._device.bad(None, item.args["on"], item.args["count"] or None, name=item.id)
-
-    def _pull_folder(self, item: Armed) -> None:
+    def _pull_folder(self) -> None:
+        """A medium that is only a folder is pulled out: nothing else can happen to it."""
         with self._lock:
             assert self._device is not None
             assert self._medium is not None
@@ -361,74 +299,16 @@ class Volume:
                 self._medium.vanish()
             except OSError as error:
                 self._trouble(f"packing the image: {error}")
-            self._fire(item, {"at": "once"})
             told = {"written": self._device.written, "unsynced": 0, "lost": 0}
             self._emit("volume.removed", volume=self.config.name, how="yanked", **told)
 
-    def _disarm(self, args: Mapping[str, Any]) -> dict[str, Any]:
-        name = str(args.get("id", "*"))
-        with self._book:
-            gone = [item for item in self._armed.values() if name in ("*", item.id)]
-            for item in gone:
-                del self._armed[item.id]
-        device, medium = self._device, self._medium
-        assert device is not None
-        assert medium is not None
-        for item in gone:
-            if item.fault == "yank" and not item.fired:
-                device.yank_at(None)
-            elif item.fault == "protect":
-                device.protected = self.config.protected
-            elif item.fault == "slow":
-                device.rate = None
-            elif item.fault == "full":
-                medium.leave(None)
-            if item.token is not None:
-                device.heal(item.token)
-        return {"known": len(gone), "fired": sum(item.fired for item in gone)}
-
-    def _watch(self, args: Mapping[str, Any]) -> dict[str, Any]:
-        count = args.get("written_bytes")
-        if set(args) != {"id", "written_bytes"} or isinstance(count, bool) or not isinstance(count, int):
-            raise CommandError("watch: give id and written_bytes, a whole number counted from now on")
-        if self.backend.name in ("image", "folder"):
-            raise CommandError(f"watch: the {self.backend.name} backend sees no bytes; the fuse backend does")
-        assert self._device is not None
-        self._device.watch(self._device.written + count, f"watch {args['id']}")
-        return {}
-
-    # -- what is seen ----------------------------------------------------------------------------
-
-    def _lasting(self, fault: str) -> list[Armed]:
-        with self._book:
-            return [item for item in self._armed.values() if item.fault == fault]
-
-    def _fire(self, item: Armed, where: Mapping[str, Any]) -> None:
-        with self._book:
-            if item.fired:
-                return
-            item.fired = True
-        self._emit("fault.fired", id=item.id, host=self.config.name, fault=item.fault, where=dict(where))
-
     def _on_device(self, kind: str, data: dict[str, Any]) -> None:
         """What the device tells, in whichever thread used it."""
+        self._faults.on_device(kind, data)
         if kind == "yanked":
-            for item in self._lasting("yank"):
-                self._fire(item, {"written_bytes": data["written"] - item.base, "written": data["written"]})
             self._emit("volume.removed", volume=self.config.name, how="yanked", **data)
             self._vanishing = threading.Thread(target=self._vanish, name="pulled out", daemon=True)
             self._vanishing.start()
-        elif kind == "io_error":
-            failed = self._armed.get(str(data["name"]))
-            if failed is not None:
-                self._fire(failed, {key: data[key] for key in ("on", "offset", "length")})
-        elif kind == "reached":
-            what, _, name = str(data["name"]).partition(" ")
-            waiting = self._armed.get(name)
-            if what == "watch":
-                self._emit("trigger.hit", id=name, host=self.config.name)
-            elif waiting is not None:
-                self._spoil(waiting)
 
     def _note(self, what: str, op: str, count: int = 0) -> None:
         """What the product does to the files, in the serving thread."""
@@ -437,27 +317,7 @@ class Volume:
             if self._device.written != self._flushed:
                 self._flushed = self._device.written
                 self._emit("volume.synced", volume=self.config.name, written=self._flushed)
-        if not self._armed:
-            return
-
-        for item in list(self._armed.values()):
-            if (
-                (item.fault == "slow" and what in ("read", "written"))
-                or (item.fault == "protect" and what == "refused" and count == errno.EROFS)
-                or (item.fault == "full" and what == "refused" and count == errno.ENOSPC)
-            ):
-                self._fire(item, {"doing": op})
-            elif item.fault == "full" and what == "asked":
-                self._fire(item, {"doing": op, "free": count})
-            elif item.fault == "io_error" and what == "read" and item.args["on"] == "read":
-                item.read += count
-                if item.read >= int(item.args["after_bytes"]):
-                    self._spoil(item)
+        self._faults.note(what, op, count)
 
     def _trouble(self, message: str) -> None:
         self._emit("bench.error", where=f"volume {self.config.name}", message=message)
-
-
-def _spent(item: Armed) -> bool:
-    """A yank happens once; the other faults last until they are disarmed."""
-    return item.fault == "yank" and item.fired

@@ -23,14 +23,14 @@ Sources: Microsoft FAT specification 1.03 (fatgen103); PS3.12 Annex R (USB) and 
 from __future__ import annotations
 
 import errno
-import struct
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.volumes import fatnames as names
-from bench.volumes.device import SECTOR, BlockDevice, Data
+from bench.volumes.device import BlockDevice, Data
+from bench.volumes.fatback import WriteBack
 from bench.volumes.fatcheck import check_volume
 from bench.volumes.fatdir import DOT, DOTDOT, Access, Directory, Node
 from bench.volumes.fatfile import Files
@@ -39,8 +39,6 @@ from bench.volumes.fattree import Tree, parent_of
 from bench.volumes.layout import Layout, find_volume
 
 MAX_FILE = 0xFFFFFFFF
-#: After so many seconds a kernel writes back on its own (Linux: vm.dirty_expire_centisecs).
-AGE_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,24 +84,19 @@ class FatVolume:
         self._mounted = True
         self._table = FatTable(device, layout, self._corrupt)
         self._inodes = 1
-        self._shared: set[int] = set()
-        self._waiting: list[Directory] = []
-        self._access = Access(
-            device, layout, self._table, self._corrupt, self._inode, self._shared, self._waiting
-        )
+        self._access = Access(device, layout, self._table, self._corrupt, self._inode)
         self._tree = Tree(self._access)
         self._handles: dict[int, Node] = {}
         self._next_handle = 1
         self._files = Files(self._access, clock, self._writable)
         self._table.reclaim = self._reclaim
-        self._since: float | None = None  # when age() first saw something wait
-        state = device.read(layout.state_offset, 1)[0]
-        self.was_dirty = bool(state & 1) or not self._table.is_clean
-        hint = self._fsinfo()
+        self._back = WriteBack(self._access, self._files)
+        self.was_dirty = self._back.marked()
+        hint = self._back.hint()
         if 2 <= hint < self._table.stop:
             self._table.hint = hint
         if not read_only:
-            self._mark(clean=False)
+            self._back.mark(clean=False)
             device.flush()
 
     @classmethod
@@ -310,34 +303,26 @@ class FatVolume:
         """Make a file (None: everything) durable: its chain, its entry, and the device's cache."""
         with self._lock:
             if handle is None:
-                self._flush_all()
+                self._everything()
             else:
-                self._files.sync(self._node(handle))
-                self._free_held()
+                node = self._node(handle)
+                if node.dirty or not self.read_only:
+                    self._back.file(node)
             self.device.flush()
 
     def fsync_folder(self, path: str) -> None:
         """Make the names of a directory durable; what a renamed file's new name stands for is not among them."""
         with self._lock:
             self._writable()
-            node = self._tree.find(path)
-            if node is not None:
-                self._files.sync(node)
-            (self._tree.root if node is None else self._tree.content(node)).flush()
-            self._free_held()
+            self._back.folder(self._tree.directory(path))
             self.device.flush()
 
     def age(self, now: float) -> None:
-        """Write (not flush) what has waited since :data:`AGE_S` before `now`, in seconds of one clock; to be called
-        every few seconds, as a kernel writes back what is old."""
+        """Write (not flush) what has waited for half a minute; to be called every few seconds with the time `now`, in
+        seconds of one clock."""
         with self._lock:
-            if not (self._files.waiting or self._files.held or self._waiting):
-                self._since = None
-            elif self._since is None:
-                self._since = now
-            elif now - self._since >= AGE_S:
-                self._since = None
-                self._flush_all()
+            if self._back.old(now):
+                self._everything()
 
     # ---- the whole -----------------------------------------------------------------------------------------
 
@@ -364,7 +349,7 @@ class FatVolume:
         """What is wrong with the volume, as lines of text; nothing waits to be written while it looks."""
         with self._lock:
             if not self.read_only:
-                self._flush_all()
+                self._everything()
             return check_volume(self.device, self.layout, mounted=not self.read_only)
 
     def unmount(self) -> None:
@@ -378,9 +363,9 @@ class FatVolume:
                     for node in {node.inode: node for node in self._handles.values()}.values():
                         if node.gone:
                             self._files.free(node)
-                    self._flush_all()
+                    self._everything()
                     if not self.was_dirty:
-                        self._mark(clean=True)
+                        self._back.mark(clean=True)
                     self.device.flush()
             finally:
                 self._mounted = False
@@ -459,46 +444,11 @@ class FatVolume:
         elif not node.handles:
             self._files.free(node)
 
-    # ---- inside: writing back ------------------------------------------------------------------------------
-
-    def _flush_all(self) -> None:
+    def _everything(self) -> None:
         self._writable()
-        for node in list(self._files.waiting.values()):
-            self._files.sync(node)
-        for directory in list(self._waiting):
-            directory.flush()
-        self._files.let_go()
-        self._table.flush()
-        self._fsinfo(write=True)
-
-    def _free_held(self) -> None:
-        """What lost its name is free on the medium as well."""
-        if not self.read_only:
-            self._files.let_go()
-            self._table.flush()
+        self._back.everything()
 
     def _reclaim(self) -> None:
         """There is no room: what is held is given back, once nothing on the medium names it any more."""
         if self._files.held:
-            self._flush_all()
-
-    def _mark(self, *, clean: bool) -> None:
-        at = self.layout.state_offset
-        state = self.device.read(at, 1)[0]
-        self._table.set_clean(clean)
-        self._table.flush()
-        self.device.write(at, bytes((state & ~1 if clean else state | 1,)))
-
-    def _fsinfo(self, write: bool = False) -> int:
-        """FAT32's hints (fatgen103, FSInfo Sector Structure): where to look next; with `write`, as it is now."""
-        if not self.layout.fsinfo:
-            return 0
-        at = (self.layout.start + self.layout.fsinfo) * SECTOR
-        sector = self.device.read(at, SECTOR)
-        if sector[:4] != b"RRaA" or sector[484:488] != b"rrAa":
-            return 0
-        following = self._table.hint if self._table.hint < self._table.stop else 2
-        fields = struct.pack("<II", self._table.free, following)
-        if write and sector[488:496] != fields:
-            self.device.write(at, sector[:488] + fields + sector[496:])
-        return int(struct.unpack_from("<I", sector, 492)[0])
+            self._everything()

@@ -92,8 +92,10 @@ class Access:
     table: FatTable
     corrupt: Callable[[str], OSError]
     inode: Callable[[], int]
-    shared: set[int]  # first clusters that more than one entry points to
-    waiting: list[Directory]  # those with changes that are not on the medium yet
+    #: first clusters that more than one entry points to
+    shared: set[int] = field(default_factory=set)
+    #: those with changes that are not on the medium yet
+    waiting: list[Directory] = field(default_factory=list)
 
 
 class Directory:

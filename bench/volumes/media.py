@@ -95,12 +95,15 @@ class Mounted:
             files = NoFiles(why)
         server = Server(files, source=self._config.name, on_trouble=self._trouble)
         place = self._config.mount
-        place.mkdir(parents=True)
         try:
-            server.mount(place, read_only=read_only)
+            place.mkdir(parents=True)
+            try:
+                server.mount(place, read_only=read_only)
+            except OSError:
+                take_away(place)
+                raise
         except OSError:
             self._forget()
-            take_away(place)
             raise
         self._server = server
         return why
@@ -120,10 +123,8 @@ class Mounted:
                 raise Busy(f"{self._config.name} is still in use: {using or 'by a process nobody can see'}")
             why = "somebody still used it"
             mounting.detach(place)
-        if not server.join(END_S if not force else 0.1):
-            server.close()
-        else:
-            server.close()
+        server.join(END_S if not force else 0.1)
+        server.close()
         self._server = None
         if self.volume is not None:
             try:

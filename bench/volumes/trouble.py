@@ -43,8 +43,10 @@ FAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
 WORDS_OF_LOSS: Final = ("all", "some")
 """What ``lose`` may be but a number."""
 
+PLAIN_BACKENDS: Final = frozenset(("image", "folder"))
+"""Backends whose medium is only a folder."""
 PLAIN: Final = frozenset(("yank",))
-"""What can be done to a medium that is only a folder."""
+"""What can be done to such a medium."""
 
 
 @dataclass
@@ -77,7 +79,7 @@ def check(fault: str, args: Mapping[str, Any], backend: str) -> dict[str, Any]:
     for name in ("rate", "after_reads"):
         if name in made and made[name] is None:
             raise CommandError(f"fault {fault}: {name} is missing")
-    if backend in ("image", "folder"):
+    if backend in PLAIN_BACKENDS:
         if fault not in PLAIN:
             raise CommandError(f"fault {fault}: the {backend} backend cannot do that; the fuse backend can")
         if made["at_bytes"] is not None or made["lose"] != 0:

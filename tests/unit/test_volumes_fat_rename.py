@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from bench.volumes.device import BlockDevice
-from bench.volumes.fat import AGE_S, FatVolume
+from bench.volumes.fat import FatVolume
+from bench.volumes.fatback import AGE_S
 from bench.volumes.fatcheck import check_device
 from bench.volumes.format import format_image
 
