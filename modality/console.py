@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sqlite3
 import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -116,8 +117,8 @@ class Console(Generic[Settings, TheExams]):
     def ending(self, state: str) -> None:
         """The open exam is about to end, COMPLETED or DISCONTINUED; may refuse."""
 
-    def ended(self, exam: Row, jobs: list[int]) -> Mapping[str, Any]:
-        """An exam ended and its images are queued; what comes back is part of the verb's claim."""
+    def ended(self, exam: Row, step: Row, jobs: list[int]) -> Mapping[str, Any]:
+        """An exam ended with this step and its images are queued; what comes back is part of the verb's claim."""
         return {}
 
     def status(self) -> Mapping[str, Any]:
@@ -186,6 +187,10 @@ class Console(Generic[Settings, TheExams]):
         except ServiceFailure as failure:
             self.notices.failure(failure)
             raise Refused(failure.text) from failure
+        except sqlite3.Error as error:
+            text = f"the device's own disk: {error}"
+            self.notices.warn("store", "disk", text)
+            raise Refused(text) from error
 
     def _do_verify(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         from .dicom.verification import verify
@@ -332,11 +337,11 @@ class Console(Generic[Settings, TheExams]):
         with self._exam_lock:
             if self.exams.open()["id"] != meant:  # somebody else ended it, and began another
                 raise Refused("the exam was ended meanwhile")
-            exam, _ = self.exams.close(state, reason, datetime.now())
+            exam, step = self.exams.close(state, reason, datetime.now())
             self.forget()
         self.notices.state(what="exam", state=exam["state"], exam=exam["id"], reason=reason)
         jobs = self._queue_images(exam) if self.config.auto_send != "off" else []
-        more = self.ended(exam, jobs)
+        more = self.ended(exam, step, jobs)
         return {**self.claim_of(exam), **more, "jobs": jobs}
 
     def _queue_images(self, exam: Row, destination: str | None = None) -> list[int]:
@@ -369,8 +374,9 @@ class Console(Generic[Settings, TheExams]):
         with self._exam_lock:
             changes = json.loads(self.store.get("settings", "{}"))
             changes = overlay(changes, args)
-            self.config = load_settings(self._path, self._read, changes)
+            config = load_settings(self._path, self._read, changes)
             self.store.put("settings", json.dumps(changes))
+            self.config = config
         self.configured(frozenset(args))
         self.notices.state(what="settings", changed=sorted(args))
         self.queue.wake()

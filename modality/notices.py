@@ -3,12 +3,14 @@
 Rules of this file:
 
 * One warning = one entry of the log = one ``modality.warning`` event (VX-D-10), with service, peer and text.
-* A listener that raises or is slow never stops the console.
+* A listener that raises or is slow never stops the console; nor does a disk that cannot take the log's line.
 * ``t`` of an event is CLOCK_MONOTONIC in ns, taken when the thing happened.
 """
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -74,7 +76,8 @@ class Notices:
     def warn(self, service: str, peer: str, text: str, **details: Any) -> dict[str, Any]:
         """Raise one warning."""
         data = {"service": service, "peer": peer, "text": text, **details}
-        self._store.add_warning(datetime.now().isoformat(timespec="milliseconds"), data)
+        with contextlib.suppress(sqlite3.Error):  # a full disk is told as well as anything else
+            self._store.add_warning(datetime.now().isoformat(timespec="milliseconds"), data)
         self.emit("modality.warning", data)
         return data
 

@@ -9,15 +9,17 @@ Rules of this file:
 * An image that cannot be sent, or at which two tries broke off, goes last in the next one: it must not keep the others
   back for ever.
 * A job whose destination is no longer configured waits for the operator.
+* A disk that cannot take a note for a while delays what comes next, and ends no thread.
 """
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from .config import Config, Peer
 from .notices import Notices, ServiceFailure
@@ -27,6 +29,9 @@ Begin = Callable[[], None]
 Report = Callable[[str, int | None, str], None]
 Sender = Callable[[Config, Peer, list[tuple[str, Path]], Begin, Report], None]
 """How a product sends a set: see :func:`modality.dicom.storage.send_set`, :func:`modality.dicom.transfer.send_set`."""
+
+_DISK_PAUSE_S: Final = 1.0
+"""How long a disk that cannot take a note is left alone."""
 
 
 def _is_sent(status: int) -> bool:
@@ -185,9 +190,13 @@ class SendQueue:
                 while job is None:
                     if self._stopping:
                         return
-                    job = self._take(destination)
+                    try:
+                        job = self._take(destination)
+                        pause = None if job else self._next_retry()
+                    except sqlite3.Error:
+                        pause = _DISK_PAUSE_S
                     if job is None:
-                        self._changed.wait(self._next_retry())
+                        self._changed.wait(pause)
             peer = next((p for p in self._config().storage if p.name == destination), None)
             if peer is None:
                 self._homeless(job)
@@ -292,13 +301,22 @@ class SendQueue:
 
     def _finish(self, job: Row, state: str, error: str, *, hold: bool = False) -> None:
         retry_at = time.time() + self._config().retry_interval if hold and self._config().auto_retry else None
-        with self._store.transaction():
-            self._store.update(
-                "jobs", job["id"], state=state, last_error=error, hold=int(hold), retry_at=retry_at
-            )
-            open_jobs = self._store.row("SELECT 1 FROM jobs WHERE exam=? AND state<>'sent'", job["exam"])
-            if not open_jobs:
-                self._store.update("exams", job["exam"], sent=1)  # VX-STO-004
+        while True:
+            try:
+                with self._store.transaction():
+                    self._store.update(
+                        "jobs", job["id"], state=state, last_error=error, hold=int(hold), retry_at=retry_at
+                    )
+                    query = "SELECT 1 FROM jobs WHERE exam=? AND state<>'sent'"
+                    open_jobs = self._store.row(query, job["exam"])
+                    if not open_jobs:
+                        self._store.update("exams", job["exam"], sent=1)  # VX-STO-004
+                break
+            except sqlite3.Error:
+                with self._changed:
+                    if self._stopping:
+                        return  # the next start finds it as it was: interrupted
+                    self._changed.wait(_DISK_PAUSE_S)
         self._notices.state(
             what="job", job=job["id"], destination=job["destination"], state=state, exam_sent=not open_jobs
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -228,3 +229,66 @@ def test_a_clock_that_steps_does_not_stop_the_retry(
     )  # set back after it was planned
     assert queue.wait(lambda: bool(queue.wake()) or queue.jobs()[0]["state"] == "sent", 10)
     queue.stop()
+
+
+def test_a_disk_that_takes_no_note_for_a_while_ends_no_thread(
+    store: Store, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modality.sendqueue._DISK_PAUSE_S", 0.01)
+    config = replace(config, storage=config.storage[:1])
+    sender = Poisoned("")
+    queue, warnings = queue_with(store, config, sender)
+    images = accepted(store, config, 2)
+    update, warn = store.update, store.add_warning
+    left = {"sending": 2, "queued": 3, "warnings": 1}
+
+    def full(what: str) -> None:
+        if left.get(what, 0):
+            left[what] -= 1
+            raise sqlite3.OperationalError("database or disk is full")
+
+    def updating(table: str, row: int, **values: Any) -> None:
+        full(str(values.get("state")))
+        update(table, row, **values)
+
+    def warning(*args: Any) -> None:
+        full("warnings")
+        warn(*args)
+
+    monkeypatch.setattr(store, "update", updating)
+    monkeypatch.setattr(store, "add_warning", warning)
+    sender.poison = store.rows("SELECT * FROM images ORDER BY id")[1]["sop_instance"]
+    queue.add(1, images, ["a"])
+    assert queue.wait(queue.idle, 10)
+    assert set(left.values()) == {0}
+    assert queue.jobs()[0]["waits_for_operator"]
+    assert [warning["data"]["text"] for warning in warnings] == [
+        "broken off"
+    ]  # told, though the log was full
+    sender.poison = ""
+    queue.resend()
+    assert queue.wait(lambda: queue.jobs()[0]["state"] == "sent", 10)
+    queue.stop()
+
+
+def test_a_queue_is_stopped_though_the_disk_takes_nothing(
+    store: Store, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = threading.Event()
+
+    def sender(config: Config, peer: Peer, images: Any, begin: Any, report: Any) -> None:
+        monkeypatch.setattr(store, "update", broken)
+        sent.set()
+
+    def broken(*args: Any, **values: Any) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    queue, _ = queue_with(store, replace(config, storage=config.storage[:1]), sender)
+    queue.add(1, accepted(store, config, 1), ["a"])
+    assert sent.wait(10)
+    queue.stop(0.1)
+    worker = queue._workers["a"]
+    worker.join(10)
+    assert not worker.is_alive()
+    monkeypatch.undo()
+    assert store.recover()["interrupted"] == 1

@@ -199,3 +199,28 @@ def test_two_views_at_once_are_prepared_one_after_the_other(console: Any) -> Non
     second.join(10)
     console.do("wait_image", {})
     assert images(console) == [(1, "LL", "R", "acquired")]  # what the devices were prepared for last
+
+
+def test_the_step_that_ended_is_reported_though_the_exam_goes_on_at_once(
+    console: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reported: list[tuple[str, str]] = []
+
+    def send(exam: Any, step: Any = None) -> str:
+        row = step or console.exams.step(exam)
+        reported.append((row["sop_instance"], row["state"]))
+        return "sent"
+
+    monkeypatch.setattr(console.steps, "send", send)
+    monkeypatch.setattr(console, "_queue_images", lambda exam: [1])
+    begin(console, "A")
+    console.do("prepare", {"view": "PA"})
+    console.do("wait_image", {})
+    console.do("accept", {})
+    object.__setattr__(console.config, "auto_send", "complete")
+    monkeypatch.setattr(console.queue, "wait", lambda *_: console.do("append", {}))
+    console.do("complete", {})
+    (first, _), (second, second_state), (third, third_state) = reported
+    assert (third, third_state) == (first, "COMPLETED")
+    assert second not in (first, third)
+    assert second_state == "IN PROGRESS"

@@ -12,6 +12,7 @@ Rules of this file:
 from __future__ import annotations
 
 import json
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -114,7 +115,7 @@ class Mx1Console(Console[Mx1Config, Mx1Exams]):
         self.loaded.wait(30)
         try:
             self._captured(self.captures.still(sequence))
-        except (Refused, ExamError) as error:
+        except (Refused, ExamError, sqlite3.Error) as error:
             text = f"the foot switch took no picture: {error}"
             self.notices.warn("acquisition", "footswitch", text, code="no-still")
 

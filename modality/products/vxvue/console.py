@@ -88,12 +88,12 @@ class VxvueConsole(Console[VxvueConfig, VxvueExams]):
             raise Refused("an exposure is not stored yet: wait_image tries again, or discontinue the exam")
         self.devices.cancel()
 
-    def ended(self, exam: Row, jobs: list[int]) -> Mapping[str, Any]:
+    def ended(self, exam: Row, step: Row, jobs: list[int]) -> Mapping[str, Any]:
         if (
             jobs
         ):  # the first C-STORE goes before the final N-SET (ruling D5), but no archive may delay it for long
             self.queue.wait(lambda: self.queue.begun(jobs), 2.0)
-        return {"mpps": self.steps.send(exam)}
+        return {"mpps": self.steps.send(exam, step)}  # this one, though the exam may have gone on already
 
     def configured(self, changed: frozenset[str]) -> None:
         if changed & {"receiver", "ae_title"}:
