@@ -13,12 +13,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from bench.checks.standard import AREAS, rules
 from bench.results import ClauseSummary, RunResult, section_of
 from bench.statements import BUNDLED, load
 from bench.statements.model import Statement
 from bench.statements.words import section_title
 from bench.verdict import WORST_FIRST, Verdict
 
+STANDARD = "Standard: "
+"""What the headings of the standard's rules begin with."""
 UNTOUCHED = "nothing in this run touched it"
 
 
@@ -65,10 +68,16 @@ def chapters(run: RunResult) -> list[Chapter]:
     ]
     grouped: dict[str, list[ClauseSummary]] = {}
     for row in left.values():
-        grouped.setdefault(row.section or section_of(row.id), []).append(row)
-    for title in sorted(grouped, key=lambda title: (title.startswith("Standard"), title)):
+        grouped.setdefault(_area(row), []).append(row)
+    for title in sorted(grouped, key=lambda title: (title.startswith(STANDARD), title)):
         found.append(Chapter(title, tuple(sorted(grouped[title], key=lambda row: row.id))))
     return [Chapter(c.title, c.rows, f"s{number}", c.untouched) for number, c in enumerate(found, 1)]
+
+
+def _area(row: ClauseSummary) -> str:
+    """Return the heading of a row that is in no statement: for a rule of the standard its area, in words."""
+    rule = rules().get(row.id)
+    return f"{STANDARD}{AREAS[rule.area]}" if rule is not None else row.section or section_of(row.id)
 
 
 def _statement(statement: Statement, left: dict[str, ClauseSummary]) -> Iterator[Chapter]:

@@ -105,7 +105,8 @@ def headline(run: RunResult) -> str:
         else:
             parts.append(f"{f'All {total} cells' if total > 1 else 'The one cell'} did what was expected")
     text = ", ".join(parts)
-    return text[:1].upper() + text[1:].removesuffix(".") + "."
+    first = text[:1] if red and total == 1 else text[:1].upper()  # a reason may begin with a name: usb, sd
+    return first + text[1:].removesuffix(".") + "."
 
 
 def tone(run: RunResult) -> Verdict:

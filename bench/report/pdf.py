@@ -20,10 +20,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from bench.report.chapters import Chapter, chapters, faults
-from bench.report.firstscreen import duration, headline, link_groups, volumes
+from bench.report.chapters import STANDARD, Chapter, chapters, faults
+from bench.report.firstscreen import (
+    bench_faults,
+    decided,
+    duration,
+    headline,
+    link_groups,
+    surprises,
+    tone,
+    volumes,
+)
 from bench.report.text import seconds, shorten, visible
-from bench.results import CellResult, ClauseSummary, Evidence, RunResult
+from bench.results import CellResult, ClauseSummary, Evidence, RunResult, portable_path
 from bench.verdict import WORST_FIRST, Verdict
 
 TEMPLATE: Final = Path(__file__).parent / "templates" / "report.typ"
@@ -132,12 +141,14 @@ def pages(run: RunResult) -> dict[str, Any]:
         "fonts": list(FONTS),
         "product": {"name": product.name},
         "verdict": run.verdict.value,
+        "tone": tone(run).value,
         "headline": headline(run),
         "phi": PATIENTS if field else None,
         "warnings": list(_warnings(run)),
         "facts": _facts(run),
         "summary": _summary(run, parts),
         "counts": _counts(parts),
+        "red_cells": [_red_cell(cell) for cell in run.cells if cell.unexpected or cell.bench_at_fault],
         "red": [_red(fault.rows) for fault in faults(run)],
         "sections": [_section(part) for part in parts],
         "deviations": _deviations(run),
@@ -189,6 +200,9 @@ def _facts(run: RunResult) -> list[tuple[str, str]]:
         f"{group.link.name} {group.link.backend} {group.link.mode or ''}".strip()
         for group in link_groups(run)
     )
+    media = "; ".join(
+        f"{volume.name} {volume.backend} {volume.filesystem or ''}".strip() for volume in volumes(run)
+    )
     return [
         ("Product", info.product.name),
         ("Serial number", info.product.serial or "not stated"),
@@ -205,6 +219,7 @@ def _facts(run: RunResult) -> list[tuple[str, str]]:
         ("End", info.end or "not stated"),
         ("Took", duration(run)),
         ("Links", links or "none"),
+        ("Removable media", media or "none"),
         ("Seed", str(info.seed)),
         ("Command", info.command or "not stated"),
     ]
@@ -236,11 +251,24 @@ def _red(rows: tuple[ClauseSummary, ...]) -> dict[str, str]:
     }
 
 
+def _red_cell(cell: CellResult) -> dict[str, str]:
+    part = decided(cell)
+    place = f"{portable_path(cell.file)}:{part.line if part is not None else cell.line}"
+    news = [*surprises(cell), *(f"the bench was at fault: {error}" for error in bench_faults(cell))]
+    return {
+        "id": cell.id,
+        "verdict": cell.verdict.value,
+        "title": cell.title or cell.scenario,
+        "reason": "; ".join([cell.reason, *news]),
+        "where": f"{place} · {cell.repeat}" if cell.repeat else place,
+    }
+
+
 def _section(part: Chapter) -> dict[str, Any]:
     shown = [
         row
         for row in part.rows
-        if not part.title.startswith("Standard") or row.verdict is not Verdict.NOT_EXERCISED
+        if not part.title.startswith(STANDARD) or row.verdict is not Verdict.NOT_EXERCISED
     ]
     return {
         "title": part.title,

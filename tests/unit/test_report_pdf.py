@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from bench.results import (
     Product,
     RunInfo,
     RunResult,
+    StepResult,
     SutInfo,
     build,
 )
@@ -111,6 +113,35 @@ def test_declared_deviations_are_listed_with_what_was_found() -> None:
             "owner": "DICOM lead, 2026-11-21",
         }
     ]
+
+
+def test_rules_of_the_standard_have_headings_in_words_and_only_touched_ones_are_listed() -> None:
+    """Also in a run, whose table names them by their ids."""
+    result = run(clause("STD-IOD-001", V.PASS, "STD-IOD"), clause("STD-IOD-002", V.NOT_EXERCISED, "STD-IOD"))
+    made = pages(result)["sections"][-1]
+    assert made["title"] == "Standard: Information objects"
+    assert [row["id"] for row in made["rows"]] == ["STD-IOD-001"]
+    assert made["total"] == 2
+
+
+def test_a_cell_that_failed_without_a_clause_is_in_the_summary() -> None:
+    """So is one whose only trouble is the bench, or a declaration that is not so any more."""
+    known = Expected(verdict=V.DEV_FROM_STD, reason="VX-E-13", date="2026-11-21")
+    good = run().cells[0]
+    step = StepResult(index=0, line=9, text="operator.send", verdict=V.FAIL)
+    cells = (
+        replace(good, id="a", verdict=V.FAIL, reason="never sent", steps=(step,), repeat="modbench run a"),
+        replace(good, id="b", errors=("packets were lost",)),
+        replace(good, id="c", clauses=(clause("VX-PC-001", V.PASS, "3", expected=known),)),
+        replace(good, id="d"),
+    )
+    made = pages(build(run().run, cells))
+    assert [(row["id"], row["reason"], row["where"]) for row in made["red_cells"]] == [
+        ("a", "never sent", "one.yaml:9 · modbench run a"),
+        ("b", "held; the bench was at fault: packets were lost", "one.yaml:1"),
+        ("c", "held; VX-PC-001: declared DEV-FROM-STD since 2026-11-21, found PASS", "one.yaml:1"),
+    ]
+    assert (made["verdict"], made["tone"]) == ("FAIL", "FAIL")
 
 
 needs_typst = pytest.mark.skipif(not available(), reason="the extra 'pdf' (typst) is not installed")
