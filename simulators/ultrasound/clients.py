@@ -4,7 +4,8 @@ Rules of this file:
 
 * A client never slows the device down.  When its queue of pictures is full, the oldest picture is thrown away
   and told; small messages are never thrown away, a client with too many of them waiting is cut off.
-* What a client sends is read in bounded pieces and decoded with a small limit: it sends knobs, not pictures.
+* What a client sends is read in bounded pieces and decoded with a small limit: it sends knobs, not pictures.  One
+  that sends too much garbage is cut off.
 * More than ``max_clients`` are turned away at once.
 * A writer gathers header and pixels (``sendmsg``): pixels are shared by all clients and never copied.
 """
@@ -28,6 +29,8 @@ PIECE: Final = 65536
 INBOUND: Final = Limits(body=65536, metadata=64)
 SMALL_LIMIT: Final = 256
 """Small messages that may wait."""
+GARBAGE_LIMIT: Final = 100
+"""Spoiled messages that are borne with: each of them is told."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,13 +174,16 @@ class Client:
         return True
 
     def _read(self) -> None:
-        decoder = Decoder(INBOUND)
+        decoder, spoiled = Decoder(INBOUND), 0
         try:
             while data := self.sock.recv(PIECE):
                 decoder.receive(data)
                 while (got := decoder.next()) is not None:
                     if isinstance(got, Spoiled):
+                        spoiled += 1
                         self.emit("ultrasound.garbage", client=self.number, reason=got.reason)
+                        if spoiled >= GARBAGE_LIMIT:
+                            raise ProtocolError(f"{spoiled} messages that are none")
                     else:
                         self.owner.arrived(self, got)
             self.end("left")
@@ -254,19 +260,19 @@ class Door:
                 self._clients.remove(client)
 
     def close(self) -> None:
-        """Send everybody away."""
+        """Send everybody away; first see to it that nobody else comes."""
         with self._guard:
             self._closed = True
-            clients = list(self._clients)
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        if self._thread.ident is not None:
+            self._thread.join(5.0)
+        clients = self.clients()
         for client in clients:
             client.end("stopped")
         for client in clients:
             client.join(5.0)
-        if self._thread.ident is not None:
-            self._thread.join(5.0)
 
     def _accept(self) -> None:
         while True:

@@ -4,7 +4,8 @@ Rules of this file:
 
 * Devices on the line: IMAGE ``Image_Probe``; STRING ``UsSettings`` (JSON: knobs, geometry, first sequence number it
   holds for), sent to a new client and, in the queue before the first picture that it describes, after every change;
-  STATUS ``UsProbe``.
+  STATUS ``UsProbe``.  Settings are those that pictures were made with: a knob that was turned while a picture was
+  made, or while it is frozen, is told with the first picture that shows it.
 * Knobs come back as STRING ``UsSet`` or COMMAND ``Set`` (``depth=120;gain=6``), answered by STATUS ``UsSet`` or
   RTS_COMMAND.  GET_STATUS and GET_STRING are answered.
 * Pictures are due at multiples of the frame period of CLOCK_MONOTONIC after the first client came.  A slot that could
@@ -22,6 +23,7 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from simulators.base import CommandError, Emit
@@ -31,7 +33,7 @@ from simulators.ultrasound.config import Config
 from simulators.ultrasound.engine import Engine, Geometry, Picture, matrix, metadata
 from simulators.ultrasound.faults import Armed, Book
 from simulators.ultrasound.igtl import Command, Image, Message, Other, Status, Text
-from simulators.ultrasound.knobs import NAMES, SIZES, Knobs, parse
+from simulators.ultrasound.knobs import SIZES, Knobs, parse
 
 IMAGE, SETTINGS, PROBE, SET = "Image_Probe", "UsSettings", "UsProbe", "UsSet"
 VERBS: Final = ("set", "freeze", "unfreeze", "unplug", "plug", "state", "arm", "disarm", "watch")
@@ -50,9 +52,12 @@ class Ultrasound:
         self._size = config.size
         self._plugged = True
         self._replug: float | None = None
+        self._breaks = 0
+        """How often pictures stopped: one that was begun before a break is not shown after it."""
         self._sequence = 0
         self._geometry = 0
-        self._described: tuple[Knobs | None, Geometry | None] = (None, None)
+        self._described: tuple[Knobs, Geometry] | None = None
+        """What was sent last."""
         self._settings = ""
         self._book = Book()
         self._watches: dict[str, int] = {}
@@ -70,7 +75,7 @@ class Ultrasound:
         listener = socket.create_server((c.host, c.port), backlog=8)
         self._engine = Engine(c.seed, c.fps, SIZES[self._size], self._knobs, bank=c.bank)
         self._engine.fill_bank()
-        self._describe()
+        self._describe(self._engine.knobs, self._engine.geometry)
         self._door = Door(listener, c.max_clients, self._welcome)
         self._thread = threading.Thread(target=self._run, name="ultrasound", daemon=True)
         self._thread.start()
@@ -82,8 +87,8 @@ class Ultrasound:
         """End; idempotent."""
         with self._lock:
             self._stop = True
+            door, self._door = self._door, None
             self._changed.notify_all()
-        door, self._door = self._door, None
         if door is not None:
             door.close()
         if self._thread is not None:
@@ -130,10 +135,13 @@ class Ultrasound:
             except ValueError as error:
                 self._emit("ultrasound.refused", by=by, reason=str(error))
                 raise CommandError(str(error)) from None
+            self._breaks += self._knobs.freeze
             self._emit("ultrasound.set", by=by, **self._knobs.to_json())
-            if self._knobs.freeze:  # no picture will come that could announce it
-                self._described = (None, self._described[1])
-                self._say_settings()
+            if (
+                self._knobs.freeze and self._described is not None
+            ):  # no picture will come that could announce it
+                knobs, geometry = self._described
+                self._describe(replace(knobs, freeze=True), geometry)
             self._changed.notify_all()
             return self._knobs.to_json()
 
@@ -142,6 +150,7 @@ class Ultrasound:
             if plugged == self._plugged:
                 return
             self._plugged = plugged
+            self._breaks += not plugged
             self._replug = None
             self._emit("ultrasound.probe", probe=self._knobs.probe, plugged=plugged)
             self._broadcast(Message(self._probe_status(), PROBE))
@@ -155,13 +164,11 @@ class Ultrasound:
     def _arm(self, args: Mapping[str, Any]) -> dict[str, Any]:
         if unknown := set(args) - {"id", "fault", "args", "when"}:
             raise CommandError(f"arm: unknown argument {', '.join(sorted(unknown))}")
+        given, when = args.get("args") or {}, args.get("when") or {}
+        if not isinstance(given, Mapping) or not isinstance(when, Mapping):
+            raise CommandError("arm: args and when have names and values")
         with self._lock:
-            item = self._book.arm(
-                str(args.get("id", "")),
-                str(args.get("fault", "")),
-                args.get("args") or {},
-                args.get("when") or {},
-            )
+            item = self._book.arm(str(args.get("id", "")), str(args.get("fault", "")), given, when)
             self._emit("fault.armed", id=item.id, fault=item.fault)
             return {"id": item.id}
 
@@ -186,9 +193,12 @@ class Ultrasound:
         with self._lock:
             client.put(self._parcel(Message(self._probe_status(), PROBE)))
             client.put(self._parcel(Message(Text(self._settings), SETTINGS)))
-            if self._door is not None:
-                self._door.add(client)
+            door = self._door
+            if door is not None:
+                door.add(client)
             self._changed.notify_all()
+        if door is None:
+            client.end("stopped")
 
     def left(self, client: Client) -> None:
         """A client has gone."""
@@ -208,7 +218,8 @@ class Ultrasound:
             else:
                 code, text = igtl.NOT_FOUND, f"there is no command {body.name[:40]!r}; there is 'Set'"
             answer = f'{{"code": {code}, "text": {json.dumps(text)}}}'
-            client.put(self._parcel(Message(Command(body.number, "Set", answer, True), message.device[:20])))
+            device = message.device if message.device.isascii() else SET
+            client.put(self._parcel(Message(Command(body.number, "Set", answer, True), device)))
         elif isinstance(body, Other) and body.type == "GET_STATUS":
             with self._lock:
                 client.put(self._parcel(Message(self._probe_status(), PROBE)))
@@ -288,13 +299,13 @@ class Ultrasound:
                 self._plug(False)
                 seconds = float(item.args["seconds"])
                 self._replug = time.monotonic() + seconds if seconds else None
-            if not self._plugged:
+            if not self._plugged or self._knobs.freeze:
                 return
-            knobs, size = self._knobs, self._size
+            knobs, size, breaks = self._knobs, self._size, self._breaks
         if (engine.knobs, engine.size) != (knobs, SIZES[size]):
             engine.set(SIZES[size], knobs)
         picture = engine.render(sequence - 1)
-        self._tell(picture, sequence, knobs, due)
+        self._tell(picture, sequence, knobs, due, breaks)
 
     def _due(self, sequence: int, *faults: str) -> list[Armed]:
         """Faults of this picture; told as fired."""
@@ -303,14 +314,14 @@ class Ultrasound:
             self._emit("fault.fired", id=item.id, fault=item.fault, where={"frame": sequence})
         return found
 
-    def _tell(self, picture: Picture, sequence: int, knobs: Knobs, due: int) -> None:
+    def _tell(self, picture: Picture, sequence: int, knobs: Knobs, due: int, breaks: int) -> None:
         """Emit the truth, then send."""
         g = picture.geometry
         digest = hashlib.sha256(picture.pixels).hexdigest()
         with self._lock:
-            if self._knobs.freeze or not self._plugged:  # while it was made: nobody shall see it
+            if breaks != self._breaks:  # frozen or unplugged while it was made: nobody shall see it
                 return
-            self._describe()
+            self._describe(knobs, g)
             self._sequence = sequence
             region = g.regions[0]
             self._emit(
@@ -354,33 +365,23 @@ class Ultrasound:
             for client in self._door.clients() if self._door else ():
                 client.put(parcel)
 
-    def _describe(self) -> None:
-        """Send settings and geometry when they are not those that were sent last."""
-        engine = self._engine
-        assert engine is not None
-        now = (engine.knobs, engine.geometry)
-        if now == self._described:
+    def _describe(self, knobs: Knobs, geometry: Geometry) -> None:
+        """STRING UsSettings to everybody, and kept for those who come later, when it says anything new."""
+        if (knobs, geometry) == self._described:
             return
-        if self._described[1] != engine.geometry:
+        if self._described is None or self._described[1] != geometry:
             self._geometry += 1
-            self._emit("ultrasound.geometry", geometry=self._geometry, **engine.geometry.to_json())
-        self._described = now
-        self._say_settings()
-
-    def _say_settings(self) -> None:
-        """STRING UsSettings to everybody, and kept for those who come later."""
-        engine = self._engine
-        assert engine is not None
-        knobs = {name: getattr(self._knobs, name) for name in NAMES}
+            self._emit("ultrasound.geometry", geometry=self._geometry, **geometry.to_json())
+        self._described = (knobs, geometry)
         self._settings = json.dumps(
             {
                 "model": self._config.model,
                 "serial": self._config.serial,
                 "fps": self._config.fps,
                 "from": self._sequence + 1,
-                "knobs": knobs,
+                "knobs": knobs.to_json(),
                 "number": self._geometry,
-                "geometry": engine.geometry.to_json(),
+                "geometry": geometry.to_json(),
             }
         )
         self._broadcast(Message(Text(self._settings), SETTINGS))

@@ -4,13 +4,14 @@ Rules of this file:
 
 * The list is closed (:data:`FAULTS`); a wrong name or argument is a :class:`CommandError`.
 * ``when: {frame: N}`` is due at the first frame whose sequence number is N or more; without it, at the next frame.
-* A fault fires ``count`` times in a row and is then spent.
+* A fault fires ``count`` times in a row and is then spent.  Of one kind only one fires in a picture; another of that
+  kind waits for the next picture, so that whatever is told as fired has happened.
 
 =========  ==========================================================================================
 stall      nothing leaves for ``seconds``, after ``at_bytes`` of a picture's message (0: between messages)
 drop       the picture is made and counted, but sent to nobody
 crc        the picture's header has a wrong CRC
-resize     the picture has another ``size`` from now on, without a word before
+resize     the picture has another ``size`` from now on; the settings say so just before it, as for any knob
 unplug     the probe is pulled: no pictures for ``seconds`` (0: until ``plug``), STATUS says not present
 close      the connection is cut after ``at_bytes`` of a picture's message
 =========  ==========================================================================================
@@ -102,8 +103,9 @@ class Book:
         return self._armed.pop(id_, None) is not None
 
     def due(self, sequence: int, *faults: str) -> list[Armed]:
-        """The faults of these names that happen at this frame; each counts as fired once."""
-        found = [a for a in self._armed.values() if a.fault in faults and a.left > 0 and sequence >= a.frame]
+        """The faults of these names that happen at this frame, one of a name; each counts as fired once."""
+        ready = [a for a in self._armed.values() if a.fault in faults and a.left > 0 and sequence >= a.frame]
+        found = list({a.fault: a for a in reversed(ready)}.values())  # the one that was armed first
         for item in found:
             item.left -= 1
         return found

@@ -20,6 +20,8 @@ import pytest
 from bench.kinds import KINDS
 from simulators.base import CommandError
 from simulators.ultrasound import Config, Ultrasound, create
+from simulators.ultrasound.clients import GARBAGE_LIMIT
+from simulators.ultrasound.engine import Picture
 from simulators.ultrasound.faults import FAULTS
 from simulators.ultrasound.igtl import (
     HEADER,
@@ -209,6 +211,91 @@ def test_knobs_are_told_before_the_first_picture_they_are_seen_in() -> None:
         assert (image.components, len(image.pixels)) == (3, 3 * 640 * 480)
 
 
+def test_settings_are_those_of_the_picture_they_come_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Knobs that are turned while a picture is made belong to the next one: each picture has its own mode and depth."""
+    with running(fps=20) as (device, port, _):
+        engine = device._engine
+        assert engine is not None
+        render, turns = engine.render, iter([{"mode": "M"}, {"mode": "PW", "depth": 80}, {"probe": "L12-4"}])
+
+        def slow(number: int) -> Picture:
+            for turn in turns:
+                device.command("set", turn)
+                break
+            return render(number)
+
+        monkeypatch.setattr(engine, "render", slow)
+        peer = Peer(port)
+        told: dict[str, Any] = {}
+        seen = []
+        while not seen or seen[-1][0] != "L12-4":
+            got = peer.next()
+            assert isinstance(got, Message)
+            if isinstance(got.body, Text):
+                told = json.loads(got.body.text)
+            elif isinstance(got.body, Image):
+                knobs = told["knobs"]
+                assert got.metadata["mode"] == knobs["mode"]
+                assert got.metadata["geometry"] == str(told["number"])
+                assert (got.body.matrix[0] == 1.0) == (knobs["mode"] in ("M", "PW"))
+                assert got.number >= told["from"]
+                seen.append((knobs["probe"], knobs["mode"], knobs["depth"]))
+        assert seen[:4] == [
+            ("C5-2", "B", 160.0),
+            ("C5-2", "M", 160.0),
+            ("C5-2", "PW", 80.0),
+            ("L12-4", "PW", 60.0),
+        ]
+
+
+def test_knobs_that_are_turned_in_the_freeze_are_told_with_the_first_picture_that_shows_them() -> None:
+    """Until then the settings are those of the picture that everybody has on the screen."""
+    with running(fps=60) as (device, port, _):
+        peer = Peer(port)
+        peer.image()
+        device.command("set", {"freeze": True, "depth": 80})
+        said = peer.until(lambda m: isinstance(m.body, Text))
+        settings = json.loads(getattr(said.body, "text", ""))
+        assert (settings["knobs"]["freeze"], settings["knobs"]["depth"], settings["number"]) == (
+            True,
+            160.0,
+            1,
+        )
+        device.command("set", {"mode": "M"})
+        device.command("unfreeze", {})
+        said = peer.until(lambda m: isinstance(m.body, Text))
+        settings = json.loads(getattr(said.body, "text", ""))
+        knobs = settings["knobs"]
+        assert (knobs["freeze"], knobs["depth"], knobs["mode"], settings["number"]) == (False, 80.0, "M", 2)
+        assert peer.image().number == settings["from"]
+
+
+@pytest.mark.parametrize("stop", ["freeze", "unplug"])
+def test_no_picture_is_shown_that_a_break_came_upon(monkeypatch: pytest.MonkeyPatch, stop: str) -> None:
+    """Begun before the freeze or with the probe that was pulled, or at that very moment: nobody sees it."""
+    with running(fps=60) as (device, port, log):
+        engine = device._engine
+        assert engine is not None
+        render, breaks, begun = engine.render, iter([stop]), []
+
+        def slow(number: int) -> Picture:
+            begun.append(number + 1)
+            picture = render(number)
+            for verb in breaks if number == 2 else ():
+                device.command(verb, {})
+                device.command({"freeze": "unfreeze", "unplug": "plug"}[verb], {})
+            return picture
+
+        monkeypatch.setattr(engine, "render", slow)
+        peer = Peer(port)
+        assert [peer.image().number for _ in range(4)] == [1, 2, 3, 4]
+        assert begun[:5] == [1, 2, 3, 3, 4]  # what the break came upon was thrown away and made anew
+        device.command(stop, {})
+        before = len(log.of("ultrasound.frame"))
+        device._frame(0)  # the clock had just struck
+        assert len(log.of("ultrasound.frame")) == before
+
+
 def test_freeze_stops_pictures_and_they_go_on_where_they_stopped() -> None:
     """The sequence has no hole; the settings say so, and say so again."""
     with running(fps=60) as (device, port, log):
@@ -261,6 +348,40 @@ def test_a_wrong_crc_spoils_one_picture() -> None:
             elif isinstance(got, Message) and isinstance(got.body, Image):
                 seen.append(got.number)
         assert seen == [1, 2, "IMAGE", 4]
+
+
+def test_what_is_told_as_fired_has_happened() -> None:
+    """Two of a kind for one picture: the second takes the next one."""
+    with running() as (device, port, log):
+        for id_ in ("a", "b"):
+            order = {"id": id_, "fault": "crc", "when": {"frame": 2}}
+            device.command("arm", order)
+        peer = Peer(port)
+        seen: list[Any] = []
+        while len(seen) < 4:
+            got = peer.next()
+            if isinstance(got, Spoiled):
+                seen.append(got.type)
+            elif isinstance(got, Message) and isinstance(got.body, Image):
+                seen.append(got.number)
+        assert seen == [1, "IMAGE", "IMAGE", 4]
+        fired = [(e["id"], e["where"]["frame"]) for e in log.of("fault.fired")]
+        assert fired == [("a", 2), ("b", 3)]
+
+
+def test_a_client_of_many_faults_is_borne_with_and_then_cut_off() -> None:
+    """A name that is no text is answered all the same; garbage is told, but not for ever."""
+    with running() as (_, port, log):
+        peer = Peer(port)
+        raw = bytearray(encode(Message(Command(5, "Set", "gain=1"), "x" * 20)))
+        raw[14:34] = b"\xff" * 20
+        peer.sock.sendall(raw)
+        reply = peer.until(lambda m: isinstance(m.body, Command)).body
+        assert isinstance(reply, Command)
+        assert (reply.number, json.loads(reply.text)["code"]) == (5, 1)
+        peer.sock.sendall((HEADER.pack(1, b"STRING", b"UsSet", 0, 0, 4, 1) + b"abcd") * 500)
+        log.wait("ultrasound.client", lambda e: e["how"] == "broke the protocol")
+        assert len(log.of("ultrasound.garbage")) <= GARBAGE_LIMIT + 1
 
 
 def test_the_size_changes_in_mid_stream() -> None:
@@ -374,6 +495,8 @@ def test_too_many_clients_and_bad_ones_are_turned_away() -> None:
         ("arm", {"id": "a", "fault": "stall", "args": {"seconds": float("nan")}}),
         ("arm", {"id": "a", "fault": "drop", "when": {"state": "x"}}),
         ("arm", {"id": "a", "fault": "drop", "when": {"frame": -1}}),
+        ("arm", {"id": "a", "fault": "drop", "args": [1]}),
+        ("arm", {"id": "a", "fault": "drop", "when": "now"}),
         ("watch", {"id": "w"}),
     ],
 )
