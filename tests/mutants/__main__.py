@@ -67,25 +67,28 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run_of(product: Product, named: Sequence[Path]) -> Path:
-    """The run of a product: a named one, else the newest beside a named one."""
-    beside = [path for one in named for path in sorted(one.absolute().parent.iterdir(), reverse=True)]
-    for path in (*named, *beside):
+    """The run of a product: a named one, else the newest beside a named one that has all cells."""
+    for path in named:
         if _product_of(path) == product.name:
             return path
+    beside = {path.absolute().parent for path in named}
+    for path in sorted(
+        (p for folder in beside for p in folder.iterdir()), key=lambda p: p.name, reverse=True
+    ):
+        if _product_of(path) == product.name and product.whole(path):
+            return path
     raise SystemExit(
-        f"no run of {product.name} among or beside {', '.join(map(str, named))}: name one with --run, "
-        f"or choose a product with --product"
+        f"no run of {product.name} with all its cells among or beside {', '.join(map(str, named))}: "
+        f"name one with --run, or choose a product with --product"
     )
 
 
 def _product_of(path: Path) -> str:
-    """Whose run a folder holds, by the files of its scenarios; empty when it holds none."""
+    """Whose run a folder holds; empty when it holds none."""
     try:
-        planned = read_run(path).planned
+        return read_run(path).statement or ""
     except (ResultsError, OSError):
         return ""
-    files = {Path(cell.file).parent.as_posix() for cell in planned}
-    return next((p.name for p in PRODUCTS if any(file.endswith(p.scenarios) for file in files)), "")
 
 
 def make_run(product: Product, folder: Path) -> Path:

@@ -51,6 +51,12 @@ def recorded(run: Path) -> list[Base]:
     return found
 
 
+def whole(run: Path) -> bool:
+    """Tell whether a run has every cell that is recorded."""
+    names = [path.parent.name for path in run.glob("cells/*/wire.pcapng")]
+    return all(any(name.startswith(tape) for name in names) for tape in TAPES)
+
+
 def services(tape: Tape, who: str) -> tuple[str, ...]:
     """What each association of a tape is for, in order; empty for those that others requested."""
     return tuple(_service(talk) if talk.client[0] == who else "" for talk in tape)

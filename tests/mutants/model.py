@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -24,6 +24,11 @@ Found = dict[str, ClauseResult]
 GREEN = (Verdict.PASS, Verdict.PASS_ERRATUM, Verdict.DEV_FROM_STD)
 
 
+def binding(subject: Subject, ids: Iterable[str]) -> frozenset[str]:
+    """The ids that a subject is held to: defaults bind the reference products only (ruling A3)."""
+    return frozenset(id for id in ids if subject.reference or "-D-" not in id)
+
+
 class Subject(Protocol):
     """What a mutant is made of: conversations or a medium of one product, conforming as they are."""
 
@@ -34,6 +39,10 @@ class Subject(Protocol):
     @property
     def statement(self) -> str:
         """Name of the product's statement."""
+
+    @property
+    def reference(self) -> bool:
+        """Whether it is of a reference product."""
 
     def judged(self, folder: Path, mutant: Mutant | None = None) -> Found:
         """Judge it, as it is or with a mutant's defect."""

@@ -23,7 +23,7 @@ from tests.lab.elements import IMPLICIT_LE, DataSet
 from tests.lab.fat import Volume
 from tests.lab.media import FileSet
 from tests.mutants.discs import Disc, in_meta
-from tests.mutants.model import GREEN, Found, Mutant, statement_of
+from tests.mutants.model import GREEN, Found, Mutant, binding, statement_of
 from tests.mutants.mx1 import PRODUCT, cell
 from tests.unit.media_defects import DEFECTS
 
@@ -66,12 +66,6 @@ NOT_HERE: Final = frozenset(("clip in JPEG lossless", "JPEG 2000", "lossy flag g
 SMALL: Final = {"kind": "FAT16", "cluster": 512, "clusters": 30000}
 """Clusters so small that every file has several."""
 DEFLATED: Final = "1.2.840.10008.1.2.1.99"
-CLASSES: Final = {
-    # of the objects of an export, in the order of their records
-    "1.2.840.10008.5.1.4.1.1.6.1": "a still",
-    "1.2.840.10008.5.1.4.1.1.3.1": "a clip",
-    "1.2.840.10008.5.1.4.1.1.7": "a screen",
-}
 
 
 def discs(run: Path) -> Iterator[Disc]:
@@ -108,7 +102,7 @@ def mutants(disc: Disc, found: Found) -> Iterator[Mutant]:
 def _known(disc: Disc) -> Iterator[Mutant]:
     for name, (change, wanted) in DEFECTS.items():
         if name not in NOT_HERE:
-            turns = frozenset({*wanted, *((ALSO[name],) if name in ALSO else ())})
+            turns = binding(disc, {*wanted, *((ALSO[name],) if name in ALSO else ())})
             aims = min(wanted, key=lambda id: (id.startswith("STD"), id))
             yield Mutant(f"{aims} {name}", disc, aims, turns, change)
 
@@ -158,13 +152,13 @@ def _other(rule: AttributeRule) -> Callable[[DataSet], object]:
 
 def _identity(disc: Disc) -> Iterator[Mutant]:
     """The network's identity in the file meta information of each object."""
-    for number, what in enumerate(CLASSES.values()):
+    for number, what in enumerate(disc.fileset().paths):
         for id, keyword, value in (
             ("MX-MED-001", "ImplementationClassUID", "1.2.392.200036.9107.804"),
             ("MX-MED-002", "ImplementationVersionName", "KM_SMGMX1_1.00"),
         ):
             edit = in_meta(number, lambda meta, k=keyword, v=value: meta.put(k, v))  # type: ignore[misc]
-            yield Mutant(f"{id} of the network in {what}", disc, id, frozenset({id}), edit)
+            yield Mutant(f"{id} of the network in {'/'.join(what)}", disc, id, frozenset({id}), edit)
 
 
 def _syntaxes(disc: Disc) -> Iterator[Mutant]:
@@ -173,9 +167,10 @@ def _syntaxes(disc: Disc) -> Iterator[Mutant]:
     for clause in statement_of(PRODUCT).clauses:
         if clause.kind == "media-syntax" and clause.sop is not None:
             rows.setdefault(clause.sop.uid, []).append(clause.id)
-    for number, (uid, what) in enumerate(CLASSES.items()):
+    classes = [str(ds.get("SOPClassUID")) for ds in disc.fileset().objects]
+    for uid in dict.fromkeys(classes):
         turns = frozenset({"STD-MED-070", *rows[uid]})
-        yield Mutant(f"{rows[uid][0]} {what} deflated", disc, rows[uid][0], turns, _deflated(number))
+        yield Mutant(f"{rows[uid][0]} deflated", disc, rows[uid][0], turns, _deflated(classes.index(uid)))
 
     def implicit(made: FileSet) -> None:
         made.head.put("TransferSyntaxUID", IMPLICIT_LE)
@@ -223,7 +218,7 @@ def _file_system(disc: Disc) -> Iterator[Mutant]:
         ),
     ):
         aims = min(turns, key=lambda id: (id.startswith("MX-D-"), id))
-        yield Mutant(f"{aims} {what}", replace(disc, how=how), aims, frozenset(turns))
+        yield Mutant(f"{aims} {what}", replace(disc, how=how), aims, binding(disc, turns))
 
 
 def _no_directory(made: FileSet) -> None:

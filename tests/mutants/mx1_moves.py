@@ -26,7 +26,7 @@ from tests.lab.conversation import Lab, Outgoing
 from tests.lab.elements import IMPLICIT_LE, DataSet, Element
 from tests.lab.replay import Tape
 from tests.mutants import tapes
-from tests.mutants.model import GREEN, Base, Edit, Mutant, statement_of
+from tests.mutants.model import GREEN, Base, Edit, Mutant, binding, statement_of
 
 SHORT: Final = {"echo": "VER", "store": "STO", "worklist": "MWL"}
 IDENTITY: Final = {"echo": (7, 8), "store": (8, 9), "worklist": (7, 8)}
@@ -85,12 +85,12 @@ class Makers:
         """A mutant that is cut into the tape; *whole*: its pixels stay as they were recorded."""
         if self.wanted(id):
             base = self.base.with_tape(make(), whole=whole)
-            yield Mutant(f"{id} {what}", base, id, frozenset(turns | {id}), may=frozenset(may))
+            yield Mutant(f"{id} {what}", base, id, binding(self.base, turns | {id}), may=frozenset(may))
 
     def edit(self, what: str, id: str, turns: set[str], edit: Edit) -> Iterator[Mutant]:
         """A mutant that is made on the way."""
         if self.wanted(id):
-            yield Mutant(f"{id} {what}", self.base, id, frozenset(turns | {id}), edit)
+            yield Mutant(f"{id} {what}", self.base, id, binding(self.base, turns | {id}), edit)
 
 
 def mutants(base: Base, found: dict[str, ClauseResult], done: set[str]) -> Iterator[Mutant]:
@@ -346,7 +346,7 @@ def _ip(make: Makers) -> Iterator[Mutant]:
         config = dict(base.config)
         write = {**base.write, "link": "ipv6"}
         made = replace(base, who=_mapped(base.who), write=write, config=_hosts(config))
-        yield Mutant(f"{id} over IPv6", made, id, frozenset({id, "MX-D-29"}))
+        yield Mutant(f"{id} over IPv6", made, id, binding(base, {id, "MX-D-29"}))
 
 
 def _mapped(address: str) -> str:

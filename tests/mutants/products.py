@@ -48,11 +48,15 @@ class Made:
 
 @dataclass(frozen=True)
 class Product:
-    """A product of the bench: where its run comes from, its mutants, and the least share of clauses with one."""
+    """A product of the bench: where its run comes from, its mutants, and the least share of clauses with one.
+
+    ``whole`` tells whether a run has all the cells that the mutants are made of.
+    """
 
     name: str
     scenarios: str
     choice: str
+    whole: Callable[[Path], bool]
     make: Callable[[Path, Path], Made]
     goal: float
     without: Mapping[str, str]
@@ -109,6 +113,7 @@ PRODUCTS: Final = (
         "vxvue",
         "scenarios/regression",
         " or ".join(bases.TAPES),
+        bases.whole,
         vxvue,
         0.95,
         {
@@ -121,7 +126,8 @@ PRODUCTS: Final = (
     Product(
         "mx1",
         "scenarios/conformance/mx1",
-        mx1.WANTED,
+        " or ".join(mx1.CELLS),
+        mx1.whole,
         sonimage,
         0.93,
         {

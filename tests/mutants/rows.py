@@ -35,10 +35,6 @@ REQUESTS: Final = {
 KEYS: Final = ("worklist-query", "study-query")
 
 
-class NoDefect(Exception):
-    """No defect can be made for a row; the message says why."""
-
-
 def rows(base: Base, found: dict[str, ClauseResult]) -> Iterator[tuple[Section, Clause, AttributeRule]]:
     """The rows that a base exercises and keeps."""
     for section in load(base.statement).sections:

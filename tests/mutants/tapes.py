@@ -19,7 +19,6 @@ from simulators.wire import (
     decode,
     encode,
 )
-from simulators.wire.dimse import decode_command
 from tests.lab.conversation import Cut, pdus
 from tests.lab.elements import EXPLICIT_LE, IMPLICIT_LE
 from tests.lab.replay import Said, Talk, Tape, read
@@ -40,11 +39,6 @@ def place_of(talk: Talk, kind: int) -> int:
         if kind_of(said) == kind:
             return number
     raise ValueError(f"a talk without a PDU of type {kind}")
-
-
-def name_of(said: Said) -> str:
-    """The name of a message, empty for everything else."""
-    return decode_command(said.command).name if said.command else ""
 
 
 def joined(tape: Tape, first: int, second: int) -> Tape:
