@@ -210,7 +210,9 @@ class Blocked:
         read_only = self._device.protected
         self._disk = Disk(self._device, note)
         server = DiskServer(self._disk, source=self._config.name, on_trouble=self._trouble)
-        below = tempfile.mkdtemp(prefix="volume-disk-")
+        below = tempfile.mkdtemp(
+            prefix=".disk-", dir=place.parent
+        )  # where whoever sweeps after a crash looks
         try:
             server.mount(below)
             self._server = server

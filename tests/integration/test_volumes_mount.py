@@ -45,7 +45,9 @@ def run(name: str, folder: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("name", ["life", "busy", "yank", "renamed", "faults", "other_media", "alike"])
+@pytest.mark.parametrize(
+    "name", ["life", "busy", "yank", "renamed", "aged", "faults", "other_media", "alike"]
+)
 def test_a_mounted_medium(name: str, tmp_path: Path) -> None:
     run(name, tmp_path)
 

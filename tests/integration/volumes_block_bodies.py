@@ -21,6 +21,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import volumes_bodies
 from volumes_bodies import MB, Stick
 
 from bench.volumes import actor, block, mounting
@@ -288,6 +289,11 @@ def killed(folder: Path) -> None:
     stick.tell("save('BIG', b'b' * 20_000_000, False)")
     print(stick.loop(), flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def restless(folder: Path) -> None:
+    """As behind FUSE alone; to be killed."""
+    volumes_bodies.restless(folder, Disk)
 
 
 def trial(folder: Path) -> None:

@@ -9,6 +9,7 @@ import errno
 import hashlib
 import json
 import os
+import random
 import subprocess
 import sys
 import threading
@@ -23,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from bench.kinds import KINDS
 from bench.links import netns
 from bench.sandbox import isolate
-from bench.volumes import mounting
+from bench.volumes import fatback, fusechannel, mounting
 from bench.volumes.actor import Config, create
 from bench.volumes.device import BlockDevice
 from bench.volumes.fat import FatVolume
@@ -37,7 +38,7 @@ class Stick:
     """An actor with its events and a second process that uses the medium."""
 
     def __init__(self, folder: Path, **config: Any) -> None:
-        self.mount = folder / "in" / "usb"
+        self.mount = folder / "in" / str(config.get("name", "usb"))
         self.mount.parent.mkdir(exist_ok=True)
         self.image = folder / "usb.img"
         self.events: list[tuple[str, dict[str, Any]]] = []
@@ -279,6 +280,23 @@ def renamed(folder: Path) -> None:
     stick.gone()
 
 
+def aged(folder: Path) -> None:
+    """What nobody synchronises is written after a while, also when nobody uses the medium meanwhile."""
+    fatback.AGE_S = fusechannel.IDLE_S = 0.3  # type: ignore[misc]
+    stick = Stick(folder)
+    stick.app("open(P + '/DRAFT', 'wb').write(b'new'); os.rename(P + '/DRAFT', P + '/DICOMDIR')")
+    before = stick.do("state")["unsynced"]
+    deadline = time.monotonic() + 20
+    while "DICOMDIR" not in stick.files():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert stick.files() == {"DICOMDIR": b"new"}
+    assert stick.do("state")["unsynced"] > before, "written is not durable"
+    stick.do("remove")
+    stick.sound()
+    stick.actor.stop()
+
+
 def faults(folder: Path) -> None:
     """Full, write protected, slow, failing: the errno is the application's, and each fires once."""
     stick = Stick(folder)
@@ -399,6 +417,58 @@ def folder(place: Path) -> None:
     stick.actor.stop()
     stick.gone()
     assert os.listdir(stick.mount.parent) == []
+
+
+WORK = (
+    "import os, sys, threading\n"
+    "print(os.getpid(), flush=True)\n"
+    "def work(name):\n"
+    "  while True:\n"
+    "    try:\n"
+    "      f = os.open(P + '/' + name, os.O_CREAT | os.O_RDWR | os.O_TRUNC)\n"
+    "      try:\n"
+    "        for n in range(20): os.write(f, b'x' * 200_000)\n"
+    "        os.fsync(f); os.pread(f, 1000, 0)\n"
+    "      finally: os.close(f)\n"
+    "      os.rename(P + '/' + name, P + '/' + name + 'R'); os.listdir(P); os.statvfs(P)\n"
+    "    except OSError: pass\n"
+    "    if over.is_set(): return\n"
+    "over = threading.Event()\n"
+    "them = [threading.Thread(target=work, args=(f'F{n}',)) for n in range(3)]\n"
+    "for one in them: one.start()\n"
+    "sys.stdin.read(); over.set()\n"
+)
+
+
+def restless(folder: Path, make: type[Stick] = Stick) -> None:
+    """Put in, pulled out, slow, taken out, again and again, with a product that writes all the time; to be killed.
+
+    The product ends when this process does, if nothing keeps it.  It alone has the standard output then.
+    """
+    chance = random.Random(str(folder))
+    stick = make(folder, name=folder.name, inserted=False)
+    user = subprocess.Popen(
+        [sys.executable, "-c", f"P = {str(stick.mount)!r}\n{WORK}"], stdin=subprocess.PIPE, cwd="/"
+    )
+    assert user.pid
+    while True:
+        stick.do("insert")
+        time.sleep(chance.random() * 0.4)
+        match chance.randrange(3):
+            case 0:
+                stick.do("arm", id="slow", fault="slow", args={"rate": 20_000})
+                time.sleep(chance.random())
+                stick.do("disarm", id="*")
+                stick.do("arm", id="y", fault="yank", args={"lose": "some"})
+            case 1:
+                stick.do("arm", id="y", fault="yank", args={"at_bytes": 300_000, "lose": "all"})
+            case 2:
+                try:
+                    stick.do("remove", timeout=0.3)
+                except CommandError:
+                    stick.do("arm", id="y", fault="yank")
+        stick.until_gone()
+        stick.do("disarm", id="*")
 
 
 def speed(folder: Path) -> None:
