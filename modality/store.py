@@ -20,7 +20,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -204,20 +204,26 @@ class Store:
         return self.images / f"{sop_instance}.dcm"
 
     def write_object(self, sop_instance: str, parts: Sequence[bytes | memoryview]) -> None:
-        """Write a file so that it is either whole and durable under its name, or not there."""
+        """Write a file so that it is either whole and durable under its name, or not there and takes no space."""
         target = self.object_path(sop_instance)
         partial = target.with_suffix(".part")
-        handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
-            for part in parts:
-                view = memoryview(part).cast("B")
-                while view:
-                    view = view[os.write(handle, view) :]
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-        partial.rename(target)
-        self._sync_folder()
+            handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            try:
+                for part in parts:
+                    view = memoryview(part).cast("B")
+                    while view:
+                        view = view[os.write(handle, view) :]
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+            partial.rename(target)
+            self._sync_folder()
+        except BaseException:
+            for path in (partial, target):
+                with suppress(OSError):
+                    path.unlink()
+            raise
 
     def remove_object(self, sop_instance: str) -> None:
         """Delete an instance's file; nothing happens when it is gone."""

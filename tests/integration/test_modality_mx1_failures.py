@@ -227,3 +227,38 @@ def test_nonsense_is_refused_with_its_name(bench: Any, verb: str, args: dict[str
     assert not answer["ok"]
     assert said in answer["error"]
     assert "internal error" not in answer["error"]
+
+
+@pytest.mark.parametrize(
+    ("syntax", "damage"),
+    [(mx1.EXPLICIT, "cut"), (mx1.IMPLICIT, "garbage"), (mx1.BASELINE, "cut"), (mx1.LOSSLESS, "gone")],
+)
+def test_an_image_that_cannot_be_read_keeps_no_other_back(bench: Any, syntax: str, damage: str) -> None:
+    bench.pacs(transfer_syntaxes=[syntax])
+    bench.settings(auto_send="off")
+    operator = bench.start()
+    bench.exam()
+    images = [operator.do("capture_still") for _ in range(3)]
+    operator.do("complete")
+    file = bench.folder / "data" / "images" / f"{images[1]['sop_instance']}.dcm"
+    whole = file.read_bytes()
+    if damage == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(whole[:-1000] if damage == "cut" else b"\xff" * len(whole))
+    for _ in range(2):
+        operator.do("send", wait=30)
+    (job,) = operator.do("queue", wait=30)["jobs"]
+    assert [image["state"] for image in job["images"]] in (
+        ["sent", "queued", "sent"],
+        ["sent", "failed", "sent"],
+    )
+    assert set(bench.stored()) == {images[0]["sop_instance"], images[2]["sop_instance"]}
+    assert all("cannot be sent" in warning["text"] for warning in operator.warnings())
+    assert not operator.do("exam_state")["exam"]["sent"]
+    file.write_bytes(whole)  # from a backup
+    operator.do("send", wait=30)
+    assert operator.do("queue", wait=30)["jobs"][0]["state"] == "sent"
+    got = bench.stored()[images[1]["sop_instance"]]
+    assert got.file_meta.TransferSyntaxUID == syntax
+    assert len(bench.log.of("pacs.stored")) == 3

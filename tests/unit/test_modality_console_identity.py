@@ -162,6 +162,20 @@ def test_a_clip_from_the_memory_begins_with_the_exam(console: Any) -> None:
     assert (claim["frames"], claim["first"], claim["last"], claim["ended"]) == (4, own, own + 3, "memory")
 
 
+def test_what_came_between_the_end_of_an_exam_and_its_going_on_is_not_its_image(console: Any) -> None:
+    begin(console, "A")
+    console.do("capture_still", {})
+    console.do("complete", {})
+    strangers = [console.scanner.shoot() for _ in range(3)]
+    console.do("append", {})
+    own = console.scanner.shoot()
+    claim = console.do("capture_clip", {"frames": 9, "before": True})
+    assert strangers[-1].sequence < claim["first"]
+    assert claim["last"] == own.sequence
+    console._foot(strangers[-1].sequence)
+    assert "before this exam" in console.store.warnings()[-1]["text"]
+
+
 def test_the_first_picture_of_an_exam_is_waited_for(console: Any) -> None:
     probe = console.scanner
     probe.shoot()

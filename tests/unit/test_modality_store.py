@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from datetime import datetime
@@ -197,3 +198,19 @@ def test_a_full_disk_is_told_and_nothing_else_breaks(store: Store) -> None:
     with store.transaction():
         store.put("b", "2")
     assert [store.get(key) for key in "ab"] == ["", "2"]
+
+
+@pytest.mark.parametrize("step", ["write", "fsync", "rename"])
+def test_an_image_that_cannot_be_written_takes_no_space(
+    store: Store, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def full(*_: Any) -> int:
+        raise OSError(28, "no space left")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Path if step == "rename" else os, step, full)
+        with pytest.raises(OSError, match="no space"):
+            store.write_object("2.25.5", [b"x" * 10])
+    assert list(store.images.iterdir()) == []
+    store.write_object("2.25.5", [b"x" * 10])
+    assert store.object_path("2.25.5").read_bytes() == b"x" * 10
