@@ -11,6 +11,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 from typing import Any, Final
@@ -34,8 +35,13 @@ from .treewalk import depth_first
 
 Ints = npt.NDArray[np.int64]
 
-LARGEST: Final = 1 << 27
-"""Bytes of a DICOMDIR that are read: some 300,000 records."""
+LARGEST: Final = 1 << 26
+"""Bytes of a DICOMDIR that are read: some 150,000 records as they usually are."""
+MOST: Final = 1 << 18
+"""Records that are read; so many more would have to be far shorter than any image's."""
+_TAIL: Final = 1 << 20
+"""Bytes of elements behind the records."""
+_AT_ONCE: Final = 1 << 14
 DIRECTORY: Final = "1.2.840.10008.1.3.10"
 _LEVELS: Final = {b"PATIENT": 1, b"STUDY": 2, b"SERIES": 3, b"IMAGE": 4}
 _ITEM: Final = struct.Struct("<II")
@@ -46,6 +52,7 @@ _USUAL: Final = np.frombuffer(
     b"\x04\x00\x00\x14UL\x04\x00????\x04\x00\x10\x14US\x02\x00??\x04\x00\x20\x14UL\x04\x00????\x04\x00\x30\x14CS??",
     np.uint8,
 )
+_UID: Final = re.compile(rb"[0-9.]{1,64}")
 _FIXED: Final = np.flatnonzero(ord("?") != _USUAL)
 
 
@@ -126,11 +133,14 @@ def read(data: bytes) -> Directory:
     try:
         return _read(data)
     except (BadElements, StopIteration, struct.error) as error:
-        raise MediaError(
-            "foreign-damaged", f"The DICOMDIR on the medium is damaged ({error}). {_LEFT}"
-        ) from error
+        raise broken(error) from error
     except Damaged as error:
         raise MediaError("foreign-damaged", f"The DICOMDIR on the medium {error}. {_LEFT}") from error
+
+
+def broken(error: Exception) -> MediaError:
+    """A DICOMDIR whose bytes are no elements somewhere; records are looked into only when they are needed."""
+    return MediaError("foreign-damaged", f"The DICOMDIR on the medium is damaged ({error}). {_LEFT}")
 
 
 _LEFT: Final = "Nothing was changed on the medium; use another one."
@@ -200,6 +210,12 @@ def _meta(data: bytes) -> tuple[int, dict[int, bytes]]:
     return at, meta
 
 
+def _identity(meta: dict[int, bytes]) -> str:
+    """The UID of the file-set; empty when there is none, or something else in its place (PS3.5 9.1)."""
+    uid = meta.get(0x00020003, b"")
+    return uid.decode("ascii") if _UID.fullmatch(uid) else ""
+
+
 def _items(data: bytes, at: int, limit: int, defined: bool) -> tuple[Ints, int]:
     """Where the records begin, and where the last one ends."""
     if defined and limit > at:
@@ -212,6 +228,7 @@ def _items(data: bytes, at: int, limit: int, defined: bool) -> tuple[Ints, int]:
         places = at + 2 * found.astype(np.int64)
         ends = places + 8 + lengths
         if len(places) and places[0] == at and ends[-1] == limit and bool((ends[:-1] == places[1:]).all()):
+            _bounded(len(places))
             return places, limit
     starts: list[int] = []
     add = starts.append
@@ -222,6 +239,7 @@ def _items(data: bytes, at: int, limit: int, defined: bool) -> tuple[Ints, int]:
         tag, length = header(data, at)
         if tag == _ITEM_WORD:
             add(at)
+            _bounded(len(starts))
             at += 8 + length
             if length == UNDEFINED:
                 at = item_end(data, starts[-1] + 8, limit, length, implicit=False, big=False)
@@ -234,15 +252,22 @@ def _items(data: bytes, at: int, limit: int, defined: bool) -> tuple[Ints, int]:
     return np.array(starts, np.int64), at
 
 
+def _bounded(count: int) -> None:
+    if count > MOST:
+        raise Damaged(f"has more than {MOST} records, which cannot be right")
+
+
 def _tail(data: bytes, at: int) -> tuple[bytes, list[str]]:
     """Elements behind the records are kept; zeros that fill up a block are left out."""
     tail = data[at:]
     if not tail:
         return b"", []
-    if not any(tail):
+    if tail.count(0) == len(tail):
         return b"", [f"{len(tail)} bytes of filling behind the DICOMDIR were left out."]
     before = 0x00041220
     try:
+        if len(tail) > _TAIL:
+            raise BadElements("too many")
         for element in walk(data, at, len(data)):
             if element.tag <= before:
                 raise BadElements("order")
@@ -300,7 +325,7 @@ def _linked(
         apart[order] = False
         nexts, lowers = np.where(apart, -1, nexts), np.where(apart, -1, lowers)
     return Directory(
-        data, body, items, end, tail, defined, meta.get(0x00020003, b"").decode("latin-1"), first.value,
+        data, body, items, end, tail, defined, _identity(meta), first.value,
         last.value if last is not None else None, starts, sizes, nexts, lowers, head, next_at,
         lower_at, kinds, active, order, tuple(notes),
     )  # fmt: skip
@@ -308,19 +333,14 @@ def _linked(
 
 def _fields(data: bytes, starts: Ints, sizes: Ints) -> tuple[Ints, Ints, Ints, npt.NDArray[np.bytes_]]:
     """Where each record's offsets stand, its flag, and its kind."""
-    count = len(starts)
     u8 = np.frombuffer(data + bytes(64), np.uint8)
     base = starts + 8
-    window = u8[base[:, None] + np.arange(_KIND + 16)] if count else np.zeros((0, _KIND + 16), np.uint8)
-    usual = (window[:, _FIXED] == _USUAL[_FIXED]).all(axis=1) & (sizes >= 8 + _KIND)
     next_at, lower_at = base + _NEXT, base + _LOWER
-    flags = window[:, _FLAG].astype(np.int64) | window[:, _FLAG + 1].astype(np.int64) << 8
-    lengths = window[:, _KIND - 2].astype(np.int64) | window[:, _KIND - 1].astype(np.int64) << 8
-    text = window[:, _KIND : _KIND + 16].copy()
-    usual &= lengths <= 16
-    text[np.arange(16) >= lengths[:, None]] = 0
-    text[text == 0x20] = 0  # padding; the kinds with spaces inside are no levels of ours
-    kinds: npt.NDArray[Any] = np.ascontiguousarray(text).view("S16").ravel()
+    usual, flags = np.zeros(len(starts), np.bool_), np.zeros(len(starts), np.int64)
+    kinds: npt.NDArray[Any] = np.zeros(len(starts), "S16")
+    for at in range(0, len(starts), _AT_ONCE):  # a window is far larger than what is taken from it
+        part = slice(at, at + _AT_ONCE)
+        usual[part], flags[part], kinds[part] = _begun(u8, base[part], sizes[part])
     for odd in np.flatnonzero(~usual).tolist():
         found = {e.tag: e for e in _content(data, int(starts[odd]), int(starts[odd] + sizes[odd]))}
         try:
@@ -333,6 +353,21 @@ def _fields(data: bytes, starts: Ints, sizes: Ints) -> tuple[Ints, Ints, Ints, n
         flags[odd] = struct.unpack_from("<H", data, flag.value)[0]
         kinds[odd] = data[kind.value : kind.end].strip(b" \0")[:16]
     return next_at, lower_at, flags, kinds
+
+
+def _begun(
+    u8: npt.NDArray[np.uint8], base: Ints, sizes: Ints
+) -> tuple[npt.NDArray[np.bool_], Ints, npt.NDArray[Any]]:
+    """Of some records: whether they begin as nearly all do, and if so, flag and kind."""
+    window = u8[base[:, None] + np.arange(_KIND + 16)]
+    usual = (window[:, _FIXED] == _USUAL[_FIXED]).all(axis=1) & (sizes >= 8 + _KIND)
+    flags = window[:, _FLAG].astype(np.int64) | window[:, _FLAG + 1].astype(np.int64) << 8
+    lengths = window[:, _KIND - 2].astype(np.int64) | window[:, _KIND - 1].astype(np.int64) << 8
+    text = window[:, _KIND : _KIND + 16].copy()
+    usual &= (lengths <= 16) & (8 + _KIND + lengths <= sizes)
+    text[np.arange(16) >= lengths[:, None]] = 0
+    text[text == 0x20] = 0  # padding; the kinds with spaces inside are no levels of ours
+    return usual, flags, np.ascontiguousarray(text).view("S16").ravel()
 
 
 def _walk(nexts: Ints, lowers: Ints, head: int, active: npt.NDArray[np.bool_]) -> Ints | None:
@@ -385,4 +420,4 @@ def _restored(
     return nexts, lowers, 0
 
 
-__all__ = ["DIRECTORY", "LARGEST", "Damaged", "Directory", "empty", "read"]
+__all__ = ["DIRECTORY", "LARGEST", "MOST", "Damaged", "Directory", "broken", "empty", "read"]

@@ -22,6 +22,11 @@ _LONG: Final = frozenset(
     (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
 )
 
+_READ: Final = {
+    big: tuple(struct.Struct(order + form).unpack_from for form in ("HH", "H", "I", "HHI"))
+    for big, order in ((False, "<"), (True, ">"))
+}
+
 
 class BadElements(ValueError):
     """The bytes are no elements, or end too early."""
@@ -42,10 +47,7 @@ def walk(
     data: bytes | memoryview, at: int, end: int, *, implicit: bool = False, big: bool = False, depth: int = 0
 ) -> Iterator[Element]:
     """Step from element to element; nested ones are stepped over."""
-    order = ">" if big else "<"
-    pair = struct.Struct(order + "HH").unpack_from
-    short = struct.Struct(order + "H").unpack_from
-    long = struct.Struct(order + "I").unpack_from
+    pair, short, long, _ = _READ[big]
     while at < end:
         if at + 8 > end:
             raise BadElements(f"{end - at} bytes are left at byte {at}")
@@ -80,8 +82,7 @@ def skip(data: bytes | memoryview, at: int, end: int, *, implicit: bool, big: bo
     """Step over the items of a sequence of undefined length; return what is behind its delimiter."""
     if depth >= DEEPEST:
         raise BadElements("sequences nest too deeply")
-    order = ">" if big else "<"
-    header = struct.Struct(order + "HHI").unpack_from
+    header = _READ[big][3]
     while True:
         if at + 8 > end:
             raise BadElements("a sequence is cut")
@@ -103,7 +104,7 @@ def item_end(
         if at + length > end:
             raise BadElements("an item is cut")
         return at + length
-    header = struct.Struct((">" if big else "<") + "HH").unpack_from
+    header = _READ[big][0]
     while True:
         if at + 8 > end:
             raise BadElements("an item is cut")

@@ -17,12 +17,11 @@ import json
 import os
 import re
 import secrets
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from .elements import BadElements, walk
+from .presence import head_of, instance_of
 from .volume import FILE, Found, Names, Volume
 
 _TOKEN: Final = re.compile(r"[0-9a-f]{32}")
@@ -235,15 +234,4 @@ def _content(volume: Volume, names: Names, size: int) -> bytes:
 
 def _is_another(volume: Volume, names: Names, uid: str) -> bool:
     """Tell whether a file is a DICOM file of another instance than ours."""
-    handle = volume.open(names)
-    try:
-        head = volume.read(handle, 0, 1024)
-    finally:
-        volume.close_file(handle)
-    if head[128:132] != b"DICM":
-        return False
-    with suppress(BadElements):
-        for element in walk(head, 132, len(head)):
-            if element.tag == 0x00020003:
-                return head[element.value : element.end].rstrip(b"\0 ") != uid.encode("ascii")
-    return False
+    return instance_of(head_of(volume, names)) not in (None, uid)

@@ -35,6 +35,9 @@ class Tree:
         self._last: dict[int, int] = {}
         self.new: list[bytes] = []
 
+    def __len__(self) -> int:
+        return len(self._next)
+
     def first_below(self, parent: int) -> int:
         """The first record below another one or the root; -1 when there is none."""
         return self._first if parent == ROOT else self._lower[parent]

@@ -93,11 +93,12 @@ class Matcher:
         """The image's series under a study; -1 when there is none."""
         return self._under(study, m.SERIES, b"UI", master.value(m.SERIES), b"SERIES")
 
-    def has_instance(self, uid: str) -> bool:
-        """Tell whether a record in use refers to an instance."""
+    def files_of(self, uid: str) -> list[bytes]:
+        """The File IDs by which records in use refer to an instance."""
         data, directory = self._directory.data, self._directory
         value = uid.encode("ascii")
         head = struct.pack("<HH2s", 0x0004, 0x1511, b"UI")
+        found = []
         at = data.find(value, directory.items, directory.end)
         while at >= 0:
             if data[at - 8 : at - 2] == head:
@@ -105,9 +106,9 @@ class Matcher:
                 if data[at : at + length].rstrip(b"\0 ") == value:
                     record = directory.record_at(at)
                     if record >= 0 and directory.active[record]:
-                        return True
+                        found.append(directory.elements(record).get(0x00041500, b""))
             at = data.find(value, at + 1, directory.end)
-        return False
+        return found
 
     def folder(self, record: int) -> tuple[str, ...]:
         """The components of the File ID of an image below a record, when it has the form that we give; else ()."""

@@ -23,6 +23,7 @@ from .master import Master
 from .matching import Matcher, text
 from .model import MediaError, Options
 from .names import BASE, NameGiver
+from .presence import Presence
 from .volume import Names, Volume
 
 MOST_FILES: Final = 1000
@@ -62,7 +63,6 @@ class Plan:
 
     files: list[PlannedFile] = field(default_factory=list)
     folders: list[Names] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
 
 
 Encode = Callable[[Path, Path, str, tuple[str, str]], int]
@@ -95,19 +95,29 @@ def source_of(master: Master, options: Options, spool: Path, number: int) -> Sou
     return Source(target, 0, encode(master.path, target, syntax, options.implementation), b"")
 
 
-def choose(masters: Sequence[Master], tree: Tree, skip_known: bool) -> tuple[list[Master], list[str]]:
-    """The images that have to be written, and the instances that need not be."""
+def choose(
+    masters: Sequence[Master], tree: Tree, presence: Presence
+) -> tuple[list[Master], list[str], tuple[str, ...]]:
+    """The images that have to be written, the instances that need not be, and what the operator should know.
+
+    An image that the DICOMDIR names and whose file is gone, or is another one, is not on the medium: it is written
+    again, under a name and with a record of its own.
+    """
     matcher = Matcher(tree)
     wanted: list[Master] = []
     seen: set[str] = set()
     skipped: list[str] = []
+    gone = 0
     for one in masters:
-        if one.sop_instance in seen or (skip_known and matcher.has_instance(one.sop_instance)):
+        named = matcher.files_of(one.sop_instance)
+        if one.sop_instance in seen or any(presence.holds(file, one.sop_instance) for file in named):
             skipped.append(one.sop_instance)
             continue
+        gone += bool(named)
         seen.add(one.sop_instance)
         wanted.append(one)
-    return wanted, skipped
+    told = f"{gone} image(s) of the DICOMDIR were not on the medium any more and were written again."
+    return wanted, skipped, (told,) if gone else ()
 
 
 def plan(

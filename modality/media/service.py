@@ -20,12 +20,14 @@ from pathlib import Path
 from typing import Final
 
 from . import directory as directories
+from .elements import BadElements
 from .journal import Journal, Note, marked, new_token, take_back
 from .layout import Tree
 from .master import read_master
 from .model import MediaError, Options, Progress, Saved, Stop
 from .names import NameGiver, normal
 from .planning import Plan, choose, plan, source_of
+from .presence import Presence
 from .volume import FILE, HostVolume, Names, Volume, explained
 from .writing import Writer
 
@@ -121,22 +123,24 @@ class _Operation:
         masters = [read_master(path) for path in instances]
         base = directories.empty(options.file_set_id, f"2.25.{uuid.uuid4().int}")
         tree = Tree(base if old is None else directories.read(old))
-        wanted, skipped = choose(masters, tree, old is not None)
         notes = tree.directory.notes
-        if not wanted and old is not None:
-            return Saved("add", (), hashlib.sha256(old).hexdigest(), tuple(skipped))
-        sources = [source_of(one, options, self._spool, number) for number, one in enumerate(wanted)]
         try:
+            wanted, skipped, told = choose(masters, tree, Presence(volume, root))
+            notes += told
+            if not wanted and old is not None:
+                return Saved("add", (), hashlib.sha256(old).hexdigest(), tuple(skipped))
+            sources = [source_of(one, options, self._spool, number) for number, one in enumerate(wanted)]
             any_case = self._any_case(root, name)
             giver = NameGiver(volume, old or b"", root, any_case=any_case)
             made = plan(volume, tree, wanted, sources, options, giver)
         except OSError as error:
             raise explained(error, self._root, "unreadable") from error
-        made.skipped = skipped
+        except BadElements as error:
+            raise directories.broken(error) from error
         # DICOMDIRs of others may lack the identifier of the file-set, which has to be there.
         instance = tree.directory.instance or base.instance
         data = tree.encode(instance, options.implementation)
-        if len(data) > directories.LARGEST:
+        if len(data) > directories.LARGEST or len(tree) > directories.MOST:
             raise MediaError(
                 "full", "There are too many images in the DICOMDIR of the medium: use another one."
             )
