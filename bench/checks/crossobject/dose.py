@@ -11,9 +11,11 @@ Rules of this file:
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from bench.checks.crossobject.copies import ledger
@@ -46,6 +48,8 @@ AREA: Final = ("122130", (("ImageAndFluoroscopyAreaDoseProduct", 1e-5),), 1e-9)
 COARSE: Final = frozenset({"XRayTubeCurrent", "ExposureTime", "Exposure", "ExposureInuAs"})
 """Attributes of VR IS: whole numbers."""
 
+APART: Final = 3600.0
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pair:
@@ -74,6 +78,7 @@ def dose_report(case: Case) -> Iterator[Finding]:
         for pair in pairs:
             yield from _event_uid(case, pair)
             yield from _numbers(case, pair)
+            yield from _time(case, pair)
         yield from _step(case, tale, made)
 
 
@@ -216,6 +221,35 @@ def _numbers(case: Case, pair: Pair) -> Iterator[Finding]:
             continue  # wrong by itself, and told so
         slack = grain(node) + own_grain + 0.01 * abs(own) + (floor if rule == "STD-X-046" else 0.0)
         yield _compared(case, rule, pair, node, name, own, said, slack)
+
+
+def _time(case: Case, pair: Pair) -> Iterator[Finding]:
+    """The event began when the image was made.  Clocks of console and generator may differ by minutes."""
+    node, dataset = pair.event.child("111526"), pair.image.dataset
+    text = (node.dataset.text("DateTime") or "") if node is not None else ""
+    began = seconds(text)
+    made = seconds((dataset.text("AcquisitionDate") or "") + (dataset.text("AcquisitionTime") or ""))
+    if node is None or began is None or made is None:
+        return
+    where = (
+        case.at(pair.image.message, dataset.get("AcquisitionTime")),
+        _at(case, pair.report, node, "DateTime"),
+    )
+    if abs(began - made) <= APART:
+        yield passed("STD-X-045", "the event began when the image was made", *where)
+    else:
+        acquired = f"{dataset.text('AcquisitionDate')} {dataset.text('AcquisitionTime')}"
+        yield failed("STD-X-045", f"the event began at {text}; its image was acquired at {acquired}", *where)
+
+
+def seconds(text: str) -> float | None:
+    """A moment written to the minute at least, without a time zone, as seconds on a clock of its own; else None."""
+    if not re.fullmatch(r"\d{12}(\d\d(\.\d{1,6})?)?", text):
+        return None
+    try:
+        return datetime.strptime(text[:12], "%Y%m%d%H%M").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return None
 
 
 def _possible(keyword: str, value: float) -> bool:

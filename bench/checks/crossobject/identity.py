@@ -59,7 +59,7 @@ def one_uid_one_content(case: Case) -> Iterator[Finding]:
     """Every try to send an instance sends the same instance."""
     for made in story(case).objects:
         for again in made.stored[1:]:
-            where = (case.at(made.message), case.at(again.message))
+            where = (case.at(made.message, "(0008,0018)"), case.at(again.message, "(0008,0018)"))
             differ = list(differences(made.stored[0], again))
             if differ:
                 shown = ", ".join(differ[:5]) + (" and more" if len(differ) > 5 else "")

@@ -62,6 +62,7 @@ THREE: Final = frozenset(
         "XYB",
     }
 )
+RETIRED: Final = frozenset({"ARGB", "CMYK"})
 GRAY: Final = frozenset({"MONOCHROME1", "MONOCHROME2"})
 
 # PS3.5 8.2: what a transfer syntax allows (native ones: everything but the interpretations of one codec)
@@ -245,7 +246,8 @@ def _iod_bits(subject: Subject, layout: Layout) -> Iterator[Finding]:
             yield wrong("BitsStored", layout.stored, "8 or 16" if wide else "8 with colour")
         if dataset.number("PixelRepresentation") not in (None, 0):
             yield wrong("PixelRepresentation", dataset.number("PixelRepresentation"), "0")
-        if layout.interpretation == "MONOCHROME1":
+        known = not layout.interpretation or layout.interpretation in ONE | THREE | RETIRED
+        if layout.interpretation == "MONOCHROME1" or not known:
             yield wrong(
                 "PhotometricInterpretation", layout.interpretation, "MONOCHROME2, PALETTE COLOR, RGB and YBR"
             )

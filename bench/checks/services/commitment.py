@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from bench.checks.case import Case, Exchange, Stored
 from bench.checks.finding import Finding, check, failed, inconclusive, passed
 from bench.checks.services.common import (
+    ACTION_TYPE,
     COMMITMENT,
     COMMITMENT_INSTANCE,
+    INSTANCE,
+    SOP_CLASS,
     readable,
     status_text,
     tag,
@@ -137,13 +140,16 @@ def request(case: Case) -> Iterator[Finding]:
         if action == 1:
             yield passed("STD-SVC-401", "Action Type ID 1", at)
         elif action is not None:
-            yield failed("STD-SVC-401", f"Action Type ID {action}; 1 is wanted", at)
+            yield failed(
+                "STD-SVC-401", f"Action Type ID {action}; 1 is wanted", case.at(message, ACTION_TYPE)
+            )
         target = (command.sop_class, command.sop_instance)
         if target == (COMMITMENT, COMMITMENT_INSTANCE):
             yield passed("STD-SVC-402", "addressed to the well-known instance", at)
         else:
             text = f"addressed to class {target[0]}, instance {target[1]}; {COMMITMENT_INSTANCE} is wanted"
-            yield failed("STD-SVC-402", text, at)
+            wrong = INSTANCE if target[0] == COMMITMENT else SOP_CLASS
+            yield failed("STD-SVC-402", text, case.at(message, wrong))
         if message.dataset is None and (command.has_dataset or not whole(case.association(message))):
             yield inconclusive("STD-SVC-403", "the data set of the request is not in the capture", at)
             continue

@@ -51,6 +51,12 @@ IDLE: Final = 60.0
 Excuse: TypeAlias = "str | None"
 
 
+SOP_CLASS: Final = "(0000,0003)"
+INSTANCE: Final = "(0000,1001)"
+ACTION_TYPE: Final = "(0000,1008)"
+"""Command elements by which a request names what it is about: the same place for every rule that they break."""
+
+
 def status_text(status: int | None) -> str:
     """Write a status as in the standard: ``A700H``."""
     return "no status" if status is None else f"{status:04X}H"

@@ -17,12 +17,14 @@ from typing import Final
 from bench.checks.case import Case, Exchange
 from bench.checks.finding import Finding, check, deviates, failed, inconclusive, passed
 from bench.checks.services.common import (
+    ACTION_TYPE,
     COLOR_BOX,
     COLOR_META,
     FILM_BOX,
     FILM_SESSION,
     GRAYSCALE_BOX,
     GRAYSCALE_META,
+    INSTANCE,
     PRINTER,
     PRINTER_INSTANCE,
     asked,
@@ -211,7 +213,7 @@ def classes(case: Case) -> Iterator[Finding]:
                     yield passed("STD-SVC-502", "the well-known printer", at)
                 else:
                     text = f"the printer is addressed as {message.sop_instance}; {PRINTER_INSTANCE} is wanted"
-                    yield failed("STD-SVC-502", text, at)
+                    yield failed("STD-SVC-502", text, case.at(message, INSTANCE))
 
 
 @check("STD-SVC-503", "STD-SVC-504")
@@ -284,7 +286,8 @@ def existing(case: Case) -> Iterator[Finding]:
             if action == 1:
                 yield passed("STD-SVC-509", "prints what was created on this association", at)
             elif action is not None:
-                yield failed("STD-SVC-509", f"Action Type ID {action}; 1 (print) is wanted", at)
+                reason = f"Action Type ID {action}; 1 (print) is wanted"
+                yield failed("STD-SVC-509", reason, case.at(exchange.request, ACTION_TYPE))
 
 
 @check("STD-SVC-506", "STD-SVC-507", "STD-SVC-508")

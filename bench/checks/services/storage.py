@@ -38,7 +38,7 @@ def one_content(case: Case) -> Iterator[Finding]:
         if known is stored:
             continue
         differs = difference(known, stored)
-        where = (case.at(known.message), case.at(stored.message))
+        where = (case.at(known.message, "(0008,0018)"), case.at(stored.message, "(0008,0018)"))
         if differs:
             yield failed(
                 "STD-SVC-010",

@@ -275,6 +275,9 @@ def orderly_ends(case: Case) -> Iterator[Finding]:
         at = case.at(association)
         if association.end in ("released", "aborted"):
             yield passed("STD-UL-056", f"the association was {association.end}", at)
+        elif _hurried(deal) and not accident(case):
+            reason = "the SUT closed the connection without waiting for the answer to its release"
+            yield failed("STD-UL-056", reason, at)
         elif (
             association.end not in ("closed", "reset")
             or association.ended_by != deal.side
@@ -288,6 +291,25 @@ def orderly_ends(case: Case) -> Iterator[Finding]:
         else:
             what = "reset" if association.end == "reset" else "closed"
             yield failed("STD-UL-056", f"the SUT {what} the connection without release or abort", at)
+
+
+def _hurried(deal: Deal) -> bool:
+    """Whether the SUT asked for the release and was gone at once (PS3.8 9.2.3, state Sta7)."""
+    association = deal.association
+    asked = next((p for p in association.pdus if p.side == deal.side and p.kind == "A-RELEASE-RQ"), None)
+    other = any(
+        p.kind in ("A-RELEASE-RP", "A-ABORT") or p.side != deal.side
+        for p in association.pdus
+        if asked and p.time > asked.time
+    )
+    return (
+        asked is not None
+        and not other
+        and association.whole
+        and association.end in ("closed", "reset")
+        and association.ended_by == deal.side
+        and association.last_time - asked.time < CERTAIN
+    )
 
 
 def _ending(deal: Deal) -> bool:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from simulators.wire import ReleaseRequest
 from simulators.wire.dimse import Command
 from tests.lab import charsets
 from tests.lab.conversation import Lab, Outgoing
-from tests.lab.elements import EXPLICIT_BE, EXPLICIT_LE, JPEG_BASELINE, TEXT, DataSet, Fragments
+from tests.lab.elements import EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE, JPEG_BASELINE, TEXT, DataSet, Fragments
 from tests.lab.products import jpeg
 from tests.lab.products.facts import PERSONS
-from tests.lab.products.mx1 import MX1, PACS, RIS, Picture, Scan
+from tests.lab.products.mx1 import MX1, PACS, RIS, VERIFICATION, Picture, Scan
 from tests.lab.products.vxvue import VXvue
 from tests.lab.products.vxvue_objects import DX, SR
 from tests.lab.recipes import bad, good
-from tests.lab.recipes.defects import OTHER, SMALL, dataset, exam, on, one_image
+from tests.lab.recipes.defects import OTHER, SMALL, content, dataset, exam, on, one_image, one_report
 
 NATIVE = replace(PACS, accept={"prefer": [EXPLICIT_LE]})
 STILL = Picture("us", EXPLICIT_LE, 1, 12, 16)
@@ -361,3 +362,28 @@ def bad_spacings_exchanged(lab: Lab) -> None:
 def bad_spacing_in_centimetres(lab: Lab) -> None:
     """Pixel Spacing is in centimetres."""
     one_image(lab, lambda ds: ds.put("PixelSpacing", ["0.0139", "0.0139"]))
+
+
+# -- smaller ones -------------------------------------------------------------------------------------------
+
+
+@bad("mx1", "STD-IOD-026", may="STD-IOD-006 STD-IOD-009")
+def bad_mx_no_interpretation(lab: Lab) -> None:
+    """Photometric Interpretation is a word that nobody knows."""
+    _one(lab, STILL, lambda ds: ds.put("PhotometricInterpretation", "RBG"))
+
+
+@bad("mx1", "STD-UL-056")
+def bad_mx_gone_after_release(lab: Lab) -> None:
+    """MX1 asks for the release and closes the connection without waiting for the answer."""
+    a = MX1(lab).associate(PACS, [(VERIFICATION, (IMPLICIT_LE, EXPLICIT_LE, EXPLICIT_BE))])
+    a.request("C-ECHO-RQ")
+    a.respond()
+    a.pdu("requestor", ReleaseRequest())
+    a.close("requestor")
+
+
+@bad("vxvue", "STD-X-045")
+def bad_event_of_another_day(lab: Lab) -> None:
+    """The dose report says of an exposure that it was on another day than its image."""
+    one_report(lab, lambda ds: content(ds, "113706", "111526").put("DateTime", "20250601120000"))
