@@ -4,7 +4,7 @@ Rules of this file:
 
 * Imports happen inside the builders: the warm process that hosts are forked from has them loaded already.
 * The devices of an X-ray front end share one world, made in their own process and visible to nobody else.
-* A medium's process alone loads the library that mounts.
+* A medium's process alone mounts; it alone may wait for its product.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from typing import Protocol
 
 from bench.volumes.device import BlockDevice
 from bench.volumes.fat import FatVolume
+from bench.volumes.fatnames import fold
 from bench.volumes.fuseproto import Facts, Space
 
 
@@ -136,7 +137,7 @@ class FatFiles:
 
     def rename(self, old: str, new: str, replace: bool) -> None:
         with self._doing("rename") as volume:
-            if not replace and old.casefold() != new.casefold():
+            if not replace and fold(old) != fold(new):
                 with contextlib.suppress(FileNotFoundError):
                     volume.stat(new)
                     raise OSError(errno.EEXIST, f"{new} exists")

@@ -25,6 +25,7 @@ from typing import Final, Protocol
 
 from bench.volumes import fuseproto as proto
 from bench.volumes import mounting
+from bench.volumes.fatnames import fold
 from bench.volumes.fusechannel import Channel
 from bench.volumes.fusenames import Names
 from bench.volumes.fuseproto import Facts, Op, Space
@@ -253,7 +254,7 @@ class Server:
             raise OSError(errno.EINVAL, "names cannot be exchanged")
         old, new, *_ = (os.fsdecode(part) for part in bytes(names).split(b"\0"))
         before, after = self._names.below(node, old), self._names.below(target, new)
-        same = (node, old.casefold()) == (target, new.casefold())
+        same = (node, fold(old)) == (target, fold(new))
         replaced: Facts | None = None
         if not same:
             with contextlib.suppress(OSError):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 from dataclasses import dataclass
 
+from bench.volumes.fatnames import fold
 from bench.volumes.fuseproto import ROOT, Facts
 
 
@@ -56,7 +57,7 @@ class Names:
 
     def told(self, parent: int, name: str) -> int:
         """The number of a name; the kernel is told it once more."""
-        key = (parent, name.casefold())
+        key = (parent, fold(name))
         number = self._by_name.get(key)
         if number is None:
             number = self._next
@@ -74,20 +75,20 @@ class Names:
         node.known -= count
         if node.known <= 0:
             del self._nodes[number]
-            key = (node.parent, node.name.casefold())
+            key = (node.parent, fold(node.name))
             if self._by_name.get(key) == number:
                 del self._by_name[key]
 
     def removed(self, parent: int, name: str, facts: Facts | None) -> None:
         """A name is gone; `facts`: what it was, for those who have it open."""
-        number = self._by_name.pop((parent, name.casefold()), None)
+        number = self._by_name.pop((parent, fold(name)), None)
         if number is not None:
             self._nodes[number].gone = facts or Facts(False, 0, 0.0)
 
     def moved(self, parent: int, name: str, target: int, new: str) -> None:
         """A name is another now; what had that one is gone already."""
-        number = self._by_name.pop((parent, name.casefold()), None)
+        number = self._by_name.pop((parent, fold(name)), None)
         if number is not None:
             node = self._nodes[number]
             node.parent, node.name = target, new
-            self._by_name[target, new.casefold()] = number
+            self._by_name[target, fold(new)] = number

@@ -24,6 +24,7 @@ from bench.volumes import mounting
 from bench.volumes.config import Config
 from bench.volumes.device import BlockDevice
 from bench.volumes.fat import FatVolume
+from bench.volumes.fatnames import fold
 from bench.volumes.files import FatFiles, NoFiles, Note
 from bench.volumes.fuse import Server
 
@@ -274,24 +275,24 @@ def pack(folder: Path, volume: FatVolume) -> None:
     """
     from bench.volumes.foreign import put  # slow to import, and seldom wanted
 
-    there = {path.casefold(): (path, is_dir) for path, is_dir in _walk(volume)}
+    there = {fold(path): (path, is_dir) for path, is_dir in _walk(volume)}
     here = {
         str(place.relative_to(folder)): place
         for place in sorted(folder.rglob("*"))
         if place.is_dir() or (place.is_file() and not place.is_symlink())
     }
-    wanted = {path.casefold(): place.is_dir() for path, place in here.items()}
+    wanted = {fold(path): place.is_dir() for path, place in here.items()}
     for key, (path, is_dir) in sorted(there.items(), reverse=True):
         if wanted.get(key) is not is_dir:
             (volume.rmdir if is_dir else volume.unlink)("/" + path)
             del there[key]
     for path, place in here.items():
         if place.is_dir():
-            if path.casefold() not in there:
+            if fold(path) not in there:
                 volume.mkdir("/" + path)
             continue
         body = place.read_bytes()
-        if path.casefold() in there:
+        if fold(path) in there:
             if _content(volume, path) == body:
                 continue
             volume.unlink("/" + path)

@@ -55,3 +55,10 @@ def test_a_folder_that_moves_takes_along_what_is_in_it() -> None:
     assert names.told(ROOT, "e") == folder
     assert names.told(ROOT, "D") not in (folder, other)
     names.moved(ROOT, "unknown", ROOT, "G")
+
+
+def test_names_are_the_same_as_they_are_on_fat() -> None:
+    """Another way of folding would show one file's bytes under the other's name."""
+    names = Names()
+    assert names.told(ROOT, "straße") != names.told(ROOT, "strasse")
+    assert names.told(ROOT, "Größe") == names.told(ROOT, "GRÖßE")
