@@ -221,9 +221,8 @@ class Console(Generic[Settings, TheExams]):
             packed = worklist.pack(item)
             shown = worklist.summary(worklist.unpack(packed))
             key, owner = worklist.identity(shown), _owner(shown)
-            if (
-                owners.setdefault(key, owner) != owner
-            ):  # both stay: an update of one would be a change of patient
+            first = owners.setdefault(key, owner)
+            if owner != first:  # both stay: an update of one would be a change of patient
                 text = f"{peer.name}: two items of one study and step are not of one patient and order"
                 self.notices.warn("worklist", peer.name, text, study_instance=owner[-1])
                 key = hashlib.sha256("\x1f".join((key, *owner)).encode()).hexdigest()
