@@ -5,11 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.lab.conversation import Lab
-from tests.lab.elements import EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE, JPEG_BASELINE, JPEG_LOSSLESS
+from tests.lab.elements import (
+    EXPLICIT_BE,
+    EXPLICIT_LE,
+    IMPLICIT_LE,
+    JPEG_BASELINE,
+    JPEG_LOSSLESS,
+    DataSet,
+    Fragments,
+)
 from tests.lab.products.facts import PERSONS
 from tests.lab.products.mx1 import MX1, PACS, PACS2, RIS, STORAGE, Picture, Scan
 from tests.lab.products.vxvue import Peer
 from tests.lab.recipes import good
+from tests.lab.recipes.defects import dataset
 
 KANJI = ("", "ISO 2022 IR 87")
 BIG = Peer("PACS", "10.0.0.21", 104, {"max_length": 0})
@@ -135,3 +144,55 @@ def mx_refusals(lab: Lab) -> None:
     b.request("C-ECHO-RQ")
     lab.wait(30)
     b.abort("requestor")
+
+
+@good("mx1", passes="STD-IOD-022 STD-IOD-055 STD-DS-016 STD-IOD-018 STD-IOD-020 STD-X-072")
+def mx_odd_but_right(lab: Lab) -> None:
+    """Rare and right: regions and aspects, padding in words of Big Endian, streams in pieces, two compressions."""
+    odd = Picture("sc", EXPLICIT_BE, 9, 13, 15, colour=False)
+    still, stream = Picture("us", EXPLICIT_LE, 1, 12, 16), Picture("us", JPEG_BASELINE, 1, 16, 16)
+
+    def region(ds: DataSet, **values: object) -> DataSet:
+        return ds.item("SequenceOfUltrasoundRegions").copy().update(**values)
+
+    def doppler(ds: DataSet) -> None:
+        more = {"PhysicalUnitsXDirection": 4, "PhysicalUnitsYDirection": 7, "PhysicalDeltaY": -1.5}
+        spectrum = region(ds, RegionSpatialFormat=3, RegionDataType=3, PhysicalDeltaX=0.005, **more)
+        ds.put("SequenceOfUltrasoundRegions", [region(ds), spectrum])
+
+    def motion(ds: DataSet) -> None:
+        moving = region(ds, RegionSpatialFormat=2, PhysicalUnitsXDirection=4, PhysicalDeltaX=0.01)
+        ds.put("SequenceOfUltrasoundRegions", [moving])
+
+    def wide(ds: DataSet) -> None:
+        ds.item("SequenceOfUltrasoundRegions").put("PhysicalDeltaX", 0.04)
+        ds.put("PixelAspectRatio", ["1", "2"])
+
+    def spaced(ds: DataSet) -> None:
+        ds.item("SequenceOfUltrasoundRegions").put("PhysicalDeltaX", 0.04)
+        ds.put("PixelSpacing", ["0.2", "0.4"])
+
+    def words(ds: DataSet) -> None:
+        data = ds.get("PixelData")
+        data = b"".join(data[n + 1 : n + 2] + data[n : n + 1] for n in range(0, len(data), 2))
+        ds.change("PixelData", value=data, vr="OW")
+
+    def pieces(ds: DataSet) -> None:
+        (whole,) = ds.get("PixelData").fragments
+        ds.change("PixelData", value=Fragments((whole[:100], whole[100:] + b"\0\0"), (0,)))
+
+    def again(ds: DataSet) -> None:
+        ds.put("LossyImageCompressionRatio", ["10", ds.get("LossyImageCompressionRatio")])
+        ds.put("LossyImageCompressionMethod", ["ISO_10918_1", "ISO_10918_1"])
+
+    ways = [
+        (still, doppler), (still, motion), (still, wide), (still, spaced), (odd, words), (stream, pieces),
+        (stream, again),
+    ]  # fmt: skip
+    mx, scan = MX1(lab), Scan(number=70)
+    for number, (picture, change) in enumerate(ways, 1):
+        dataset(lab, "C-STORE-RQ", change)
+        archive = replace(PACS, accept={"prefer": [picture.syntax]})
+        mx.store(archive, scan, [replace(picture, number=number)])
+        lab.edits.clear()
+        lab.wait(30)
