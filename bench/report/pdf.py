@@ -15,7 +15,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
-from collections.abc import Callable, Iterable
+import unicodedata
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -72,7 +73,7 @@ def pdf(run: RunResult) -> bytes:
         PdfError: the ``pdf`` extra is not installed, or the pages could not be set.
     """
     if not available():
-        raise PdfError("the PDF needs the extra 'pdf': pip install 'modality-bench[pdf]'")
+        raise PdfError("the PDF needs the extra 'pdf': pip install typst noto-cjk-sans-otc")
     import typst
 
     data: Any = pages(run)
@@ -92,11 +93,11 @@ def pdf(run: RunResult) -> bytes:
             found = _UNSEEN.search(str(error))
             if found is None or attempt == ATTEMPTS:
                 raise PdfError(f"the pages could not be set: {error}") from error
-            more = {c for c in found.group(1) if not c.isascii()} - unseen
-            unseen |= more
+            more = {_kin(c) for c in found.group(1) if not c.isascii()} - unseen
+            unseen = unseen | more
             # One compilation tells one text.  When it does not end so, only what every font has is left.
             last = attempt == ATTEMPTS - 1 or not more
-            data = _numbered(data, (lambda c: c > "\u00ff") if last else unseen.__contains__)
+            data = _numbered(data, None if last else frozenset(unseen))
         else:
             if not isinstance(made, bytes):
                 raise PdfError("the pages could not be set: no bytes came back")
@@ -104,16 +105,23 @@ def pdf(run: RunResult) -> bytes:
     raise AssertionError("unreachable")
 
 
-def _numbered(value: Any, hidden: Callable[[str], bool]) -> Any:
-    """Show some characters by their number, in every text."""
+def _numbered(value: Any, unseen: frozenset[str] | None) -> Any:
+    """Show the characters of some scripts by their number, in every text; None: all that are not of Latin-1."""
     if isinstance(value, dict):
         # the names of fonts are for the machine
-        return {key: inner if key == "fonts" else _numbered(inner, hidden) for key, inner in value.items()}
+        return {key: inner if key == "fonts" else _numbered(inner, unseen) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_numbered(inner, hidden) for inner in value]
+        return [_numbered(inner, unseen) for inner in value]
     if not isinstance(value, str) or value.isascii():
         return value
-    return "".join(f"[U+{_meant(c):04X}]" if hidden(c) else c for c in value)
+    hidden = {c for c in value if (c > "\u00ff" if unseen is None else _kin(c) in unseen)}
+    return "".join(f"[U+{_meant(c):04X}]" if c in hidden else c for c in value)
+
+
+def _kin(character: str) -> str:
+    """Return the script of a character: a font that lacks one has none of it.  Alphabets like ours go by the letter."""
+    script = unicodedata.name(character, "").partition(" ")[0]
+    return character if script in ("", "LATIN", "GREEK", "CYRILLIC") else script
 
 
 def _meant(character: str) -> int:
@@ -183,7 +191,7 @@ def _warnings(run: RunResult) -> Iterable[str]:
     if not font_folders():
         yield (
             "No font for East Asian text was installed with the bench; where this machine has none either, such "
-            "names show as empty boxes (pip install 'modality-bench[pdf]')."
+            "characters are shown by their number (pip install noto-cjk-sans-otc)."
         )
 
 

@@ -196,3 +196,24 @@ def test_what_no_font_can_show_is_shown_by_its_number(
     assert "Müller" in text
     for shown in ("[U+1202]", "[U+13000]", "[U+0000]", "[U+001B]", "[U+007F]"):
         assert text.count(shown) >= 3, shown
+
+
+@needs_typst
+@pytest.mark.witness
+def test_a_script_without_a_font_is_left_out_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred names of a script that no font here has: not one attempt for each of them."""
+    import typst
+
+    compile_, calls = typst.compile, []
+    monkeypatch.setattr(typst, "compile", lambda *a, **k: calls.append(1) or compile_(*a, **k))
+    rows = [
+        clause(f"VX-STO-DX-{n:03}", V.FAIL, "5.2", reason=f"山田 → {chr(0x1200 + n)} – {chr(0x13000 + n)}")
+        for n in range(1, 30)
+    ]
+    text = text_of(pdf(run(*rows)), tmp_path)
+    assert len(calls) <= 4
+    assert "[U+1201]" in text
+    assert "[U+1301D]" in text
+    assert "→" in text
+    if font_folders():
+        assert "山田" in text
