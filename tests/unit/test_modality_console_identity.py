@@ -9,6 +9,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -192,6 +193,41 @@ def test_the_first_picture_of_an_exam_is_waited_for(console: Any) -> None:
     begin(console, "A")
     thread.join()
     assert console.do("capture_still", {})["sequence"] == 2
+
+
+@pytest.mark.parametrize(
+    ("made_s", "connection", "taken"),
+    [
+        (-0.5, 1, False),  # made half a second before the exam, and late on its way
+        (0.5, 1, True),
+        (-20.0, 1, True),  # the probe's clock was set back: nothing to go by
+        (-0.5, 2, True),  # another connection: another clock
+    ],
+)
+def test_a_picture_that_was_late_on_its_way_is_judged_by_the_clock_of_the_probe(
+    console: Any, made_s: float, connection: int, taken: bool
+) -> None:
+    probe = console.scanner
+    probe.live = False
+    now = time.monotonic()
+    # It fell silent a second before the exam began; its clock is a day ahead.
+    clock = 86_400_000_000_000
+    last = replace(probe.shoot(), t=now - 1.0, timestamp_ns=clock)
+    probe.cine[-1] = last
+    thread = threading.Timer(0.05, lambda: probe.cine.append(late()))
+
+    def late() -> Frame:
+        return replace(picture(2), timestamp_ns=clock + round((1.0 + made_s) * 1e9), connection=connection)
+
+    thread.start()
+    begin(console, "A")
+    thread.join()
+    if taken:
+        assert console.do("capture_still", {})["sequence"] == 2
+    else:
+        for verb, args in (("capture_still", {}), ("capture_clip", {"frames": 1, "before": True})):
+            with pytest.raises(Refused, match="before this exam"):
+                console.do(verb, args)
 
 
 @pytest.mark.parametrize("verb", ["capture_still", "capture_clip"])

@@ -3,8 +3,8 @@
 Rules of this file:
 
 * A picture belongs to the exam that was open when it was asked for; when another is open at the end, it is refused.
-* A picture that came before the exam began (or went on) is never an image of it, whether it is frozen, in the cine
-  memory or the last one of a probe that fell silent: it may show somebody else.
+* A picture that was made before the exam began (or went on) is never an image of it, whether it is frozen, in the cine
+  memory, the last one of a probe that fell silent, or late on its way: it may show somebody else.
 * What the front end reports by itself (absent, stalled, unplugged) is its own warning; a verb that it makes impossible
   is only refused.
 """
@@ -62,10 +62,24 @@ class Captures:
         self._scanner, self._exams, self._notices, self._config = scanner, exams, notices, config
         self._lock = lock
         self._since = time.monotonic()
+        self._last: Frame | None = None
+        """The newest picture when the exam began."""
 
     def anew(self) -> None:
         """An exam begins, goes on or ends: what came before is no picture of what follows (the exam's lock is held)."""
-        self._since = time.monotonic()
+        self._since, self._last = time.monotonic(), None
+        with suppress(ScannerError):
+            self._last = self._scanner.still(self._scanner.state()["sequence"])
+
+    def _is_new(self, frame: Frame) -> bool:
+        """Whether a picture was made since the exam began, as far as its arrival and the probe's own clock tell."""
+        if frame.t < self._since:
+            return False
+        last = self._last
+        if last is None or last.connection != frame.connection or not last.timestamp_ns < frame.timestamp_ns:
+            return True  # no clock to go by
+        # The last one was made before it arrived, and this one so much later by the probe's clock.
+        return last.t + (frame.timestamp_ns - last.timestamp_ns) / 1e9 >= self._since
 
     def begin(self) -> None:
         """Let the picture run and wait for the exam's first one, so that what is frozen from now on is of this exam."""
@@ -84,14 +98,14 @@ class Captures:
 
             return build_still(facts, order, frame)
 
-        return self._keep(exam, frame.t, "still", datetime.now(), build, _of(frame))
+        return self._keep(exam, frame, "still", datetime.now(), build, _of(frame))
 
     def _newest(self) -> Frame:
         """The frozen or newest picture; the first one of an exam that has just begun is waited for."""
         deadline = time.monotonic() + _FIRST_PICTURE_S
         while True:
             frame = self._scanner.still()
-            if frame.t >= self._since or time.monotonic() >= deadline:
+            if self._is_new(frame) or time.monotonic() >= deadline:
                 return frame
             if self._scanner.state()["state"] == "frozen":
                 return frame
@@ -111,7 +125,7 @@ class Captures:
             return build_screen(facts, order, pixels)
 
         picture = {**_of(frame), "raw_sha256": hashlib.sha256(pixels.tobytes()).hexdigest()}
-        return self._keep(exam, frame.t, "screen", now, build, picture)
+        return self._keep(exam, frame, "screen", now, build, picture)
 
     def clip(self, frames: int | None, seconds: float | None, start_trim: int, before: bool) -> Row:
         """Pictures of one geometry: those that come, or with ``before`` those that were."""
@@ -130,27 +144,27 @@ class Captures:
             return build_clip(replace(facts, start_trim=start_trim), order, clip)
 
         picture = {**_of_clip(clip), "start_trim": start_trim}
-        return self._keep(exam, clip.frames[0].t, "clip", began, build, picture)
+        return self._keep(exam, clip.frames[0], "clip", began, build, picture)
 
     def _of_this_exam(self, clip: Clip) -> Clip:
         """What the cine memory has of the exam; a clip without any such picture is left for :meth:`_keep` to refuse."""
-        own = [frame for frame in clip.frames if frame.t >= self._since]
+        own = [frame for frame in clip.frames if self._is_new(frame)]
         return make_clip(own, "memory") if own and len(own) < len(clip.frames) else clip
 
     def _keep(
         self,
         exam: Row,
-        came: float,
+        first: Frame,
         kind: str,
         moment: datetime,
         build: Build,
         picture: Mapping[str, Any],
     ) -> Row:
-        """Make a capture an image; ``came`` is when its first picture arrived (``time.monotonic``)."""
+        """Make a capture, whose first picture is ``first``, an image of the exam."""
         with self._lock:  # never a picture of one patient in the exam of another
             if self._exams.open()["id"] != exam["id"]:
                 raise Refused("the exam was ended before its picture was there")
-            if came < self._since:
+            if not self._is_new(first):
                 raise Refused("the picture came before this exam: take one that the probe makes now")
             try:
                 return self._exams.keep(self._config(), kind, moment, build, picture)
