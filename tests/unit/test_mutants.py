@@ -6,6 +6,8 @@ cut to the verdict.
 
 from __future__ import annotations
 
+import copy
+import hashlib
 import json
 import struct
 from collections.abc import Callable
@@ -14,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.journal import Event
+from bench.judge.volumes import note_before
 from bench.resultmodel import ClauseResult, HostFacts, RunInfo, SutInfo
 from bench.resultmodel import Product as Maker
 from bench.verdict import Verdict
@@ -254,6 +258,51 @@ def test_mutants_of_a_medium_are_exact(disc: Disc, tmp_path: Path) -> None:
     made = list(mx1_media.mutants(disc, found))
     assert len(made) > 110
     assert [told(o) for o in (attempt(m, tmp_path) for m in made[::5]) if not o.exact] == []
+
+
+def journal(made: FileSet, paths: list[tuple[str, ...]], action: str) -> tuple[Event, ...]:
+    """What the operator asked for and what the product reported."""
+    files = [
+        {"file_id": "/".join(path), "sha256": hashlib.sha256(made.files[path]).hexdigest()} for path in paths
+    ]
+    digest = hashlib.sha256(made.dicomdir()).hexdigest()
+    told = {"action": action, "medium": "usb", "files": files, "dicomdir_sha256": digest}
+    happened = [
+        ("sut.request", {"do": action, "args": {"medium": "usb"}}),
+        ("modality.media", told),
+        ("sut.answer", {"do": action, "ok": True}),
+    ]
+    return tuple(Event(n, n, "x", n, kind, data) for n, (kind, data) in enumerate(happened, 1))
+
+
+def with_story(folder: Path, name: str) -> Disc:
+    """A medium with its journal: an export on an empty one, or an addition to that of another vendor."""
+    made, action = FileSet.of_mx1(pictures=PICTURES), "export"
+    before = FileSet(directory=False)
+    if name != mx1_media.STORY:
+        action = "add"
+        before = FileSet()
+        before.add(Scan(start=1e9), (Picture("us"),), base="IMAGES", uid="1.2.3.4.5", version="OTHER_1")
+        made = copy.deepcopy(before)
+        made.add(Scan(number=2, start=2e9), PICTURES)
+    image = folder / "usb.img"
+    before.write_image(image)
+    note_before(image)
+    made.write_image(image)
+    saved = [path for path in made.paths if path[0] == "DICOM"]
+    return Disc(name, "mx1", image, {"medium": "usb"}, journal(made, saved, action), reference=False)
+
+
+@pytest.mark.parametrize("name", [mx1_media.STORY, mx1_media.ADDED, mx1_media.FOREIGN])
+def test_mutants_of_what_was_done_to_a_medium(name: str, tmp_path: Path) -> None:
+    """What was saved is gone or changed, what lay there before is gone or changed: rows of the activities."""
+    disc = with_story(tmp_path, name)
+    (tmp_path / "out").mkdir()
+    found = disc.judged(tmp_path / "out")
+    assert [c.id for c in found.values() if c.verdict in (Verdict.FAIL, Verdict.ERROR)] == []
+    made = list(mx1_media.mutants(disc, found))
+    assert len(made) >= 2
+    assert [told(o) for o in (attempt(m, tmp_path / "out") for m in made) if not o.exact] == []
 
 
 def test_one_object_is_changed_and_keeps_its_meta(disc: Disc) -> None:
