@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.checks import verdicts
 from bench.checks.case import SutConfig
-from bench.checks.media.view import case_of, checks_for
+from bench.judge.medium import judge_medium
 from bench.resultmodel import ClauseResult
 from bench.statements import load
 from bench.verdict import Verdict
@@ -17,9 +16,8 @@ from tests.lab.media import FileSet
 def judge(path: Path, **config: object) -> dict[str, ClauseResult]:
     """Judge an image or folder by MX1's statement, as a USB stick."""
     config.setdefault("medium", "usb")
-    statement = load("mx1")
-    case = case_of(read_medium(path), statement, SutConfig(config))
-    return {row.id: row for row in verdicts.judge(case, checks_for("mx1"))}
+    judged = judge_medium(read_medium(path), load("mx1"), config=SutConfig(config))
+    return {row.id: row for row in judged.clauses}
 
 
 def judge_set(made: FileSet, folder: Path, **how: object) -> dict[str, ClauseResult]:

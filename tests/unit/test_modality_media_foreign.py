@@ -150,7 +150,7 @@ def test_existing_patient_study_and_series(tmp_path: Path) -> None:
 
 
 def test_same_id_and_another_name(tmp_path: Path) -> None:
-    """Two persons with one Patient ID stay two, although the standard wants one record for one ID: the judge says so."""
+    """Two persons with one Patient ID stay two; the standard wants one record for one ID, and the judge says so."""
     medium = tmp_path / "medium"
     medium.mkdir()
 

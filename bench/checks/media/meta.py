@@ -105,7 +105,7 @@ def _judge(file: DicomFile, seen: dict[str, int]) -> Iterator[tuple[str, str, Ev
         reason = f"{label('PrivateInformation')} is there without {label(creator)}"
         yield COMPLETE, reason, in_file(file, meta.get("PrivateInformation"))
     version = meta.get("FileMetaInformationVersion")
-    if version is not None and version.value and (len(version.value) != 2 or not version.value[1] & 1):
+    if version is not None and version.value and version.value != b"\0\1":
         yield VALUES, f"the version is {version.value[:8].hex()}, not 0001", in_file(file, version)
     yield from _named(file, seen)
 

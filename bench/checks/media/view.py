@@ -9,6 +9,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -22,8 +23,8 @@ from bench.checks.media.history import History
 from bench.journal import Event
 from bench.resultmodel import Evidence
 from bench.statements.model import Statement
-from bench.witness.dataset import DataSet, Element
-from bench.witness.medium import DicomFile, Medium, Record
+from bench.witness.dataset import DataSet, DataSetProblem, Element
+from bench.witness.medium import DicomFile, Directory, Medium, Record
 from bench.witness.model import Capture, Message
 
 AREAS: Final = ("media", "datasets", "charsets", "attributes", "iod", "sr")
@@ -143,26 +144,44 @@ class MediaCase(Case):
         syntax = file.transfer_syntax
         root = file.dataset
         found = []
+        own = authors(self).records
+        problems = self._problems(directory)
         if root is not None:
-            kept = tuple(p for p in root.problems if file.begin + p.offset < directory.end)
-            bare = replace(root, elements=(), problems=kept, pixels=None, _index=None)
+            # where the DICOMDIR breaks off, the rules of media say so, and its encoding is not judged
+            outside = tuple(
+                p for number, some in problems.items() if directory.broken or number not in own for p in some
+            )
+            bare = replace(root, elements=(), problems=outside, pixels=None, _index=None)
             command = FileCommand("", "", name="DICOMDIR")
             found.append(
                 FileMessage(file.path, 0, file.path, file.begin, bare, not directory.broken, command, syntax)
             )
-        own = authors(self).records
         for record in directory.records:
             if record.number not in own:
                 continue
             inner = tuple(e for e in record.item.elements if e.tag >> 16 != 4)
-            length = (
-                root.length if root is not None else record.item.end
-            )  # offsets count from the root's begin
-            item = replace(record.item, elements=inner, problems=(), offset=0, length=length, _index=None)
+            # offsets count from the root's begin
+            length = root.length if root is not None else record.item.end
+            inside = () if directory.broken else tuple(problems.get(record.number, ()))
+            item = replace(record.item, elements=inner, problems=inside, offset=0, length=length, _index=None)
             name = f"{file.path}, {record.name}"
             command = FileCommand("", "", name="DICOMDIR")
             found.append(FileMessage(name, record.number, file.path, file.begin, item, True, command, syntax))
         return tuple(found)
+
+    def _problems(self, directory: Directory) -> dict[int, list[DataSetProblem]]:
+        """What is wrong with the encoding of the DICOMDIR, by the number of the record around it; 0: the root."""
+        found: dict[int, list[DataSetProblem]] = {}
+        root = directory.file.dataset
+        begins = [record.item.offset for record in directory.records]
+        for problem in root.problems if root is not None else ():
+            if directory.file.begin + problem.offset >= directory.end:
+                continue
+            number = bisect_right(begins, problem.offset)
+            if number and problem.offset >= directory.records[number - 1].item.end:
+                number = 0
+            found.setdefault(number, []).append(problem)
+        return found
 
     @cached_property
     def messages(self) -> tuple[Message, ...]:

@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
+from bench.witness.medium.fattable import Table, differing, tally
 from bench.witness.medium.model import Entry, FileSystem, Trouble
 from bench.witness.medium.source import Source
 
@@ -107,6 +109,7 @@ class Fat:
         self.label = form.label
         self._taken = bytearray((form.clusters + 2 + 7) // 8)
         self._folders: list[tuple[str, tuple[tuple[int, int], ...]]] = []
+        self._going_on: list[tuple[int, list[tuple[int, int]], str]] = []
         self._work = 0
         self._width = {"FAT12": 12, "FAT16": 16, "FAT32": 32}[form.kind]
         self._end = {12: 0xFF8, 16: 0xFFF8, 32: 0x0FFFFFF8}[self._width]
@@ -121,7 +124,7 @@ class Fat:
             form.sector,
             form.cluster,
             form.clusters,
-            self._free(),
+            self._counts[0] if self._counts is not None else None,
             partition,
             form.size,
         )
@@ -142,19 +145,17 @@ class Fat:
         raw = self._source.read(self._start + self.form.table + cluster * size, size)
         return int.from_bytes(raw, "little") & 0x0FFFFFFF
 
-    def _free(self) -> int | None:
-        """Count free clusters; None where the table is too big to be read for a number only."""
+    def _table(self, copy: int = 0) -> Table:
         form = self.form
-        if self._width == 12:
-            return sum(self._link(cluster) == 0 for cluster in range(2, form.clusters + 2))
-        size = self._width // 8
-        length = (form.clusters + 2) * size
-        if length > TABLE:
-            return None
-        table = self._source.read(self._start + form.table, length)
-        table = table[: len(table) // size * size]
-        values = struct.unpack(f"<{len(table) // size}{'H' if size == 2 else 'I'}", table)
-        return sum(1 for value in values[2:] if not value & 0x0FFFFFFF)
+        holds = form.table_size * 8 // self._width - 2
+        start = self._start + form.table + copy * form.table_size
+        return Table(start, self._width, max(min(form.clusters, holds), 0))
+
+    @cached_property
+    def _counts(self) -> tuple[int, int] | None:
+        """Free and bad clusters; None where the table is too big to be read for numbers only, or not there."""
+        table = self._table()
+        return tally(self._source, table) if table.length <= TABLE else None
 
     def _chain(self, first: int, most: int, path: str) -> tuple[list[tuple[int, int]], int]:
         """Follow a chain of at most *most* clusters: runs of (cluster, count), and how many clusters in all."""
@@ -189,11 +190,14 @@ class Fat:
             cluster = self._link(cluster)
         else:
             if 2 <= cluster < self.form.clusters + 2 and most:
-                self._behind(cluster, runs, path)
+                self._going_on.append((cluster, runs, path))
         return runs, count
 
     def _behind(self, cluster: int, runs: list[tuple[int, int]], path: str) -> None:
-        """Say where a chain goes that does not end with its file: on, back, or into another one."""
+        """Say where a chain goes that does not end with its file: on, back, or into another one.
+
+        Asked when every file is known: until then, clusters of a later one look free.
+        """
         steps = 0
         while 2 <= cluster < self.form.clusters + 2 and steps <= self.form.clusters and self._work < WORK:
             if self._taken[cluster >> 3] & 1 << (cluster & 7):
@@ -244,6 +248,7 @@ class Fat:
         if form.kind == "FAT32":
             root, _ = self._chain(form.root_cluster, 1 << 16, "the root folder")
             areas = self._bytes(root)
+            self._folders.append(("the root folder", tuple(areas)))
         else:
             areas = [(self._start + form.root, form.root_size)]
         waiting: list[tuple[list[tuple[int, int]], tuple[str, ...], tuple[str, ...]]] = [(areas, (), ())]
@@ -268,6 +273,8 @@ class Fat:
                 inner.append((self._bytes(runs), entry.short, entry.names))
                 self._folders.append((entry.path, tuple(self._bytes(runs))))
             waiting += reversed(inner)
+        for cluster, runs, path in self._going_on[:TROUBLES]:
+            self._behind(cluster, runs, path)
         self._tables()
 
     # The tables as a whole
@@ -282,39 +289,16 @@ class Fat:
                 self.trouble("dirty", "the file system is marked as not taken out cleanly")
             if not marks & top >> 1:
                 self.trouble("dirty", "the file system is marked as having met errors of the medium")
-        free = self._free()
-        if free is not None and self._work < WORK:
-            bad = 0x0FFFFFF7 & (1 << min(self._width, 28)) - 1
-            holes = self._count(bad)
-            lost = form.clusters - free - holes - sum(byte.bit_count() for byte in self._taken)
+        if self._counts is not None and self._work < WORK:
+            lost = self._table().clusters - sum(self._counts) - sum(byte.bit_count() for byte in self._taken)
             if lost > 0:
-                text = (
-                    f"{lost} clusters are marked as taken and belong to no file, or lie behind the end of one"
-                )
+                text = f"{lost} clusters are taken and belong to no file, or lie behind the end of one"
                 self.trouble("lost", text)
         if form.tables == 2 and form.mirrored and form.table_size <= TABLE:
             self._compare()
 
-    def _count(self, wanted: int) -> int:
-        return sum(1 for value in self._values(0) if value == wanted)
-
-    def _values(self, copy: int) -> Sequence[int]:
-        """All links of a copy of the table."""
-        form = self.form
-        length = ((form.clusters + 2) * self._width + 7) // 8
-        data = self._source.read(self._start + form.table + copy * form.table_size, length)
-        if self._width == 12:
-            whole = len(data) // 3 * 3
-            triples = (int.from_bytes(data[at : at + 3], "little") for at in range(0, whole, 3))
-            return [half for both in triples for half in (both & 0xFFF, both >> 12)]
-        size = self._width // 8
-        kind = "H" if size == 2 else "I"
-        values = struct.unpack(f"<{len(data) // size}{kind}", data[: len(data) // size * size])
-        return values if size == 2 else [value & 0x0FFFFFFF for value in values]
-
     def _compare(self) -> None:
-        one, other = self._values(0), self._values(1)
-        wrong = [k for k, (a, b) in enumerate(zip(one, other, strict=False)) if a != b and k >= 2]
+        wrong = differing(self._source, self._table(0), self._table(1))
         if not wrong:
             return
         size, base = self.form.cluster, self._start + self.form.data

@@ -188,32 +188,32 @@ class Record:
     offset: int
     item: DataSet
 
-    @property
+    @cached_property
     def kind(self) -> str:
         """Directory Record Type, empty when it has none."""
         return self.item.text("DirectoryRecordType") or ""
 
-    @property
+    @cached_property
     def next(self) -> int | None:
         """Offset of the Next Directory Record; None without a value."""
         return _whole(self.item, "OffsetOfTheNextDirectoryRecord")
 
-    @property
+    @cached_property
     def lower(self) -> int | None:
         """Offset of Referenced Lower-Level Directory Entity; None without a value."""
         return _whole(self.item, "OffsetOfReferencedLowerLevelDirectoryEntity")
 
-    @property
+    @cached_property
     def in_use(self) -> bool:
         """Whether it is active: any value but 0000H is (PS3.3 F.3.2.2)."""
         return _whole(self.item, "RecordInUseFlag") != 0
 
-    @property
+    @cached_property
     def file_id(self) -> tuple[str, ...]:
         """Components of Referenced File ID; () without one."""
         return self.item.texts("ReferencedFileID")
 
-    @property
+    @cached_property
     def name(self) -> str:
         """For sentences: kind and number."""
         return f"{printable(self.kind) or 'untyped'} record {self.number}"

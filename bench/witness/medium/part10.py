@@ -78,6 +78,9 @@ def _meta(head: bytes, start: int) -> tuple[list[Element], int, list[tuple[str, 
             if at + 12 > len(head):
                 break
             length, size = struct.unpack_from("<I", head, at + 8)[0], 12
+            if head[at + 6 : at + 8] != b"\0\0":
+                text = f"(0002,{number:04X}) has {head[at + 6 : at + 8].hex()} in its reserved bytes instead of 0000"
+                faults.append(("reserved", text, at + 6))
         else:
             length, size = struct.unpack_from("<H", head, at + 6)[0], 8
         if length > len(head) - at - size:
