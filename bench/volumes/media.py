@@ -59,7 +59,10 @@ class Medium(Protocol):
 
 
 def take_away(place: Path) -> list[str]:
-    """Remove the folder of a medium that is out; names of what somebody put there meanwhile are returned."""
+    """Remove the folder of a medium that is out; names of what somebody put there meanwhile are returned.
+
+    Whoever still writes there finds nothing any more: the folder goes at once, with all that is in it.
+    """
     try:
         place.rmdir()
         return []
@@ -68,8 +71,11 @@ def take_away(place: Path) -> list[str]:
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
-    left = sorted(os.listdir(place))[:10]
-    shutil.rmtree(place, ignore_errors=True)
+    aside = place.with_name(f".{place.name}.left")
+    shutil.rmtree(aside, ignore_errors=True)
+    place.rename(aside)
+    left = sorted(os.listdir(aside))[:10]
+    shutil.rmtree(aside, ignore_errors=True)
     return left
 
 

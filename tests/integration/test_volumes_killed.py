@@ -6,6 +6,7 @@ Four times each by default; ``MODBENCH_KILLS`` says how often.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import random
@@ -25,20 +26,20 @@ _LOOP_GET_STATUS64 = 0x4C05
 KILLS = int(os.environ.get("MODBENCH_KILLS", "4"))
 
 
-def loops_of(name: str) -> list[str]:
-    """Loop devices that were set up for the medium of this name."""
-    found = []
-    for entry in Path("/sys/block").glob("loop*/loop"):
-        status = bytearray(232)
-        with contextlib.suppress(OSError):
-            fd = os.open(f"/dev/{entry.parent.name}", os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                fcntl.ioctl(fd, _LOOP_GET_STATUS64, status)
-            finally:
-                os.close(fd)
-            if bytes(status[56:120]).rstrip(b"\0").decode() == name:
-                found.append(entry.parent.name)
-    return found
+def loop_is_of(loop: Path, name: str) -> bool:
+    """Whether a loop device is set up for the medium of this name, or for one that nobody serves any more."""
+    status = bytearray(232)
+    try:
+        fd = os.open(f"/dev/{loop.parent.name}", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.ioctl(fd, _LOOP_GET_STATUS64, status)
+    except OSError as error:
+        return error.errno == errno.ENOTCONN  # its file is on a FUSE mount whose server is gone
+    finally:
+        os.close(fd)
+    return bytes(status[56:120]).rstrip(b"\0").decode() == name
 
 
 def state_of(pid: int) -> str:
@@ -50,8 +51,8 @@ def state_of(pid: int) -> str:
     return "gone"
 
 
-def killed(command: list[str], folder: Path, after: float) -> None:
-    """Start the body, kill it after so many seconds, and see that nothing of it stays."""
+def killed(command: list[str], folder: Path, after: float) -> int:
+    """Start the body, kill it after so many seconds, see that nothing of it stays; how many loop devices it had."""
     folder.mkdir()
     body = subprocess.Popen(
         [*command, str(folder)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
@@ -62,6 +63,7 @@ def killed(command: list[str], folder: Path, after: float) -> None:
     product = int(told)
     time.sleep(after)
     assert body.poll() is None, body.communicate(timeout=20)[1].decode()
+    loops = [loop for loop in Path("/sys/block").glob("loop*/loop") if loop_is_of(loop, folder.name)]
     body.send_signal(signal.SIGKILL)
     try:
         # The product has the other end: it is over when that is closed.
@@ -73,11 +75,12 @@ def killed(command: list[str], folder: Path, after: float) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(body.pid, signal.SIGKILL)
     deadline = time.monotonic() + 10
-    while left := loops_of(folder.name):
+    while left := [loop for loop in loops if loop.exists() and loop_is_of(loop, folder.name)]:
         assert time.monotonic() < deadline, f"still there: {left}"
         time.sleep(0.05)
     mounts = Path("/proc/self/mountinfo").read_text()
     assert str(folder) not in mounts
+    return len(loops)
 
 
 @pytest.mark.netns
@@ -87,7 +90,7 @@ def test_a_killed_server_lets_the_product_go(tmp_path: Path) -> None:
     chance = random.Random(4)
     for number in range(KILLS):
         command = [sys.executable, str(BODIES), "restless"]
-        killed(command, tmp_path / f"u{os.getpid()}n{number}", chance.random() * 3)
+        assert not killed(command, tmp_path / f"u{os.getpid()}n{number}", chance.random() * 3)
 
 
 @pytest.mark.netns
@@ -101,9 +104,11 @@ def test_a_killed_server_lets_the_product_go(tmp_path: Path) -> None:
 )
 def test_a_killed_disk_lets_the_product_go(tmp_path: Path, system: str) -> None:
     chance = random.Random(5)
+    seen = 0
     for number in range(KILLS):
         command = [sys.executable, str(BLOCK_BODIES), "restless", system]
-        killed(command, tmp_path / f"b{os.getpid()}n{number}", chance.random() * 3)
+        seen += killed(command, tmp_path / f"b{os.getpid()}n{number}", chance.random() * 3)
+    assert seen, "no loop device was ever seen"
 
 
 def marked(text: str) -> list[str]:

@@ -5,7 +5,6 @@ The product's part is always played by another process, as on a bench.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -77,19 +76,38 @@ class Stick:
 
     def app(self, code: str) -> Any:
         """Run Python in another process, in the medium's folder; ``tell`` prints its answer, errno on OSError."""
-        head = (
+        done = subprocess.run(
+            [sys.executable, "-c", self._head() + code],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout) if done.stdout.strip() else None
+
+    def user(self, code: str) -> subprocess.Popen[str]:
+        """Start Python in another process, as :meth:`app`, and return when it has come to its ``pause()``."""
+        user = subprocess.Popen(
+            [sys.executable, "-c", self._head() + code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert user.stdout is not None
+        assert user.stdout.readline() == "here\n"
+        return user
+
+    def _head(self) -> str:
+        return (
             "import errno, json, os, sys, hashlib\n"
             "def tell(value): print(json.dumps(value)); sys.exit(0)\n"
             f"P = {str(self.mount)!r}\n"
             "def attempt(what):\n"
             "    try: return what()\n"
             "    except OSError as error: return errno.errorcode[error.errno]\n"
+            "def pause(): print('here', flush=True); sys.stdin.readline()\n"
         )
-        done = subprocess.run(
-            [sys.executable, "-c", head + code], capture_output=True, text=True, timeout=60, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout) if done.stdout.strip() else None
 
     def until_gone(self) -> None:
         """Wait until a medium that was pulled out has vanished."""
@@ -179,12 +197,7 @@ def life(folder: Path) -> None:
 def busy(folder: Path) -> None:
     """Taking out is refused while a file is open, and says by whom; the end of the cell does not wait."""
     stick = Stick(folder)
-    code = f"import sys; f = open({str(stick.mount / 'OPEN')!r}, 'wb'); print(1, flush=True); sys.stdin.readline()"
-    user = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert user.stdout is not None
-    user.stdout.readline()
+    user = stick.user("f = open(P + '/OPEN', 'wb'); pause()")
     with pytest.raises(CommandError, match=f"pid {user.pid} .*OPEN"):
         stick.do("remove", timeout=0.2)
     assert stick.app("tell(sorted(os.listdir(P)))") == ["OPEN"]
@@ -228,23 +241,12 @@ def yank(folder: Path) -> None:
     assert names.get("LOST", 0) == 0
     stick.app("assert open(P + '/KEPT', 'rb').read() == b'k' * 100_000")
     # once more, at once and with a file open all the time
-    user = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            f"import os, sys\nf = os.open({str(stick.mount / 'A')!r}, os.O_CREAT | os.O_WRONLY)\n"
-            "print(1, flush=True); sys.stdin.readline()\n"
-            "try: os.write(f, b'x')\nexcept OSError as e: print(e.errno)",
-        ],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
+    user = stick.user(
+        "f = os.open(P + '/A', os.O_CREAT | os.O_WRONLY); pause(); tell(attempt(lambda: os.write(f, b'x')))"
     )
-    assert user.stdout is not None
-    user.stdout.readline()
     stick.do("arm", id="two", fault="yank")
     stick.until_gone()
-    assert user.communicate("\n", timeout=20)[0].strip() == str(errno.EIO)
+    assert user.communicate("\n", timeout=20)[0].strip() == '"EIO"'
     stick.gone()
     stick.actor.stop()
 

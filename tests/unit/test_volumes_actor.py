@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from bench.volumes import backends
 from bench.volumes.actor import Config, create
 from bench.volumes.backends import Backend, NoBackend, best, probe
 from bench.volumes.config import Shape, reshaped
+from bench.volumes.media import take_away
 from bench.volumes.trouble import FAULTS, check
 from simulators.base import CommandError, Simulator
 
@@ -186,3 +190,33 @@ def test_a_medium_filled_anew_keeps_its_clusters() -> None:
     assert reshaped(shape, {"cluster": 1024}).cluster == 1024
     with pytest.raises(ValueError, match="cluster"):
         reshaped(shape, {"cluster": 100})
+
+
+def test_the_place_of_a_medium_that_is_out_goes_though_somebody_writes_there(tmp_path: Path) -> None:
+    """A product that has not seen yet that the medium was pulled out must not be left with a plain folder."""
+    place = tmp_path / "usb"
+    over = threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not over.is_set():
+            number += 1
+            with contextlib.suppress(OSError):
+                (place / f"F{number % 500}").write_bytes(b"x")
+
+    writers = [threading.Thread(target=write) for _ in range(3)]
+    for writer in writers:
+        writer.start()
+    try:
+        for _ in range(20):
+            place.mkdir()
+            deadline = time.monotonic() + 20
+            while len(list(place.iterdir())) < 20:
+                assert time.monotonic() < deadline
+            assert take_away(place)
+            assert list(tmp_path.glob("usb")) == []
+    finally:
+        over.set()
+        for writer in writers:
+            writer.join(10)
+    assert take_away(place) == []
