@@ -352,7 +352,8 @@ class CellResult(Model):
 
     ``verdict`` and ``reason`` are those of everything; ``scenario_verdict`` and ``scenario_reason`` those of the
     steps, expectations and objects alone, before the clauses were judged on the wire (None: they were not).
-    ``covers`` are the clauses that the scenario says it exercises.
+    ``covers`` are the clauses that the scenario says it exercises; ``combinations`` says how many cells its whole
+    matrix has.
     """
 
     id: str
@@ -385,6 +386,7 @@ class CellResult(Model):
     wire: WireFacts | None = None
     opinions: tuple[JudgeOpinion, ...] = ()
     covers: tuple[str, ...] = ()
+    combinations: int = 1
     scenario_verdict: Verdict | None = None
     scenario_reason: str | None = None
 

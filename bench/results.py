@@ -260,14 +260,27 @@ def section_of(clause_id: str) -> str:
 
 
 def summarise_clauses(cells: Iterable[CellResult]) -> tuple[ClauseSummary, ...]:
-    """Combine the clauses over all cells, in the order of their ids."""
+    """Combine the clauses over all cells, in the order of their ids.
+
+    A scenario vouches for what it covers once its whole matrix ran: a smoke run may leave out the very combination.
+    """
     touched: dict[str, list[tuple[ClauseResult, str]]] = {}
-    covered: set[str] = set()
+    scenarios: dict[tuple[str, str], list[CellResult]] = {}
     for cell in cells:
         if cell.not_runnable is None:
-            covered.update(cell.covers)
+            scenarios.setdefault((cell.file, cell.scenario), []).append(cell)
         for clause in cell.clauses:
             touched.setdefault(clause.id, []).append((clause, cell.id))
+    covered: set[str] = set()
+    in_part: dict[str, str] = {}
+    for (_, name), ran in scenarios.items():
+        claims = {clause_id for cell in ran for clause_id in cell.covers}
+        of = ran[0].combinations
+        if len(ran) >= of:
+            covered |= claims
+        else:
+            text = f"not in what ran of {name} ({len(ran)} of {of} combinations; --matrix-mode full runs all)"
+            in_part |= dict.fromkeys(claims, text)
     summaries = []
     for clause_id, hits in sorted(touched.items()):
         verdict = combine(clause.verdict for clause, _ in hits)
@@ -277,6 +290,8 @@ def summarise_clauses(cells: Iterable[CellResult]) -> tuple[ClauseSummary, ...]:
             # A scenario vouches for it: that must not look as if nobody had cared.
             verdict = Verdict.INCONCLUSIVE
             worst = replace(worst, reason=f"{UNTOUCHED}: {worst.reason}")
+        elif verdict is Verdict.NOT_EXERCISED and clause_id in in_part:
+            worst = replace(worst, reason=f"{worst.reason}: {in_part[clause_id]}")
         summaries.append(
             ClauseSummary(
                 id=clause_id,

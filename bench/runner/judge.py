@@ -69,6 +69,7 @@ def judge(
         strictness=strictness,
         faults=tuple(_fault(f) for f in report.faults),
         covers=tuple(scenario.covers),
+        combinations=len(scenario.cells(mode="full")),
         repeat=plan.repeat,
         errors=tuple(all_errors),
     )

@@ -175,6 +175,16 @@ def test_what_is_covered_and_not_exercised_is_told(tmp_path: Path) -> None:
     assert table["VX-PRN-001"].verdict is Verdict.PASS, "another cell of the matrix exercised it"
 
 
+def test_a_part_of_a_matrix_vouches_for_nothing(tmp_path: Path) -> None:
+    """A smoke run leaves combinations out: what only those exercise is not held against it."""
+    one = judge_cell(result(covers=("VX-PRN-001",), combinations=2), folder(tmp_path), VXVUE)
+    told = {c.id: c for c in summarise_clauses([one])}["VX-PRN-001"]
+    assert told.verdict is Verdict.NOT_EXERCISED
+    assert "1 of 2 combinations" in told.reason
+    both = {c.id: c for c in summarise_clauses([one, replace(one, id="the-other")])}["VX-PRN-001"]
+    assert both.verdict is Verdict.INCONCLUSIVE
+
+
 def test_what_no_capture_can_show_is_answered_by_the_scenario(tmp_path: Path) -> None:
     """A setting, or what the operator sees: the expectations held, or did not."""
     unseen = next(id for id, why in registry.unseen("vxvue").items() if why.by == "operator")
