@@ -57,7 +57,7 @@ def test_reused_ports_are_new_conversations(tmp_path: Path, order: str) -> None:
     assert all(m.association == a.number for a in capture.associations for m in a.messages)
 
 
-@pytest.mark.parametrize(("pause", "count"), [(0.2, 1), (3600.0, 2)])
+@pytest.mark.parametrize(("pause", "count"), [(0.2, 1), (20.0, 2), (3600.0, 2)])
 def test_the_same_sequence_numbers_an_hour_later_are_another_connection(
     tmp_path: Path, pause: float, count: int
 ) -> None:
@@ -70,6 +70,20 @@ def test_the_same_sequence_numbers_an_hour_later_are_another_connection(
     assert [(a.end, a.whole, len(a.messages), a.problems) for a in capture.associations] == [
         ("released", True, 2, ()) for _ in range(count)
     ]
+
+
+@pytest.mark.parametrize(("pause", "count"), [(30.0, 1), (300.0, 2)])
+def test_the_same_sequence_numbers_after_a_connection_that_never_ended(
+    tmp_path: Path, pause: float, count: int
+) -> None:
+    """A host that lost its power begins again with the same numbers; before that a SYN only comes late."""
+    lab = Lab(client_port=40000, isn=(7000, 900_000))
+    store(lab)
+    lab.wait(pause)
+    echo(lab)
+    capture = read(lab.write(tmp_path / "a.pcap"))
+    assert len(capture.associations) == count
+    assert capture.associations[0].messages[0].name == "C-STORE-RQ"
 
 
 def test_interleaved_conversations_are_kept_apart(tmp_path: Path) -> None:
