@@ -19,7 +19,7 @@ import io
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,15 +127,38 @@ def _windowed(values: Floats, ds: Any) -> tuple[Floats, str]:
     return _scaled(values, center - 0.5 - (width - 1) / 2, center - 0.5 + (width - 1) / 2), ""
 
 
-_NATIVE: Final = {"1.2.840.10008.1.2": "<", "1.2.840.10008.1.2.1": "<", "1.2.840.10008.1.2.2": ">"}
+IMPLICIT: Final = "1.2.840.10008.1.2"
+_NATIVE: Final = {IMPLICIT: "<", "1.2.840.10008.1.2.1": "<", "1.2.840.10008.1.2.2": ">"}
 """Transfer syntaxes without compression and their byte order."""
 
 
-def _dicom(path: Path | io.BytesIO) -> Picture:
+def _pixels(file: BinaryIO, syntax: str, most: int) -> bytes | None:
+    """Return the first bytes of native Pixel Data at which a file stands; None when there is none.
+
+    A clip has hundreds of frames, of which one is drawn.
+    """
+    order: Literal["little", "big"] = "big" if _NATIVE[syntax] == ">" else "little"
+    start = file.read(8)
+    group, element = (int.from_bytes(start[at : at + 2], order) for at in (0, 2))
+    if len(start) < 8 or (group, element) != (0x7FE0, 0x0010):
+        return None
+    if syntax == IMPLICIT:
+        length = int.from_bytes(start[4:], order)
+    elif start[4:6] in (b"OB", b"OW", b"UN"):
+        length = int.from_bytes(file.read(4), order)
+    else:
+        return None
+    return None if length == 0xFFFFFFFF else file.read(min(length, most))
+
+
+def _dicom(path: Path | BinaryIO) -> Picture:
     import pydicom
 
-    if isinstance(path, Path) and path.stat().st_size > MAX_FILE:
-        return Picture(note=f"no picture: the file is larger than {MAX_FILE >> 20} MiB")
+    if isinstance(path, Path):
+        if path.stat().st_size > MAX_FILE:
+            return Picture(note=f"no picture: the file is larger than {MAX_FILE >> 20} MiB")
+        with path.open("rb") as file:
+            return _dicom(file)
     head = pydicom.dcmread(path, stop_before_pixels=True, force=False)
     syntax = str(head.file_meta.get("TransferSyntaxUID", ""))
     if syntax not in _NATIVE:
@@ -155,12 +178,10 @@ def _dicom(path: Path | io.BytesIO) -> Picture:
         or (samples == 3 and planar)
     ):
         return Picture(note=f"no picture: {samples} × {bits} bit pixels are not drawn here")
-    if not isinstance(path, Path):
-        path.seek(0)
-    pixels = pydicom.dcmread(path, specific_tags=["PixelData", "BitsAllocated"]).get("PixelData")
-    if not isinstance(pixels, bytes):
-        return Picture(note="no picture: the object has no pixels")
     count = rows * cols * samples
+    pixels = _pixels(path, syntax, count * bits // 8)
+    if pixels is None:
+        return Picture(note="no picture: the object has no pixels")
     if len(pixels) < count * bits // 8:
         return Picture(note=f"no picture: {len(pixels)} bytes of pixels where {count * bits // 8} belong")
     dtype = np.dtype(np.uint8) if bits == 8 else np.dtype(f"{_NATIVE[syntax]}u2")
@@ -193,12 +214,12 @@ def _dicom(path: Path | io.BytesIO) -> Picture:
     return _picture(shown, grid, note)
 
 
-def dicom_picture(path: str | Path | io.BytesIO) -> Picture:
+def dicom_picture(path: str | Path | BinaryIO) -> Picture:
     """Draw the first frame of a stored object, a file or its bytes, with its own window and polarity."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom's opinion of a product's file is no warning of ours
-            return _dicom(path if isinstance(path, io.BytesIO) else Path(path))
+            return _dicom(Path(path) if isinstance(path, str) else path)
     except Exception as error:  # any file that a product can produce
         return Picture(note=f"no picture: {visible(shorten(str(error) or type(error).__name__, 160))}")
 

@@ -25,6 +25,8 @@ ACTORS: Final = (
 )
 """Columns from left to right: the operator's side, the acquisition side, the SUT, the hospital's side."""
 
+MAX_TEXT: Final = 90
+"""Characters of a mark."""
 PEERS: Final = frozenset({"ris", "pacs", "pacs2", "printer"})
 
 
@@ -298,7 +300,8 @@ def mark(event: Event) -> Mark | None:
     title = f"event {event.seq} · {event.src} · {event.kind}\n{shorten(told, 400)}"
     assoc = data.get("assoc")
     conversation = (_peer_of(event), assoc) if isinstance(assoc, int) else None
-    return replace(made, seqs=(event.seq,), title=title, conversation=conversation)
+    text = shorten(made.text, MAX_TEXT)  # a state, a name or a label may be as long as a stranger likes
+    return replace(made, text=text, seqs=(event.seq,), title=title, conversation=conversation)
 
 
 def _news(events: Iterable[Event]) -> Iterator[Event]:
@@ -363,7 +366,8 @@ def bands(events: Iterable[Event]) -> list[Band]:
         state["end"] = event.t
         what = event.kind.removeprefix("wire.")
         if what == "associate":
-            state["names"] = f"{event.data.get('calling', '?')} → {event.data.get('called', '?')}"
+            names = f"{event.data.get('calling', '?')} → {event.data.get('called', '?')}"
+            state["names"] = shorten(names, MAX_TEXT)
             state["how"] = state["how"] or "open"
         elif what in ("abort", "reject"):
             state["how"] = f"{what}ed"

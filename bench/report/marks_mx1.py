@@ -7,10 +7,12 @@ Rules of this file:
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from bench.journal import Event
 from bench.report.text import shorten, size
+
+MEDIA: Final = ("usb", "sd")
 
 
 def mark_of(event: Event, data: dict[str, Any]) -> dict[str, Any] | None:
@@ -68,8 +70,8 @@ def _medium(event: Event, data: dict[str, Any]) -> dict[str, Any] | None:
             count = len(files) if isinstance(files, list) else "?"
             return {
                 "actor": "modality",
-                "text": f"{data.get('action')}: {count} files",
-                "to": place,
+                "text": f"{shorten(str(data.get('action')), 20)}: {count} files",
+                "to": place if place in MEDIA else None,  # a claim: no columns of the product's own making
                 "tone": "good",
             }
     return None

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit
 
 from bench.report.images import GRID, SIDE, compare, dicom_picture, truth_picture
 
@@ -190,6 +190,46 @@ def test_a_large_image_does_not_fill_the_memory(tmp_path: Path) -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 3.2 * path.stat().st_size
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian])
+def test_of_a_clip_only_the_first_frame_is_read(tmp_path: Path, syntax: str) -> None:
+    """A clip of 300 MB is drawn with the memory of one frame."""
+    frames = np.zeros((3, 256, 256), np.uint8)
+    frames[0, :, 128:] = 200
+    frames[1:] = 255
+    file = save(tmp_path / "clip", frames[0], syntax=syntax, NumberOfFrames="3", PixelData=frames.tobytes())
+    image = shown(file)
+    assert (image[0, 0], image[0, -1]) == (0, 200)
+    data = file.read_bytes()
+    order = "big" if syntax == ExplicitVRBigEndian else "little"
+    length, longer = ((n).to_bytes(4, order) for n in (frames.nbytes, 300_000_000))
+    at = data.rindex(length, 0, len(data) - frames.nbytes)
+    file.write_bytes(data[:at] + longer + data[at + 4 :])
+    with file.open("r+b") as grown:
+        grown.truncate(300_000_000 + at + 4)
+    tracemalloc.start()
+    try:
+        assert shown(file)[0, -1] == 200
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_sixteen_bits_of_big_endian_are_drawn_as_such(tmp_path: Path) -> None:
+    swapped = RAMP.astype(">u2").tobytes()
+    image = shown(
+        save(
+            tmp_path / "x",
+            RAMP,
+            syntax=ExplicitVRBigEndian,
+            PixelData=swapped,
+            WindowCenter=2048,
+            WindowWidth=4096,
+        )
+    )
+    assert (np.diff(image[0]) >= 0).all()
+    assert image[0, -1] > 250
 
 
 def blobs() -> Array:

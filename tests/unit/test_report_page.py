@@ -14,7 +14,9 @@ from bench.report import render
 from bench.report.cellview import MAX_EVENTS
 from bench.results import (
     CellResult,
+    ClauseResult,
     ExpectationResult,
+    Expected,
     JournalSeal,
     LinkFidelity,
     cell_dir,
@@ -81,6 +83,33 @@ def test_a_red_card_says_how_to_repeat_it_and_what_was_asked(run: Path) -> None:
     assert "again: modbench run scenarios/regression/one-exam.yaml --matrix link=100BASE-T --seed 7" in card
     assert "C-STORE-RQ of this instance began, but 18.5 MB were missing" in card
     assert "pacs.lost, not pacs.stored" in card
+
+
+def test_a_green_cell_that_turns_the_run_red_needs_a_look(tmp_path: Path) -> None:
+    """A fault of the bench, or a declared deviation that is gone: nothing of that is green on the first screen."""
+    known = Expected(verdict=V.DEV_FROM_STD, reason="known", date="2026-05-01")
+    good = exam(tmp_path, "good", {"link": "100BASE-T"}, lost=False)
+    gone = ClauseResult(id="VX-PC-001", verdict=V.PASS, reason="r", expected=known)
+    for cell in (
+        good,
+        replace(good, id="faulty", title="Faulty", errors=("packets were lost",)),
+        replace(good, id="gone", title="Gone", clauses=(gone,)),
+    ):
+        write_cell(tmp_path, cell)
+    write_run(tmp_path, run_info())
+    render(tmp_path, ["html"])
+    whole = text_of(tmp_path)
+    card = whole[whole.index("What needs a look") : whole.index("Cells at a glance")]
+    assert "Faulty" in card
+    assert "the bench was at fault: packets were lost" in card
+    assert "VX-PC-001: declared DEV-FROM-STD since 2026-05-01, found PASS" in card
+    assert good.title not in card
+    text = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert 'class="top card v-error"' in text
+    assert text.count("<tr id=") == 3
+    assert text.count("data-red") == 2 + text.count("hasAttribute(&#34;data-red") + text.count(
+        'hasAttribute("data-red'
+    )
 
 
 def test_a_clause_names_every_cell_that_touched_it(run: Path) -> None:
