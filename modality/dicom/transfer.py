@@ -7,7 +7,8 @@ Rules of this file:
   stays as it is.
 * 0000H and Bxxx count as sent, everything else as failed, and the set goes on (MX-D-08).  An image that the peer
   accepted no syntax for is reported without a status, and the set goes on.
-* An image without an answer is *not sent*, whatever left this machine.
+* An image without an answer is *not sent*, whatever left this machine; an answer that names another request or another
+  image is none, and ends the association.
 * While the answer to an image is awaited the next one is opened: the link rests as shortly as the peer lets it.  What
   cannot be opened then is opened again, and told, in its turn.
 * One request at a time (MX-STO-007); a peer that breaks off ends the writing at once.
@@ -193,6 +194,11 @@ def _store(
     _, answer = association.dimse.get_msg(block=True)
     if answer is None or getattr(answer, "Status", None) is None:
         return Dataset()
+    named = getattr(answer, "AffectedSOPInstanceUID", None)
+    if answer.MessageIDBeingRespondedTo != message & 0xFFFF or (named and str(named) != image.sop_instance):
+        raise ServiceFailure(
+            SERVICE, peer.name, f"{peer.name}: the answer {when} belongs to another request (PS3.7 9.1.1)"
+        )
     status = Dataset()
     status.Status = int(answer.Status)
     said = getattr(answer, "ErrorComment", None)

@@ -10,6 +10,7 @@ import pytest
 
 from modality.config import Peer
 from modality.dicom.transfer import _Ahead, _store
+from modality.notices import ServiceFailure
 from modality.pixel import EXPLICIT_LE, IMPLICIT_LE, PixelError, Source
 from modality.products.mx1.config import Mx1Config
 from tests.unit.test_modality_us_objects_lab import master, write
@@ -87,7 +88,7 @@ def test_the_next_one_is_opened_between_request_and_answer(files: list[Path], tm
 
     def answer(block: bool) -> tuple[int, Any]:
         files[1].unlink(missing_ok=True)  # from here on only what is open can be read
-        return 1, SimpleNamespace(Status=0)
+        return 1, SimpleNamespace(Status=0, MessageIDBeingRespondedTo=1)
 
     association = SimpleNamespace(dimse=SimpleNamespace(get_msg=answer))
     config = Mx1Config(data_dir=tmp_path, control=tmp_path / "c")
@@ -95,3 +96,25 @@ def test_the_next_one_is_opened_between_request_and_answer(files: list[Path], tm
     status = _store(config, Peer("p", "P", "h"), association, pipe, ahead, 1, 1, "in image 1 of 3")
     assert (status.Status, sent) == (0, wanted[:1])
     assert _sent(ahead, 1) == wanted[1]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"MessageIDBeingRespondedTo": 6},
+        {"MessageIDBeingRespondedTo": None},
+        {"MessageIDBeingRespondedTo": 7, "AffectedSOPInstanceUID": "2.25.1"},
+    ],
+    ids=["an earlier request", "a request", "another image"],
+)
+def test_an_answer_to_something_else_is_none(
+    answer: dict[str, Any], files: list[Path], tmp_path: Path
+) -> None:
+    """A peer that answers twice would have the next image taken for stored."""
+    association = SimpleNamespace(
+        dimse=SimpleNamespace(get_msg=lambda block: (1, SimpleNamespace(Status=0, **answer)))
+    )
+    config, pipe = Mx1Config(data_dir=tmp_path, control=tmp_path / "c"), SimpleNamespace(send=lambda *_: None)
+    ahead = _Ahead([(path, EXPLICIT_LE) for path in files * 3], tmp_path)
+    with pytest.raises(ServiceFailure, match="another request"):
+        _store(config, Peer("p", "P", "h"), association, pipe, ahead, 1, 7, "in image 7 of 9")  # type: ignore[arg-type]
