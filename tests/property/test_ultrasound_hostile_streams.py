@@ -219,3 +219,39 @@ def test_the_console_takes_the_largest_picture_and_promises_of_16_mb_and_no_more
         else:
             with pytest.raises(console.StreamError, match="too long"):
                 list(decoder.feed(header))
+
+
+def extended(own: int, index: int, values: int, content: bytes) -> bytes:
+    """A message of version 2 that says so of its extended header, with a right checksum."""
+    body = struct.pack(">HHII", own, index, values, 1) + content
+    return igtl.HEADER.pack(2, b"STRING", b"UsSettings", 0, 0, len(body), crc.crc64(body)) + body
+
+
+TEXT = struct.pack(">HH", 3, 4) + b"good"
+ENTRY = struct.pack(">HHHI", 1, 1, 3, 5) + b"kv"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        extended(0, 0, 0, TEXT),
+        extended(11, 0, 0, b"\0" + TEXT),
+        extended(8, 0, 0, struct.pack(">HH", 3, 2) + TEXT),
+        extended(60, 0, 0, TEXT),
+        extended(12, 65535, 0, TEXT),
+        extended(12, 2, (1 << 32) - 1, TEXT + b"\0\0"),
+        extended(12, 2, 0, TEXT + b"\0\1"),  # one entry, and no room for it
+        extended(12, 2, 0, TEXT + b"\xff\xff"),
+        extended(12, 10, 2, TEXT + ENTRY),  # a value of five bytes of which one is there
+        extended(12, 0, 0, struct.pack(">HH", 3, 5) + b"good"),
+    ],
+)
+def test_what_does_not_fit_is_refused_by_both_and_the_next_is_read(raw: bytes) -> None:
+    """Not read from a wrong place, not cut, not filled up."""
+    good = extended(12, 0, 0, TEXT)
+    ours, theirs = by_simulator([raw + good]), by_console([raw + good])
+    assert isinstance(ours[0], igtl.Spoiled)
+    assert isinstance(theirs[0], console.Refused)
+    assert not theirs[0].spoiled
+    assert ours[1].body == igtl.Text("good")
+    assert theirs[1].content == console.Text("good")
