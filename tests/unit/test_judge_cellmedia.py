@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.journal import JournalWriter
+import pytest
+
+from bench.checks.media.history import problems
+from bench.journal import JournalWriter, read
 from bench.judge.cellwise import judge_cell
 from bench.judge.config import from_modality
-from bench.judge.volumes import note_before
+from bench.judge.volumes import note_before, story_of
 from bench.resultmodel import CellResult, ClauseResult
 from bench.results import cell_dir
 from bench.statements import load
@@ -63,6 +66,14 @@ def cell(
         for number, (kind, data) in enumerate(events, 1):
             journal.append(src="x", n=number, t=number, kind=kind, data=dict(data))
     return folder
+
+
+def _left(
+    tmp_path: Path, events: Events, now: FileSet, before: FileSet | None = None
+) -> tuple[Path, list[Any]]:
+    """The image that a cell left, and its events."""
+    folder = cell(tmp_path, events, now, before)
+    return folder / "media" / "usb.img", list(read(folder / "journal.jsonl"))
 
 
 def judged(folder: Path) -> tuple[CellResult, dict[str, ClauseResult]]:
@@ -232,3 +243,57 @@ def test_settings_of_the_reference(tmp_path: Path) -> None:
     assert told["charset"] == ("", "ISO 2022 IR 87")
     assert from_modality({}, "mx1")["variants"] == ()
     assert from_modality({})["ae_title"] == "VXVUE"
+
+
+WARNED = (
+    "modality.warning",
+    {"service": "media", "peer": "usb", "code": "full", "text": "The medium is full."},
+)
+BROKE = ("fault.fired", {"host": "usb", "fault": "io_error"})
+
+
+@pytest.mark.parametrize(("why", "told"), [((WARNED,), True), ((BROKE, WARNED), False), ((PULLED,), False)])
+def test_a_product_that_gives_up_leaves_the_directory_alone(why: Events, told: bool, tmp_path: Path) -> None:
+    """Only what breaks it off from outside excuses another DICOMDIR than the one that was there."""
+    now = foreign()
+    now.top.put("FileSetID", "CHANGED")
+    _, story = story_of(*_left(tmp_path, [ADD, *why], now, foreign()))
+    found = [text for text in problems(story) if "DICOMDIR" in text]
+    assert bool(found) is told, found
+
+
+@pytest.mark.parametrize(("why", "told"), [((WARNED,), True), ((BROKE,), False)])
+def test_a_product_that_gives_up_later_keeps_what_it_reported(
+    why: Events, told: bool, tmp_path: Path
+) -> None:
+    """After an export that was reported, a refused addition changes nothing."""
+    made = FileSet.of_mx1()
+    said = claim(made, made.paths)
+    made.top.put("FileSetID", "CHANGED")
+    _, story = story_of(*_left(tmp_path, [EXPORT, said, ADD, *why], made))
+    assert any("not the one that was reported" in text for text in problems(story)) is told
+
+
+def test_a_file_that_was_not_hashed_proves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond what is hashed in all, an export is not called kept."""
+    monkeypatch.setattr("bench.witness.medium.hashes.MOST", 100)
+    made = FileSet.of_mx1()
+    _, rows = judged(cell(tmp_path, [EXPORT, claim(made, made.paths)], made))
+    assert rows["MX-GEN-004"].verdict is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(("after", "wanted"), [((), True), ((PULLED,), False)])
+def test_tables_that_an_interruption_tore_are_nobodys_fault(
+    after: Events, wanted: bool, tmp_path: Path
+) -> None:
+    """The two allocation tables differ in a saved file: a fault, unless the medium was pulled out meanwhile."""
+    made = FileSet.of_mx1()
+    folder = cell(tmp_path, [EXPORT, claim(made, made.paths), *after], made)
+    image = folder / "media" / "usb.img"
+    data = bytearray(image.read_bytes())
+    start = 2048 * 512
+    second = start + 512 + int.from_bytes(data[start + 22 : start + 24], "little") * 512
+    data[second + 6 : second + 40] = bytes(34)
+    image.write_bytes(data)
+    _, rows = judged(folder)
+    assert (rows["STD-MED-003"].verdict is Verdict.FAIL) is wanted, rows["STD-MED-003"].reason

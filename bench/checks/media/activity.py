@@ -10,11 +10,11 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from bench.checks.defaults.common import keeps
-from bench.checks.finding import Finding, check, failed, passed
+from bench.checks.finding import Finding, check, failed, inconclusive, passed
 from bench.checks.media.common import activity_of, number
 from bench.checks.media.history import DIRECTORY, Action, History
 from bench.checks.media.view import story_of
@@ -56,14 +56,14 @@ def _actions(case: Case, story: History, medium: Medium, ids: dict[str, list[str
         wrong = _wrong(story, action, named)
         old = sorted(there - {DIRECTORY})
         if had is False and action.kind == "export":
-            for id in ids.get("create", ()):
-                text = f"a file-set with {number(len(action.files), 'object')} was written to a medium without one"
-                yield failed(id, wrong, *evidence) if wrong else passed(id, text, *evidence)
+            text = (
+                f"a file-set with {number(len(action.files), 'object')} was written to a medium without one"
+            )
+            yield from _told(ids.get("create", ()), wrong, _unseen(story, action.files), text, evidence)
         elif had and action.kind == "add":
-            lost = wrong or _lost(story, old)
-            for id in ids.get("update", ()):
-                text = f"{number(len(action.files), 'object')} added to the file-set; what was there is there"
-                yield failed(id, lost, *evidence) if lost else passed(id, text, *evidence)
+            lost, unseen = wrong or _lost(story, old), _unseen(story, action.files)
+            text = f"{number(len(action.files), 'object')} added to the file-set; what was there is there"
+            yield from _told(ids.get("update", ()), lost, unseen, text, evidence)
         there |= {*action.files, DIRECTORY}
 
 
@@ -90,6 +90,24 @@ def _wrong(story: History, action: Action, named: frozenset[str]) -> str:
     return ""
 
 
+def _unseen(story: History, names: Iterable[str]) -> str:
+    """Return the first file whose bytes nobody looked at: there was more than is hashed."""
+    held = story.held
+    return next((name for name in names if name in held and held[name].whole and not held[name].sha256), "")
+
+
+def _told(
+    ids: Iterable[str], wrong: str, unseen: str, right: str, evidence: tuple[Evidence, ...]
+) -> Iterator[Finding]:
+    for id in ids:
+        if wrong:
+            yield failed(id, wrong, *evidence)
+        elif unseen:
+            yield inconclusive(id, f"{unseen} is too large to be compared with what was reported", *evidence)
+        else:
+            yield passed(id, right, *evidence)
+
+
 def _lost(story: History, old: list[str]) -> str:
     saved = story.saved
     for name in old:
@@ -98,7 +116,8 @@ def _lost(story: History, old: list[str]) -> str:
         if held is None:
             return f"{name}, which was there before, is gone"
         wanted = saved.get(name) or (then.sha256 if then is not None else "")
-        if wanted and held.sha256 != wanted:
+        resized = then is not None and name not in saved and held.bytes != then.bytes
+        if resized or (wanted and held.sha256 and held.sha256 != wanted):
             return f"{name}, which was there before, was changed"
     return ""
 

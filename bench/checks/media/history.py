@@ -66,6 +66,7 @@ class History:
 
     ``before`` is None when it is not known what lay on it; ``asked`` tells whether the operator asked for anything;
     ``interrupted`` is the sentence that says by what the last operation was broken off, empty when it was not;
+    ``gave_up`` tells that nothing from outside did it: the product refused, or met something that lay there;
     ``ever_interrupted`` tells of any.
     """
 
@@ -79,6 +80,7 @@ class History:
     ever_interrupted: bool = False
     yanked: bool = False
     fidelity: str = ""
+    gave_up: bool = False
     _memo: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -128,7 +130,7 @@ def history(
     """
     actions: list[Action] = []
     attempts: list[Attempt] = []
-    asked = yanked = ever = False
+    asked = yanked = ever = outside = False
     pending: tuple[str, int] | None = None
     there = None if before is None else DIRECTORY in before
     interrupted = ""
@@ -137,23 +139,24 @@ def history(
         data, mine = event.data, event.data.get("volume") == name
         if event.kind == "modality.media" and data.get("medium") == name and data.get("files") is not None:
             actions.append(_action(event))
-            interrupted = ""
+            interrupted, outside = "", False
             if pending is not None:
                 attempts.append(Attempt(*pending, there, True))
             there, pending = True, None
         elif event.kind == "step.start" and _new_content(name, str(data.get("text", ""))):
-            actions, attempts, interrupted, yanked = [], [], "", False
+            actions, attempts, interrupted, yanked, outside = [], [], "", False, False
             there = None if before is None else DIRECTORY in before
         elif event.kind == "volume.inserted" and mine:
             fidelity = str(data.get("backend") or fidelity)
         elif event.kind == "volume.removed" and mine and data.get("how") == "yanked":
-            yanked, interrupted = True, "the medium was pulled out while it was in use"
+            yanked = outside = True
+            interrupted = "the medium was pulled out while it was in use"
         elif event.kind == "fault.fired" and data.get("host") == name:
-            interrupted = f"the scenario broke it: {data.get('fault', 'a fault')}"
+            interrupted, outside = f"the scenario broke it: {data.get('fault', 'a fault')}", True
         elif event.kind == "modality.warning" and data.get("service") == "media" and data.get("peer") == name:
             interrupted = interrupted or f"the product gave up: {data.get('text') or data.get('code')}"
         elif event.kind == "sut.exited" and not data.get("expected", False):
-            interrupted = "the product was switched off"
+            interrupted, outside = "the product was switched off", True
         elif event.kind == "sut.request" and data.get("do") in ("export", "add"):
             pending = None
             if dict(data.get("args") or {}).get("medium") == name:
@@ -174,6 +177,7 @@ def history(
         ever,
         yanked,
         fidelity,
+        bool(interrupted) and not outside,
     )
 
 
@@ -252,12 +256,15 @@ def _foreign(story: History) -> Iterable[str]:
 def _directory(story: History) -> Iterable[str]:
     now = story.held.get(DIRECTORY)
     where = f"{story.name}: the DICOMDIR"
+    broken = (
+        story.interrupted and not story.gave_up
+    )  # then it may be the next one, which was not reported any more
     if story.directory:
         if now is None:
             yield f"{where} was reported as written, and it is not on the medium"
-        elif now.sha256 != story.directory and not story.interrupted:
+        elif now.sha256 != story.directory and not broken:
             yield f"{where} is not the one that was reported (SHA-256 {now.sha256[:12]}…, not {story.directory[:12]}…)"
-    elif story.before is not None and not story.interrupted:
+    elif story.before is not None and not broken:
         then = story.before.get(DIRECTORY)
         if then is None and now is not None:
             yield f"{where} was written, and nothing was reported as saved"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from bench.checks.finding import Finding, check, deviates, failed, inconclusive, passed, remark
 from bench.checks.media.authors import authors
 from bench.checks.media.common import MOST, kind_of
+from bench.checks.media.view import story_of
 from bench.resultmodel import Evidence
 from bench.witness.medium import FAT_TYPES
 
@@ -115,7 +116,7 @@ def _sound(case: Case) -> Iterator[Finding]:
     medium = case.media[0]
     if medium.file_system.kind not in ("FAT12", "FAT16", "FAT32"):
         return
-    foreign = authors(case).foreign
+    foreign, story = authors(case).foreign, story_of(case)
     dicom = {file.path for file in (*medium.files, *medium.directories)}
     if medium.directory is not None:
         dicom |= {"/".join(record.file_id) for record in medium.directory.records if record.file_id}
@@ -125,7 +126,8 @@ def _sound(case: Case) -> Iterator[Finding]:
     told = 0
     for trouble in medium.troubles:
         where = Evidence(offset=trouble.offset, what=trouble.path or "the file system", note=trouble.code)
-        if trouble.code in BROKEN and trouble.path in dicom and trouble.path not in foreign:
+        torn = trouble.code == "tables" and story is not None and story.interrupted
+        if trouble.code in BROKEN and trouble.path in dicom and trouble.path not in foreign and not torn:
             told += 1
             if told <= MOST:
                 yield failed(SOUND, trouble.text, where)
