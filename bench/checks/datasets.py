@@ -418,10 +418,9 @@ def _pixel_data(dataset: DataSet, element: Element, book: _Book) -> Iterator[_Fa
         )
     elif element.explicit and element.vr == "UN":
         yield _Fault("STD-DS-040", "Pixel Data has the VR UN instead of OB or OW", element)
-    last = _last_byte(dataset) if bits == 8 and not element.undefined else None
-    if last and not (
-        element.big_endian and element.vr == "OW"
-    ):  # there the last sample comes behind the padding
+    words = element.big_endian and element.vr == "OW"  # there the last sample comes behind the padding
+    last = _last_byte(dataset) if bits == 8 and not element.undefined and not words else None
+    if last:
         yield _Fault("STD-DS-016", f"Pixel Data is made even with {last:02X}H instead of 00H", element)
 
 

@@ -182,24 +182,6 @@ def test_two_services_of_one_ae_at_the_same_time() -> None:
     assert failing(lab, "mx1") == {"MX-VER-005"}
 
 
-def test_an_image_that_was_taken_is_not_sent_again() -> None:
-    lab = Lab()
-    a = _associate(lab, STILLS)
-    a.accept(prefer=[EXPLICIT])
-    _store(a, 10)
-    _store(a, 10)
-    a.release()
-    assert failing(lab, "mx1") == {"MX-STO-010"}
-
-
-def test_a_worklist_association_without_a_query() -> None:
-    lab = Lab()
-    a = _associate(lab, [(WORKLIST, [IMPLICIT])])
-    a.accept()
-    a.release()
-    assert failing(lab, "mx1") == {"MX-MWL-009"}
-
-
 def test_an_open_port() -> None:
     lab = Lab()
     a = lab.associate(client="10.0.0.21", server="10.0.0.5", called="MX1", implementation_class="1.2.3")

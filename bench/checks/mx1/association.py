@@ -19,7 +19,6 @@ from typing import Final
 from bench.checks import policies
 from bench.checks.case import Case
 from bench.checks.contexts import listed, uid_text
-from bench.checks.dimse.tables import WORKLIST
 from bench.checks.finding import (
     Finding,
     Unseen,
@@ -32,7 +31,6 @@ from bench.checks.finding import (
 )
 from bench.checks.merge import merged
 from bench.checks.upperlayer.deal import Deal, deals
-from bench.witness.model import Message
 
 CLASS_UID: Final = "1.2.392.200036.9107.804"
 VERSION: Final = "KM_SMGMX1_1.00"
@@ -83,32 +81,6 @@ def services(case: Case) -> Iterator[Finding]:
                     yield passed(id, "the worklist is queried over an accepted association", at)
                 elif answer is None and not deals(case)[association.number].peer_broke:
                     yield failed(id, "C-FIND-RQ before the association was accepted", at)
-    yield from _twice(case)
-    yield from _idle(case)
-
-
-def _twice(case: Case) -> Iterator[Finding]:
-    """One C-STORE-RQ for each image: none again that was taken, on the same association."""
-    taken: dict[tuple[int, str], Message] = {}
-    for stored in case.objects:
-        key = (stored.message.association, stored.sop_instance)
-        before = taken.get(key)
-        if before is not None:
-            reason = f"{stored.sop_instance} is sent again although the archive had taken it"
-            yield failed("MX-STO-010", reason, case.at(stored.message), case.at(before))
-        elif stored.accepted and stored.sop_instance:
-            taken[key] = stored.message
-
-
-def _idle(case: Case) -> Iterator[Finding]:
-    for deal in deals(case).values():
-        association = deal.association
-        if deal.side != "requestor" or deal.proposed != {WORKLIST} or not association.whole:
-            continue
-        asked = any(m.sender == "requestor" for m in association.messages)
-        if not asked and deal.agreed and (association.end, association.ended_by) == ("released", "requestor"):
-            reason = "the association was established and released without a C-FIND-RQ"
-            yield failed("MX-MWL-009", reason, case.at(association))
 
 
 @check("MX-GEN-006")
