@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from modality.media import MediaError, add, export
+from modality.media import MediaError, Options, add, export
 from modality.media import directory as directories
 from modality.media.elements import encode, file_meta
+from modality.media.journal import Journal, Note, new_token
+from modality.media.master import read_master
 from tests.unit.judged_media import explained, fails, judge
 from tests.unit.test_modality_media_lab import masters, tree
 
@@ -51,6 +53,7 @@ HUGE = {
     "records of strange order": lambda: dicomdir(record(before=encode(0x00041300, b"CS", b"")) * 40_000),
     "items without a length": lambda: dicomdir(
         (ITEM.pack(0xFFFE, 0xE000, ENDLESS) + record()[8:] + ITEM.pack(0xFFFE, 0xE00D, 0)) * 40_000,
+        ITEM.pack(0xFFFE, 0xE0DD, 0),
         length=ENDLESS,
     ),
     "items within items": lambda: dicomdir(
@@ -187,12 +190,36 @@ def test_file_ids_that_lead_elsewhere(name: bytes, medium: Path, tmp_path: Path)
     assert len(saved.files) == len(saved.skipped) == 1
 
 
-def test_an_image_under_the_name_of_another_writer(medium: Path, tmp_path: Path) -> None:
-    """Lower case, a version: it is there all the same."""
+@pytest.mark.parametrize("said", [b"IM000002", b"im000002"])
+@pytest.mark.parametrize("called", ["IM000002", "im000002;1", "IM000002."])
+def test_an_image_under_the_name_of_another_writer(
+    said: bytes, called: str, medium: Path, tmp_path: Path
+) -> None:
+    """Lower case, a version, a dot, on the medium or in the DICOMDIR: it is there all the same."""
     images = masters(tmp_path / "device", "kanji")[:2]
     file = medium / "DICOM/PA000001/ST000001/SE000001/IM000002"
-    file.rename(file.with_name("im000002;1"))
+    file.rename(file.with_name(called))
+    path = medium / "DICOMDIR"
+    path.write_bytes(path.read_bytes().replace(b"\\IM000002", b"\\" + said))
     assert len(add(medium, images).skipped) == 2
+
+
+def test_what_took_the_place_of_an_unfinished_image_stays(medium: Path, tmp_path: Path) -> None:
+    """Another machine wrote an image under the name that ours was about to use: it is not ours to remove."""
+    names = ("DICOM", "PA000001", "ST000001", "SE000001", "IM000003")
+    theirs = (medium / "DICOM/PA000001/ST000001/SE000001/IM000001").read_bytes()
+    ours = masters(tmp_path / "device", "kanji")[2]
+    for content, stays in ((theirs, True), (bytes(5000), False)):
+        journal = Journal(tmp_path / "state")
+        note = Note(new_token(), ((names, "\\".join(names), read_master(ours).sop_instance),))
+        journal.keep(note)
+        (medium / note.marker[0]).write_bytes(note.marking())
+        medium.joinpath(*names).write_bytes(content)
+        saved = add(medium, masters(tmp_path / "device", "kanji")[:1], Options(state=tmp_path / "state"))
+        assert len(saved.skipped) == 1
+        assert medium.joinpath(*names).exists() == stays
+        assert not (medium / note.marker[0]).exists()
+        assert journal.notes() == []
 
 
 def test_offsets_into_everything(medium: Path, tmp_path: Path) -> None:
