@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +36,7 @@ from bench.statements import load
 from bench.verdict import Verdict
 from tests.lab.conversation import Lab, Outgoing
 from tests.lab.elements import DataSet
-from tests.lab.products.facts import PERSONS, Exam
+from tests.lab.products.facts import PERSONS, Exam, Exposure
 from tests.lab.products.vxvue import PACS, RIS, VXvue
 
 VXVUE = load("vxvue")
@@ -63,12 +64,16 @@ def result(**changes: Any) -> CellResult:
     return replace(base, **changes)
 
 
-def folder(tmp_path: Path, defect: bool = False, lost: int = 0) -> Path:
-    """A cell's folder as a run leaves it; ``lost``: messages that the journal tells of and the wire never saw."""
+def folder(tmp_path: Path, defect: bool = False, lost: int = 0, shown: str = "") -> Path:
+    """A cell's folder as a run leaves it; ``lost``: messages that the journal tells of and the wire never saw.
+
+    ``shown``: SHA-256 of the pixels that the console says it made.
+    """
     lab = Lab()
     if defect:
         lab.edit(_without_patient_id)
-    VXvue(lab).exam(Exam(next(iter(PERSONS.values()))), mwl=RIS, mpps=RIS, storage=[PACS], commitment=None)
+    exam = Exam(next(iter(PERSONS.values())))
+    VXvue(lab).exam(exam, mwl=RIS, mpps=RIS, storage=[PACS], commitment=None)
     cell = cell_dir(tmp_path, "one-exam[link=1]")
     lab.write(cell / "wire.pcapng")
     (cell / "modality.yaml").write_text(MODALITY)
@@ -82,6 +87,9 @@ def folder(tmp_path: Path, defect: bool = False, lost: int = 0) -> Path:
             for _ in range(_messages(cell, port) + (lost if assoc == 1 else 0)):
                 number += 1
                 journal.append(src="pacs", n=number, t=number, kind="wire.message", data={"assoc": assoc})
+        if shown:
+            image = {"sop_instance": exam.image(exam.exposures[0]), "state": "acquired", "sha256": shown}
+            journal.append(src="modality", n=1, t=number, kind="modality.image", data=image)
     return cell
 
 
@@ -108,6 +116,14 @@ def test_a_right_cell_stays_green(tmp_path: Path) -> None:
     assert "modality.yaml" in found.wire.sut_reason
     assert any(c.verdict is Verdict.PASS for c in found.clauses)
     assert not [c.id for c in found.clauses if c.verdict in (Verdict.FAIL, Verdict.ERROR)]
+
+
+def test_pixels_are_compared_with_what_the_console_showed(tmp_path: Path) -> None:
+    """The witness makes the digest of every image of a cell: one other bit is another picture."""
+    right = hashlib.sha256(Exposure().pixels()).hexdigest()
+    for shown, wanted in ((right, Verdict.PASS), ("0" * 64, Verdict.FAIL)):
+        found = judge_cell(result(), folder(tmp_path / shown, shown=shown), VXVUE)
+        assert [c.verdict for c in found.clauses if c.id == "VX-STO-003"] == [wanted]
 
 
 def test_a_broken_clause_makes_the_cell_fail(tmp_path: Path) -> None:
