@@ -359,6 +359,14 @@ def bad_spacings_exchanged(lab: Lab) -> None:
 
 
 @bad("vxvue", "STD-IOD-022")
+def bad_detector_of_metres(lab: Lab) -> None:
+    """By its spacing the detector is longer than two metres."""
+    one_image(
+        lab, lambda ds: ds.put("ImagerPixelSpacing", ["300", "300"]).put("PixelSpacing", ["300", "300"])
+    )
+
+
+@bad("vxvue", "STD-IOD-022")
 def bad_spacing_in_centimetres(lab: Lab) -> None:
     """Pixel Spacing is in centimetres."""
     one_image(lab, lambda ds: ds.put("PixelSpacing", ["0.0139", "0.0139"]))

@@ -164,6 +164,10 @@ def mx_odd_but_right(lab: Lab) -> None:
         moving = region(ds, RegionSpatialFormat=2, PhysicalUnitsXDirection=4, PhysicalDeltaX=0.01)
         ds.put("SequenceOfUltrasoundRegions", [moving])
 
+    def unknown(ds: DataSet) -> None:
+        none = {"PhysicalUnitsXDirection": 0, "PhysicalUnitsYDirection": 0}
+        ds.put("SequenceOfUltrasoundRegions", [region(ds, PhysicalDeltaX=1.0, PhysicalDeltaY=9.0, **none)])
+
     def wide(ds: DataSet) -> None:
         ds.item("SequenceOfUltrasoundRegions").put("PhysicalDeltaX", 0.04)
         ds.put("PixelAspectRatio", ["1", "2"])
@@ -186,7 +190,8 @@ def mx_odd_but_right(lab: Lab) -> None:
         ds.put("LossyImageCompressionMethod", ["ISO_10918_1", "ISO_10918_1"])
 
     ways = [
-        (still, doppler), (still, motion), (still, wide), (still, spaced), (odd, words), (stream, pieces),
+        (still, unknown), (still, doppler),
+        (still, motion), (still, wide), (still, spaced), (odd, words), (stream, pieces),
         (stream, again),
     ]  # fmt: skip
     mx, scan = MX1(lab), Scan(number=70)
