@@ -195,6 +195,10 @@ def test_a_picture_that_does_not_fit_its_settings_is_not_calibrated(other: dict[
     desk.picture(3, **other)
     assert desk.codes == ["calibration"]
     assert not frame.like(good)
+    fourth, fifth = desk.picture(4, geometry="4"), desk.picture(5, geometry="5")
+    assert fourth is not None
+    assert fifth is not None
+    assert not fourth.like(fifth)  # both without calibration, and not alike for that
 
 
 def test_the_probe_is_told_and_strange_states_too() -> None:

@@ -100,12 +100,14 @@ class Peer:
         return got
 
     def until(self, true: Callable[[Message], bool]) -> Message:
-        """Skip to a message."""
-        while True:
+        """Skip to a message; not for ever."""
+        deadline = time.monotonic() + TIMEOUT
+        while time.monotonic() < deadline:
             got = self.next()
             assert isinstance(got, Message)
             if true(got):
                 return got
+        raise AssertionError("it does not come")
 
     def image(self) -> Message:
         """Skip to a picture."""
