@@ -155,6 +155,7 @@ OTHER_VALUE: Final[dict[str, tuple[str, ...]]] = {
     "ReferencedPerformedProcedureStepSequence": ("STD-IOD-042",),
     "ImageType": ("STD-IOD-021",),
     "LossyImageCompressionMethod": ("STD-IOD-020",),
+    "LossyImageCompressionRatio": ("STD-IOD-020",),
     "PatientOrientation": ("STD-IOD-039",),
     "PixelData": ("STD-IOD-010",),
     "PixelSpacing": ("STD-IOD-022",),

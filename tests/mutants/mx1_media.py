@@ -2,7 +2,7 @@
 
 Rules of this file:
 
-* Every defect of ``tests/unit/media_defects.py`` that fits is made in a medium that the reference product wrote.
+* Every defect of ``tests/unit/media_defects*.py`` that fits is made in a medium that the reference product wrote.
 * Every key row of the DICOMDIR has its mutants from the statement's data alone: absent, empty, with another VR.
 * What lay on a medium before, and what the product reported as saved, is known of media with their story only.
 """
@@ -26,6 +26,7 @@ from tests.mutants.discs import Disc, in_meta
 from tests.mutants.model import GREEN, Found, Mutant, binding, statement_of
 from tests.mutants.mx1 import PRODUCT, cell
 from tests.unit.media_defects import DEFECTS
+from tests.unit.media_defects_more import MORE
 
 USB, SD, SETS, ADDED, FOREIGN, STORY = (
     "mx1-media-export usb",
@@ -60,6 +61,7 @@ ALSO: Final = {
     "extension": "MX-D-19",
     "long file-set id": "MX-D-20",
     "UI of 66 characters": "MX-D-28",
+    "private information without its creator": "MX-D-27",
 }
 NOT_HERE: Final = frozenset(("clip in JPEG lossless", "JPEG 2000", "lossy flag gone"))
 """Defects that put an object of the laboratory in place of a recorded one: two defects here."""
@@ -100,7 +102,7 @@ def mutants(disc: Disc, found: Found) -> Iterator[Mutant]:
 
 
 def _known(disc: Disc) -> Iterator[Mutant]:
-    for name, (change, wanted) in DEFECTS.items():
+    for name, (change, wanted) in {**DEFECTS, **MORE}.items():
         if name not in NOT_HERE:
             turns = binding(disc, {*wanted, *((ALSO[name],) if name in ALSO else ())})
             aims = min(wanted, key=lambda id: (id.startswith("STD"), id))

@@ -13,6 +13,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -267,7 +268,7 @@ def journal(made: FileSet, paths: list[tuple[str, ...]], action: str) -> tuple[E
     ]
     digest = hashlib.sha256(made.dicomdir()).hexdigest()
     told = {"action": action, "medium": "usb", "files": files, "dicomdir_sha256": digest}
-    happened = [
+    happened: list[tuple[str, dict[str, Any]]] = [
         ("sut.request", {"do": action, "args": {"medium": "usb"}}),
         ("modality.media", told),
         ("sut.answer", {"do": action, "ok": True}),
