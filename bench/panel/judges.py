@@ -13,6 +13,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ from bench.panel.opinion import JudgeError, Line, Opinion, line, opinion
 
 SR_CLASSES: Final = "1.2.840.10008.5.1.4.1.1.88."
 TIMEOUT_S: Final = 120.0
+MAX_OUTPUT: Final = 4 << 20
+"""Bytes of a program's output that are read: a spoiled object can make a dump of gigabytes."""
 PIXELMED_JAR: Final = Path("/usr/share/java/pixelmed.jar")
 JAVA_LIMITS: Final = tuple(f"-Djdk.xml.xpath{name}Limit=0" for name in ("TotalOp", "ExprOp", "ExprGrp"))
 """Newer Java refuses PixelMed's long XPath expressions (JAXP0801003) without these."""
@@ -51,18 +54,16 @@ class Judge:
 
 
 def _run(command: Sequence[str]) -> list[str]:
-    try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=TIMEOUT_S,
-            stdin=subprocess.DEVNULL,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise JudgeError(f"{Path(command[0]).name}: {error}") from error
-    return [text.strip() for text in (done.stdout + "\n" + done.stderr).splitlines() if text.strip()]
+    """Return the lines that a program prints, standard output first; of much only the beginning."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        try:
+            subprocess.run(
+                command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, timeout=TIMEOUT_S, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise JudgeError(f"{Path(command[0]).name}: {error}") from error
+        printed = b"\n".join(file.read(MAX_OUTPUT) for file in (out, err) if file.seek(0) == 0)
+    return [text.strip() for text in printed.decode("utf-8", "replace").splitlines() if text.strip()]
 
 
 def _is_sr(sop_class: str) -> bool:

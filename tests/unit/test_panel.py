@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from bench.panel.ask import ask, explanations, missing
+from bench.panel import judges
+from bench.panel.ask import agree, ask, explanations, missing
 from bench.panel.judges import JUDGES, Judge
 from bench.panel.opinion import MAX_LENGTH, MAX_LINES, JudgeError, Line, Opinion, line, opinion
+from bench.resultmodel import CellResult, ClauseResult, Evidence, JudgeLine, JudgeOpinion
+from bench.verdict import Verdict
 from tests.lab.conversation import START
 from tests.lab.elements import part10
 from tests.lab.products.facts import Exam
@@ -110,3 +113,44 @@ def test_a_program_that_says_nothing_is_no_judgement(tmp_path: Path) -> None:
     judge = JUDGES[0]
     with pytest.raises(JudgeError):
         judge.reads([sys.executable, "-c", "pass"], tmp_path / "x")
+
+
+def test_a_program_that_prints_without_end_is_read_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A spoiled object can make a dump of gigabytes; what is kept is bounded, and standard output comes first."""
+    monkeypatch.setattr(judges, "MAX_OUTPUT", 1000)
+    code = "import sys; sys.stderr.write('Error - last\\n'); print('first'); print('x' * 50_000_000)"
+    lines = judges._run([sys.executable, "-c", code])
+    assert lines[0] == "first"
+    assert lines[-1] == "Error - last"
+    assert sum(map(len, lines)) < 1100
+
+
+def test_a_program_that_never_ends_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judges, "TIMEOUT_S", 0.2)
+    with pytest.raises(JudgeError, match="timed out"):
+        judges._run([sys.executable, "-c", "import time; time.sleep(60)"])
+    with pytest.raises(JudgeError, match="no-such-judge"):
+        judges._run(["no-such-judge"])
+
+
+def test_a_judged_cell_agrees_only_about_the_elements_it_found_wrong() -> None:
+    """Also where the element stands in a sequence; a PASS about an element agrees with nobody."""
+    wrong = ClauseResult(
+        id="STD-IOD-001", verdict=Verdict.FAIL, evidence=(Evidence(tag="(0040,0275).(0040,0007)"),)
+    )
+    right = ClauseResult(id="STD-IOD-002", verdict=Verdict.PASS, evidence=(Evidence(tag="(0010,0010)"),))
+    texts = ("Error - bad (0040,0007)", "Error - bad (0010,0010)", "Error - bad")
+    said = JudgeOpinion(
+        judge="dciodvfy",
+        object="o",
+        lines=(
+            *(JudgeLine(severity="error", text=text, standing="open") for text in texts),
+            JudgeLine(severity="error", text=texts[0], standing="explained", why="known"),
+        ),
+    )
+    cell = CellResult(
+        id="c", scenario="c", file="c", line=1, verdict=Verdict.FAIL, reason="", seconds=1.0,
+        clauses=(wrong, right), opinions=(said,),
+    )  # fmt: skip
+    (opinion,) = agree(cell).opinions
+    assert [one.standing for one in opinion.lines] == ["agreed", "open", "open", "explained"]

@@ -245,6 +245,21 @@ def test_too_many_marks_keep_the_red_ones_and_say_so() -> None:
     assert "51 quieter events are only in the table" in text
 
 
+@pytest.mark.parametrize(("idle", "named"), [(0.3, ""), (0.4, "⋮ 400 ms"), (75.0, "⋮ 75.0 s")])
+def test_idle_time_is_cut_and_named(idle: float, named: str) -> None:
+    svg = ladder(
+        events((0, "pacs", "pacs.echoed", {"assoc": 1}), (idle, "pacs", "pacs.echoed", {"assoc": 2})),
+        cell(),
+        "c1",
+    )
+    gaps = [
+        text.text
+        for text in parse(svg).iter("{http://www.w3.org/2000/svg}text")
+        if text.get("class") == "gap"
+    ]
+    assert gaps == ([named] if named else [])
+
+
 def test_nothing_to_draw_is_nothing() -> None:
     assert ladder([], cell(), "c1") == ""
     assert ladder(events((0, "runner", "bench.note", {"message": "x"})), cell(), "c1") == ""
