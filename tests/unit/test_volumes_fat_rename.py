@@ -218,6 +218,18 @@ def test_a_reader_of_what_was_renamed_over_keeps_it(device: BlockDevice, volume:
     assert check_device(device) == []
 
 
+def test_what_was_renamed_over_is_not_freed_by_its_last_reader(
+    device: BlockDevice, volume: FatVolume
+) -> None:
+    volume.mkdir("/D")
+    volume.fsync()
+    handle = volume.open("/DICOMDIR")
+    volume.rename("/DRAFT", "/DICOMDIR")
+    volume.close(handle)
+    put(volume, "/D/F", b"f")  # the table comes to the medium with it
+    assert get(pulled(device, 0), "/DICOMDIR") == OLD
+
+
 def test_a_folder_moves_with_what_is_in_it(device: BlockDevice, volume: FatVolume) -> None:
     volume.mkdir("/A")
     volume.mkdir("/B")
