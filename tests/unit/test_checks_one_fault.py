@@ -1,13 +1,19 @@
-"""A fault that several rules name is one fault in the report: the rules point at the same place."""
+"""One cause, one fault: rules that name the same fault point at the same place, and what is none is not told."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bench.checks import registry
+from bench.checks.crossobject import identity
 from bench.verdict import Verdict
+from tests.lab.conversation import Lab
+from tests.lab.elements import EXPLICIT_LE, JPEG_LOSSLESS
+from tests.lab.products.mx1 import MX1, PACS, PACS2, Picture, Scan
+from tests.lab.recipes.defects import dataset
 from tests.lab.servicedefects import DEFECTS
 from tests.lab.services import case_of
 
@@ -34,3 +40,19 @@ def test_both_rules_point_at_one_place(name: str, tmp_path: Path) -> None:
                 places.setdefault(finding.id, set()).add((first.frame, first.message, first.tag))
     one_rule, other = (places[id] for id in PAIRS[name])
     assert one_rule == other
+
+
+@pytest.mark.parametrize(("keyword", "fails"), [("DerivationDescription", False), ("BodyPartExamined", True)])
+def test_another_encoding_may_tell_how_it_was_made(keyword: str, fails: bool, tmp_path: Path) -> None:
+    """An image goes to one archive as it is and to another one compressed: only its compression may be told."""
+
+    def build(lab: Lab) -> None:
+        dataset(lab, "C-STORE-RQ", lambda ds: ds.put(keyword, "OTHER"), nth=2)
+        mx, scan = MX1(lab), Scan()
+        for archive, syntax in ((PACS, EXPLICIT_LE), (PACS2, JPEG_LOSSLESS)):
+            prefer = replace(archive, accept={"prefer": [syntax]})
+            mx.store(prefer, scan, [Picture("us", syntax, 1, 16, 16)])
+
+    case = case_of(tmp_path, build, statement="mx1")
+    told = [f.verdict for f in identity.one_uid_one_content(case) if f.id == "STD-X-070"]
+    assert told == [Verdict.FAIL if fails else Verdict.PASS]

@@ -34,6 +34,8 @@ OF_SYNTAX: Final = frozenset(
         "LossyImageCompression",
         "LossyImageCompressionRatio",
         "LossyImageCompressionMethod",
+        "DerivationDescription",
+        "DerivationCodeSequence",
         "PixelData",
         "SpecificCharacterSet",
         "SmallestImagePixelValue",
