@@ -210,15 +210,19 @@ class Scanner:
     def _state(self) -> str:
         return self._stream.state(time.monotonic())
 
-    def _need_live(self) -> None:
-        """Wait for a stream that is just beginning; raises :class:`ScannerError` when there is none."""
+    def _begun(self) -> str:
+        """The state; that of a stream that is just beginning is waited for."""
         self._cond.wait_for(lambda: self._state() != "starting", self._config.stall_s)
-        state = self._state()
+        return self._state()
+
+    def _need_live(self) -> None:
+        """Raises :class:`ScannerError` when there is no live picture."""
+        state = self._begun()
         if state != "live":
             raise ScannerError(*REASONS[state])
 
     def _current(self) -> Frame:
-        if self._stream.frozen and not self._stream.closed:
+        if self._begun() == "frozen":
             if self._stream.held is None:
                 raise ScannerError("no-picture", "The front end is frozen and has not sent a picture.")
             return self._stream.held
