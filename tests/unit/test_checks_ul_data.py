@@ -299,6 +299,23 @@ def test_an_association_that_is_dropped(end: Callable[[Conversation], None]) -> 
     assert failing(lab) == {"STD-UL-056", "VX-VER-004"}
 
 
+@pytest.mark.parametrize(
+    ("pause", "crossing", "told"), [(0.0, False, True), (2.0, False, False), (0.0, True, False)]
+)
+def test_a_release_that_is_not_waited_for(pause: float, crossing: bool, told: bool) -> None:
+    """Gone at once is a fault; gone after a while, or when the peer said something else, is none."""
+    lab = Lab()
+    a = _verify(lab)
+    a.request("C-ECHO-RQ")
+    a.respond()
+    a.pdu("requestor", ReleaseRequest())
+    if crossing:
+        a.pdu("acceptor", ReleaseRequest())
+    lab.wait(pause)
+    a.close("requestor")
+    assert ("STD-UL-056" in failing(lab)) is told
+
+
 def test_an_association_dropped_after_silence_is_no_fault() -> None:
     lab = Lab()
     a = _verify(lab)
