@@ -78,6 +78,17 @@ def test_every_clause_of_the_statement_is_there_in_its_order() -> None:
     assert untouched.verdict is V.NOT_EXERCISED
 
 
+def test_every_row_stands_in_one_chapter_only() -> None:
+    """A default of the statement, too; all its other defaults come with it."""
+    parts = chapters(run(FAILED, RULE, clause("VX-D-09", V.PASS, "Defaults")))
+    rows = [row.id for part in parts for row in part.rows]
+    assert len(rows) == len(set(rows))
+    assert [part.title for part in parts if any(row.id == "VX-D-09" for row in part.rows)] == [
+        "Defaults of VXvue: where the statement is silent"
+    ]
+    assert set(load("vxvue").defaults) <= set(rows)
+
+
 def test_a_clause_of_an_unknown_statement_is_not_lost() -> None:
     parts = chapters(run(clause("AC-IMG-01", V.PASS, "2.1")))
     assert [row.id for part in parts for row in part.rows] == ["AC-IMG-01"]
