@@ -98,8 +98,25 @@ def good(archive: Archive, sock: socket.socket, conn: Connection, context: int, 
     sock.sendall(conn.send_message(context, reply(command), None))
 
 
+def wrong_number(archive: Archive, sock: socket.socket, conn: Connection, context: int, command: Any) -> None:
+    changed = reply(command, MessageIDBeingRespondedTo=command.message_id + 1)
+    sock.sendall(conn.send_message(context, changed, None))
+
+
+def another_instance(
+    archive: Archive, sock: socket.socket, conn: Connection, context: int, command: Any
+) -> None:
+    sock.sendall(conn.send_message(context, reply(command, AffectedSOPInstanceUID="1.2.3.4"), None))
+
+
 def no_status(archive: Archive, sock: socket.socket, conn: Connection, context: int, command: Any) -> None:
     sock.sendall(conn.send_message(context, reply(command, Status=None), None))
+
+
+def first_twice(archive: Archive, sock: socket.socket, conn: Connection, context: int, command: Any) -> None:
+    if len(archive.stored) == 1:
+        answer = conn.send_message(context, reply(command), None)
+        sock.sendall(answer + answer)
 
 
 def half_an_answer(
@@ -159,15 +176,19 @@ def _two_images(
     return operator, archive, images
 
 
-@pytest.mark.parametrize("product", ["vxvue", "mx1"])
 @pytest.mark.parametrize(
-    ("answer", "sent"),
+    ("product", "answer", "sent"),
     [
-        (no_status, 0),
-        (half_an_answer, 0),
-        (refusing, 0),
+        *[
+            (product, answer, 0)
+            for product in ("vxvue", "mx1")
+            for answer in (no_status, half_an_answer, refusing)
+        ],
+        ("mx1", wrong_number, 0),
+        ("mx1", another_instance, 0),
+        ("mx1", first_twice, 1),
     ],
-    ids=lambda value: value.__name__ if callable(value) else "",
+    ids=lambda value: value.__name__ if callable(value) else str(value),
 )
 def test_an_image_without_its_own_answer_is_not_sent(
     product: str, answer: Answer, sent: int, request: pytest.FixtureRequest
