@@ -10,7 +10,10 @@ import pytest
 
 from bench.witness.medium import read_medium
 from tests.lab.fat import Volume
-from tests.lab.media import FileSet, Record
+from tests.lab.media import START as START_OF_EXAM
+from tests.lab.media import FileSet, Record, object_file
+from tests.lab.products.facts import PERSONS
+from tests.lab.products.mx1 import Picture, Scan
 from tests.unit.judged_media import explained, fails, judge, judge_set
 from tests.unit.media_defects_more import MORE, second
 
@@ -40,6 +43,35 @@ def test_two_patients_are_right(tmp_path: Path) -> None:
     second(made)
     rows = judge_set(made, tmp_path)
     assert not fails(rows), explained(rows)
+
+
+def _two_writers(own: str | None) -> FileSet:
+    """Two PATIENT records with one Patient ID, one above objects of another implementation, the second above *own*."""
+    made = FileSet()
+    foreign = {"uid": "1.2.3.4.5", "version": "OTHER_1"}
+    pictures = (Picture("us", number=1),)
+    made.add(Scan(PERSONS["latin1"], number=7, start=START_OF_EXAM), pictures, **foreign)
+    made.add(Scan(PERSONS["default"], number=1, start=START_OF_EXAM), pictures, **({} if own else foreign))
+    made.add(Scan(PERSONS["default"], number=2, start=START_OF_EXAM), pictures)
+    for ds, path in zip(made.objects[:2], made.paths[:2], strict=True):
+        ds.put("PatientID", "SAME").put("Manufacturer", "Another")
+        made.files[path] = object_file(ds, **({} if own and ds is made.objects[1] else foreign))
+    for number in (1, 2):
+        made.record("PATIENT", number).put("PatientID", "SAME")
+    return made
+
+
+def test_second_record_of_a_foreign_patient(tmp_path: Path) -> None:
+    """A product that adds to a patient of another vendor's file-set makes no second record for the same Patient ID."""
+    rows = judge_set(_two_writers("own"), tmp_path)
+    assert "STD-MED-045" in fails(rows), explained(rows)
+
+
+def test_two_records_of_others_are_a_remark(tmp_path: Path) -> None:
+    """What other implementations wrote is not the product's fault."""
+    rows = judge_set(_two_writers(None), tmp_path)
+    assert "STD-MED-045" not in fails(rows), explained(rows)
+    assert any("the same PatientID" in text for text in rows["STD-MED-045"].remarks)
 
 
 def test_record_with_nothing_below_is_a_remark(tmp_path: Path) -> None:
