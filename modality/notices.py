@@ -26,7 +26,7 @@ class ServiceFailure(Exception):
     """A DICOM service could not be done; becomes one warning.
 
     Args:
-        service: verification, worklist, mpps, storage, receiver or acquisition.
+        service: verification, worklist, mpps or storage.
         peer: name of the configured peer.
         text: one sentence for the operator.
         details: ``result``/``source``/``reason`` of a rejection, ``abort``, ``timeout``, ``status``… (VX-D-10).
