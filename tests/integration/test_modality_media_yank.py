@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from bench.volumes.device import BlockDevice
 from bench.volumes.format import format_image
+from bench.volumes.unsynced import Some
 from modality.media import MediaError, Options
 from modality.media.service import save
 from modality.media.volume import Volume
 from tests.unit.judged_media import explained, fails, judge
-from tests.unit.test_modality_media_lab import masters, mounted
+from tests.unit.test_modality_media_lab import FatMedium, Through, masters, mounted
 
 UNTOLD = {"STD-MED-010", "STD-MED-011", "STD-MED-016", "MX-MED-006"}
 """Between the prefixes of the images and the new directory some sectors are written: whole images that no directory
@@ -95,6 +97,74 @@ def test_pulled_at_any_byte(tmp_path: Path, new: bool, fat: str, size: int) -> N
         assert not fails(rows), (at, lose, explained(rows))
     assert seen["old"]
     assert seen["told"] + seen["finished"] == POINTS // 4
+
+
+class Marked(Through):
+    """Keeps how much had been written when the directory began to change, and when it had changed."""
+
+    def __init__(self, inner: FatMedium) -> None:
+        super().__init__(inner)
+        self._device = inner.volume.device
+        self.first = self.changed = 0
+
+    def before(self, name: str, arguments: tuple[object, ...]) -> None:
+        super().before(name, arguments)
+        if name == "write" and arguments[1:] == (128, b"DICM"):
+            self.first = self.first or self._device.written
+        elif name == "sync" and self.first and not self.changed:
+            self.changed = self._device.written
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("fat", "size"), [("FAT16", 33 << 20), ("FAT32", 40 << 20)])
+@pytest.mark.parametrize("new", [True, False], ids=["export", "add"])
+def test_lost_by_chance_while_the_directory_changes(tmp_path: Path, new: bool, fat: str, size: int) -> None:
+    """A stick may keep newer writes and lose older ones: only a flush in between orders two of them.
+
+    At every sector from the first prefix until the new directory is durable; it never names what is not whole.
+    """
+    images = masters(tmp_path / "device", "utf8", number=3)
+    start, stick = tmp_path / "start.img", tmp_path / "stick.img"
+    format_image(start, size=size, fat=fat, cluster=512 if fat == "FAT32" else None)  # type: ignore[arg-type]
+    if not new:
+        with mounted(start) as volume:
+            save(volume, masters(tmp_path / "device", "kanji")[:2], Options(), new=True)
+    with mounted(start) as volume:
+        old = _files(volume)
+    _copy(start, stick)
+    with mounted(stick) as volume:
+        before = volume.volume.device.written
+        marked = Marked(volume)
+        save(marked, images, Options(state=tmp_path / "first"), new=new)
+        whole = _files(volume)
+    assert before < marked.first < marked.changed
+    seen: Counter[str] = Counter()
+    for at in range(marked.first - before + 512, marked.changed - before + 1025, 512):
+        for lot in range(4):
+            state = tmp_path / f"state-{at}-{lot}"
+            _copy(start, stick)
+
+            def pull(device: BlockDevice, at: int = at, lot: int = lot) -> None:
+                device.yank_at(device.written + at, lose=Some(f"{at} {lot}"))
+
+            with suppress(MediaError), mounted(stick, pull) as volume:
+                save(volume, images, Options(state=state), new=new)
+            with mounted(stick) as volume:
+                now = _files(volume)
+                assert all(now[name] == data for name, data in old.items() if name != "DICOMDIR"), (at, lot)
+                is_new = now.get("DICOMDIR") not in (old.get("DICOMDIR"), b"")
+                seen["new" if is_new else "old"] += 1
+                if is_new:
+                    assert all(now[name] == data for name, data in whole.items() if name != "DICOMDIR"), (
+                        at,
+                        lot,
+                    )
+                save(volume, images, Options(state=state), new=False)
+                assert set(_files(volume)) == set(whole), (at, lot)
+            rows = judge(stick)
+            assert not fails(rows), (at, lot, explained(rows))
+    assert seen["old"]
+    assert seen["new"]
 
 
 def _copy(source: Path, target: Path) -> None:
