@@ -50,11 +50,16 @@ def badges(run: RunResult) -> list[Badge]:
         title = f"links {', '.join(names)}" + (f". Cannot prove: {'; '.join(limits)}" if limits else "")
         label = f"link {names[0]}" if len(names) == 1 else f"{len(names)} links"
         found[label, text] = Badge(label, text, tone, title)
+    media: dict[tuple[str, str], list[VolumeFidelity]] = {}
     for volume in (v for cell in run.cells for v in cell.volumes):
-        text = " ".join(filter(None, (volume.backend, volume.filesystem)))
-        title = "Cannot prove: " + "; ".join(volume.cannot_prove) if volume.cannot_prove else ""
-        tone = "good" if volume.backend not in ("image", "folder") else "warn"
-        found[f"volume {volume.name}", text] = Badge(f"volume {volume.name}", text, tone, title)
+        media.setdefault((volume.name, volume.backend), []).append(volume)
+    for (name, backend), same in media.items():
+        systems = sorted({v.filesystem for v in same if v.filesystem})
+        words = ", ".join("unformatted" if system == "none" else system for system in systems)
+        limits = dict.fromkeys(limit for v in same for limit in v.cannot_prove)
+        title = f"Cannot prove: {'; '.join(limits)}" if limits else ""
+        tone = "good" if backend not in ("image", "folder") else "warn"
+        found[f"volume {name}", backend] = Badge(f"volume {name}", f"{backend} {words}".strip(), tone, title)
     sut = run.run.sut
     what = {
         "reference": "reference software",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bench.report.firstscreen import bench_faults, decided, headline, surprises, tone
+from bench.report.firstscreen import badges, bench_faults, decided, headline, surprises, tone
 from bench.results import (
     CellResult,
     ClauseResult,
@@ -14,6 +14,7 @@ from bench.results import (
     Expected,
     RunResult,
     StepResult,
+    VolumeFidelity,
     WireFacts,
     build,
 )
@@ -104,3 +105,23 @@ def test_what_decided_is_the_first_failure_before_any_error() -> None:
 def test_faults_of_the_bench_are_told_once_and_wherever_they_were_found() -> None:
     found = bench_faults(cell(V.FAIL, errors=("one", "why", "two"), wire=wire("two", "three")))
     assert found == ("one", "two", "three")
+
+
+def test_media_of_one_kind_are_one_badge_and_a_folder_is_no_medium() -> None:
+    def usb(backend: str, system: str, *limits: str) -> VolumeFidelity:
+        return VolumeFidelity(name="usb", backend=backend, filesystem=system, cannot_prove=limits)
+
+    made = run(
+        cell(
+            volumes=(
+                usb("fuse", "FAT32", "a"),
+                VolumeFidelity(name="sd", backend="image", filesystem="FAT16"),
+            )
+        ),
+        cell(id="b", volumes=(usb("fuse", "FAT16", "a", "b"), usb("fuse", "none"))),
+    )
+    found = [(badge.label, badge.text, badge.tone, badge.title) for badge in badges(made)[1:]]
+    assert found == [
+        ("volume usb", "fuse FAT16, FAT32, unformatted", "good", "Cannot prove: a; b"),
+        ("volume sd", "image FAT16", "warn", ""),
+    ]
