@@ -17,13 +17,16 @@ from simulators.wire import (
     ApplicationContext,
     AssociateRequest,
     AsyncOperationsWindow,
+    ExtendedNegotiation,
     ImplementationClassUID,
     ImplementationVersionName,
     MaximumLength,
     PresentationContextRQ,
+    RoleSelection,
 )
 from tests.lab.conversation import Lab, Outgoing
-from tests.lab.elements import IMPLICIT_LE, DataSet, Element
+from tests.lab.elements import IMPLICIT_LE, JPEG_LOSSLESS, DataSet, Element
+from tests.lab.products.mx1 import CLIP
 from tests.lab.replay import Tape
 from tests.mutants import tapes
 from tests.mutants.model import GREEN, Base, Edit, Mutant, binding, statement_of
@@ -39,7 +42,6 @@ FIRST: Final = {
     "store": ("MX-GEN-002", "MX-STO-010"),
     "worklist": ("MX-GEN-003", "MX-MWL-009"),
 }
-IPV6: Final = "fd00::"
 BROKEN: Final = {
     # a character set -> bytes that it does not have, and the rule that they break
     ("", "ISO 2022 IR 87"): (b"\x1b$)C\xb1\xe8  ", "STD-CS-005"),
@@ -60,10 +62,9 @@ class Makers:
     found: dict[str, ClauseResult]
     done: set[str]
 
-    def number(self, service: str, nth: int = 0) -> int | None:
-        """The nth talk of a service."""
-        mine = [n for n, each in enumerate(self.base.services) if each == service]
-        return mine[nth] if nth < len(mine) else None
+    def number(self, service: str) -> int | None:
+        """The first talk of a service."""
+        return next((n for n, each in enumerate(self.base.services) if each == service), None)
 
     def wanted(self, id: str) -> bool:
         """Tell whether a row is kept here and has no mutant yet; from now on it has one."""
@@ -82,9 +83,18 @@ class Makers:
         may: Iterable[str] = (),
         whole: bool = False,
     ) -> Iterator[Mutant]:
-        """A mutant that is cut into the tape; *whole*: its pixels stay as they were recorded."""
+        """A mutant that is cut into the tape; *whole*: its pixels stay as they were recorded.
+
+        What cannot be cut here is left to another recording; a row that none of them serves is told in the table.
+        """
+        if id in self.done or self.found[id].verdict not in GREEN:
+            return
+        try:
+            cut = make()
+        except ValueError:
+            return
         if self.wanted(id):
-            base = self.base.with_tape(make(), whole=whole)
+            base = self.base.with_tape(cut, whole=whole)
             yield Mutant(f"{id} {what}", base, id, binding(self.base, turns | {id}), may=frozenset(may))
 
     def edit(self, what: str, id: str, turns: set[str], edit: Edit) -> Iterator[Mutant]:
@@ -100,7 +110,7 @@ def mutants(base: Base, found: dict[str, ClauseResult], done: set[str]) -> Itera
         number = make.number(service)
         if number is not None:
             yield from _proposal(make, number, service, short)
-            yield from _order(make, number, service, short)
+            yield from _order(make, number, service)
             yield from _settings(make, number, service)
     yield from _contexts(make)
     yield from _together(make)
@@ -155,7 +165,7 @@ def _proposal(make: Makers, number: int, service: str, short: str) -> Iterator[M
     )
 
 
-def _order(make: Makers, number: int, service: str, short: str) -> Iterator[Mutant]:
+def _order(make: Makers, number: int, service: str) -> Iterator[Mutant]:
     tape = make.base.tape
     rows = {*FIRST[service], "STD-UL-052"}
     yield from make.tape("before the answer", FIRST[service][0], rows, lambda: tapes.too_early(tape, number))
@@ -206,14 +216,15 @@ def _contexts(make: Makers) -> Iterator[Mutant]:
         if clause.kind != "context" or clause.sop is None or make.found[clause.id].verdict not in GREEN:
             continue
         for number in range(len(make.base.tape)):
-            try:
-                cut = tapes.without_syntax(
-                    make.base.tape, number, clause.sop.uid, clause.sop.transfer_syntaxes[0]
-                )
-            except ValueError:
-                continue
             turns = {"STD-UL-009"} if clause.sop.transfer_syntaxes[0] == IMPLICIT_LE else set()
-            yield from make.tape("not proposed", clause.id, turns, lambda cut=cut: cut)  # type: ignore[misc]
+            yield from make.tape(
+                "not proposed",
+                clause.id,
+                turns,
+                lambda number=number, sop=clause.sop: tapes.without_syntax(  # type: ignore[misc]
+                    make.base.tape, number, sop.uid, sop.transfer_syntaxes[0]
+                ),
+            )
     worklist = make.number("worklist")
     if worklist is not None:
         yield from make.tape(
@@ -225,8 +236,25 @@ def _contexts(make: Makers) -> Iterator[Mutant]:
     store = make.number("store")
     if store is None:
         return
+    if "MX-GEN-006" not in make.done:
+        yield from _beyond(make.base, store)
     step = PresentationContextRQ(201, "1.2.840.10008.3.1.2.3.3", ("1.2.840.10008.1.2",))
     yield from make.tape("MPPS proposed", "MX-GEN-006", set(), lambda: _more(make.base.tape, store, step))
+
+
+def _beyond(base: Base, store: int) -> Iterator[Mutant]:
+    """A transfer syntax, a role and a negotiation that no table has (ruling C10)."""
+    clips = frozenset(f"MX-STO-PC-{number:03}" for number in range(1, 5))
+    lossless = _more(base.tape, store, PresentationContextRQ(201, CLIP, (JPEG_LOSSLESS,)))
+    name = "MX-STO-PC-004 clips in JPEG Lossless"
+    yield Mutant(name, base.with_tape(lossless), "MX-STO-PC-004", clips)
+    for what, item, turns in (
+        ("the role of an SCP", RoleSelection(CLIP, 1, 1), {"MX-GEN-006", *clips}),
+        ("extended negotiation", ExtendedNegotiation(CLIP, b"\2\0\3\0\0\0"), {"MX-GEN-006"}),
+    ):
+        more = tapes.users(lambda items, item=item: [*items, item])  # type: ignore[misc]
+        tape = tapes.asking(base.tape, store, more)
+        yield Mutant(f"MX-GEN-006 {what}", base.with_tape(tape), "MX-GEN-006", frozenset(turns))
 
 
 def _more(tape: Tape, number: int, context: PresentationContextRQ) -> Tape:
@@ -317,22 +345,24 @@ def _texts(make: Makers) -> Iterator[Mutant]:
 
 def _comment(terms: tuple[str, ...], data: bytes, named: str = "") -> Edit:
     """Image Comments of the first image with a character set; *named*: another set, of an image without names."""
-    seen = [0]
-
-    def edit(out: Outgoing) -> None:
-        made: Any = out.dataset
-        if out.name != "C-STORE-RQ" or not isinstance(made, DataSet) or seen[0]:
-            return
-        value = made.get("SpecificCharacterSet")
-        mine = tuple(t.strip() for t in value.decode("ascii").split("\\")) if value else ()
-        if mine != terms and not named:
-            return
-        seen[0] += 1
-        made.put("ImageComments", data)
-        if named:
-            made.put("SpecificCharacterSet", named)
 
     def install(lab: Lab) -> None:
+        done = False
+
+        def edit(out: Outgoing) -> None:
+            nonlocal done
+            made: Any = out.dataset
+            if out.name != "C-STORE-RQ" or not isinstance(made, DataSet) or done:
+                return
+            value = made.get("SpecificCharacterSet")
+            mine = tuple(t.strip() for t in value.decode("ascii").split("\\")) if value else ()
+            if mine != terms and not named:
+                return
+            done = True
+            made.put("ImageComments", data)
+            if named:
+                made.put("SpecificCharacterSet", named)
+
         lab.edit(edit)
 
     return install
