@@ -53,9 +53,12 @@ def _two_writers(own: str | None) -> FileSet:
     made.add(Scan(PERSONS["latin1"], number=7, start=START_OF_EXAM), pictures, **foreign)
     made.add(Scan(PERSONS["default"], number=1, start=START_OF_EXAM), pictures, **({} if own else foreign))
     made.add(Scan(PERSONS["default"], number=2, start=START_OF_EXAM), pictures)
-    for ds, path in zip(made.objects[:2], made.paths[:2], strict=True):
-        ds.put("PatientID", "SAME").put("Manufacturer", "Another")
-        made.files[path] = object_file(ds, **({} if own and ds is made.objects[1] else foreign))
+    for number in (0, 1):
+        ds = made.objects[number].put("PatientID", "SAME")
+        others = not (own and number)
+        if others:
+            ds.put("Manufacturer", "Another")
+        made.files[made.paths[number]] = object_file(ds, **(foreign if others else {}))
     for number in (1, 2):
         made.record("PATIENT", number).put("PatientID", "SAME")
     return made
@@ -159,6 +162,7 @@ def test_chain_that_does_not_end_with_its_file(target: str, tmp_path: Path) -> N
     """The file reads well to its size, and its chain never ends, or ends in another file."""
     rows = judge_set(FileSet.of_mx1(), tmp_path, spoil=lambda volume: _behind(volume, target))
     assert "STD-MED-003" in fails(rows), explained(rows)
+    assert ("comes back" if target == "itself" else "of another") in rows["STD-MED-003"].reason
 
 
 def test_root_folder_that_cannot_be_read(tmp_path: Path) -> None:
