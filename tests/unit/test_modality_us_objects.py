@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from dataclasses import replace
+from dataclasses import astuple, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from tests.unit.test_modality_us_objects_lab import (
     FACTS,
     Clip,
     Frame,
+    Region,
     Settings,
     clip_of,
     master,
@@ -136,6 +137,21 @@ def test_regions_are_those_of_the_device() -> None:
     assert {k: item[k].value for k in expected} == expected
     uncalibrated = build_still(FACTS, order(), Frame(soft(8, 8, colour=False), Settings()))
     assert b"\x18\x00\x11\x60SQ" not in uncalibrated.start
+
+
+def test_every_number_of_a_region_stands_in_its_own_place() -> None:
+    """No two are alike here: what is exchanged shows."""
+    region = Region(2, 3, 4, 5, 6, 57, 38, 4, 3, 0.011, 0.022, 7, 8, 9.5, -10.5)
+    frame = Frame(soft(40, 60, colour=False), Settings(regions=(region,)))
+    made = b"".join(bytes(part) for part in build_still(FACTS, order(), frame).parts)
+    item = pydicom.dcmread(io.BytesIO(made)).SequenceOfUltrasoundRegions[0]
+    names = (
+        "RegionSpatialFormat", "RegionDataType", "RegionFlags", "RegionLocationMinX0", "RegionLocationMinY0",
+        "RegionLocationMaxX1", "RegionLocationMaxY1", "PhysicalUnitsXDirection", "PhysicalUnitsYDirection",
+        "PhysicalDeltaX", "PhysicalDeltaY", "ReferencePixelX0", "ReferencePixelY0",
+        "ReferencePixelPhysicalValueX", "ReferencePixelPhysicalValueY",
+    )  # fmt: skip
+    assert {name: item[name].value for name in names} == dict(zip(names, astuple(region), strict=True))
 
 
 def test_cine() -> None:
