@@ -191,5 +191,9 @@ MORE: dict[str, tuple[Change, set[str]]] = {
         lambda made: made.top.put("FileSetDescriptorFileID", "README") and None,
         {"STD-MED-014"},
     ),
+    "descriptor that is a folder": (
+        lambda made: made.top.put("FileSetDescriptorFileID", "DICOM") and None,
+        {"STD-MED-014"},
+    ),
     "DICOMDIR with the instance of an image": (_instance_of_the_directory, {"STD-MED-018"}),
 }

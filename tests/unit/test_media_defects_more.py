@@ -37,6 +37,15 @@ def test_fault_of_a_record_names_the_record(tmp_path: Path) -> None:
     assert "STUDY record 2" in judge_set(made, tmp_path)["STD-DS-006"].reason
 
 
+def test_fault_outside_the_records_names_no_record(tmp_path: Path) -> None:
+    """What stands behind the last record is the DICOMDIR's."""
+    made = FileSet.of_mx1()
+    made.after = lambda data: data + b"\x09\0\x01\x10LO\x03\0abc"
+    rows = judge_set(made, tmp_path)
+    assert fails(rows), explained(rows)
+    assert all("record" not in (one.what or "") for id in fails(rows) for one in rows[id].evidence)
+
+
 def test_two_patients_are_right(tmp_path: Path) -> None:
     """What the mix-ups start from."""
     made = FileSet.of_mx1()
@@ -122,6 +131,13 @@ def test_tables_that_differ(copy: int, tmp_path: Path) -> None:
     assert "STD-MED-003" in fails(rows), explained(rows)
     assert "the two allocation tables differ" in rows["STD-MED-003"].reason or copy == 0
     assert any(entry.path in (one.what or "") for one in rows["STD-MED-003"].evidence)
+
+
+def test_tables_that_differ_in_a_folder(tmp_path: Path) -> None:
+    """The second table calls the folder of the images free: with it, everything in it is lost."""
+    rows = judge(_patched(tmp_path, lambda data: _link(data, 2, 0, 1)))
+    assert "STD-MED-003" in fails(rows), explained(rows)
+    assert rows["STD-MED-003"].reason.endswith("cluster 2, which belongs to DICOM")
 
 
 def test_tables_that_differ_in_free_clusters_are_a_remark(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def padding(element: Element) -> str:
     if element.vr != "UI":
         return "is padded with NUL instead of a space" if value.endswith(b"\0") else ""
     for part in value.split(b"\\"):
-        if part.rstrip(b"\0").endswith(b" "):
+        if part.endswith(b" "):
             return "is padded with a space instead of NUL"
         if part.endswith(b"\0\0"):
             return "is padded with more than one NUL"
