@@ -210,6 +210,7 @@ def _run(options: argparse.Namespace) -> int:
 
     from bench.checks.second_witness import available
     from bench.progress import observer
+    from bench.report.text import visible
     from bench.results import exit_code
     from bench.session import Options, run
 
@@ -241,18 +242,20 @@ def _run(options: argparse.Namespace) -> int:
             watch,
         )
     counts = ", ".join(f"{n} {verdict}" for verdict, n in result.counts.items() if n)
-    console.print(f"\n{result.verdict.value}: {counts}")
+    console.print(f"\n{result.verdict.value}: {counts}", soft_wrap=True)
     worst = next((c for c in result.cells if c.verdict is result.verdict and not c.verdict.green), None)
     if worst is not None:
-        console.print(f"worst: {worst.id}: {worst.reason}")
+        console.print(visible(f"worst: {worst.id}: {worst.reason}"), soft_wrap=True)
     if result.clauses:
         from bench.judge.output import counts as by_verdict
 
         told = by_verdict(result.clauses)
-        console.print("clauses: " + ", ".join(f"{n} {verdict}" for verdict, n in told.items()))
+        console.print(
+            "clauses: " + ", ".join(f"{n} {verdict}" for verdict, n in told.items()), soft_wrap=True
+        )
     if any(not link.tested for link in result.links):
         console.print("no link was tested: this machine offers loopback only (see modbench doctor)")
-    console.print(f"report: {run_dir / 'index.html'}")
+    console.print(f"report: {run_dir / 'index.html'}", soft_wrap=True)
     return exit_code(result)
 
 

@@ -28,6 +28,7 @@ from bench.scenario.refs import Scope, Unresolved
 from bench.scenario.units import format_duration
 
 MAX_NEAR: Final = 5
+_IDENTITY: Final = ("SOPInstanceUID:", "sop_instance:")
 _NS: Final = 1_000_000_000
 
 
@@ -385,7 +386,7 @@ class Engine:
     def _near(self, watch: _Watch) -> tuple[Near, ...]:
         """Return the events that came nearest, with what was different, nearest first."""
         assert watch.test is not None
-        found: list[tuple[int, int, Near]] = []
+        found: list[tuple[bool, int, int, Near]] = []
         mine = {event.seq for event in watch.events}
         for event in self._candidates(watch.test):
             if event.seq in mine:
@@ -398,7 +399,9 @@ class Engine:
                 why.append(f"it came {format_duration((event.t - watch.end_ns) / _NS)} too late")
             elif event.seq in self._taken:
                 why.append(f"{_place(self._taken[event.seq].step)} has taken it")
-            found.append((len(why), -event.seq, Near(event.seq, event.kind, event.t, tuple(why))))
+            # The very image with a wrong patient is nearer than another image with fewer differences.
+            other = any(text.startswith(_IDENTITY) for text in why)
+            found.append((other, len(why), -event.seq, Near(event.seq, event.kind, event.t, tuple(why))))
         if not found:
             host = watch.test.kind.partition(".")[0]
             for event in self._events:
@@ -406,8 +409,8 @@ class Engine:
                     event.kind.startswith(f"{host}.") or is_strict(event.kind)
                 ):
                     why_kind = (f"{_about(event)}, which is no {watch.test.kind}",)
-                    found.append((1, -event.seq, Near(event.seq, event.kind, event.t, why_kind)))
-        return tuple(entry[2] for entry in sorted(found, key=lambda entry: entry[:2])[:MAX_NEAR])
+                    found.append((True, 1, -event.seq, Near(event.seq, event.kind, event.t, why_kind)))
+        return tuple(entry[3] for entry in sorted(found, key=lambda entry: entry[:3])[:MAX_NEAR])
 
 
 def _moment(event: EventLike) -> tuple[int, int]:

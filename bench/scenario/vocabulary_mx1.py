@@ -131,13 +131,16 @@ class MediumSize:
 CONTENT: Final = ListOf(Content(), most=20)
 
 
+LOST: Final = ("all", "some")
+
+
 @dataclass(frozen=True)
 class Lost:
-    """A size, or the word ``all``."""
+    """A size, or one of the words ``all`` and ``some``."""
 
     def convert(self, text: str) -> int | str:
         """Check one text."""
-        return "all" if text == "all" else units.size(text)
+        return text if text in LOST else units.size(text)
 
     def read(self, node: Node, ctx: Context, what: str) -> Any:
         """Read it."""
@@ -145,12 +148,12 @@ class Lost:
 
     def schema(self) -> dict[str, Any]:
         """Give both."""
-        return {"anyOf": [{"const": "all"}, SIZE.schema()]}
+        return {"anyOf": [{"enum": list(LOST)}, SIZE.schema()]}
 
     @property
     def words(self) -> str:
         """Say it."""
-        return "a size like `4 kB`, or `all`"
+        return "a size like `4 kB`, or `all`, or `some`"
 
 
 def _ultrasound(what: str, summary: str, *fields: Field, calls: str = "") -> StepSpec:
@@ -247,7 +250,9 @@ def _volume(place: str) -> tuple[StepSpec, ...]:
             "Pull the medium out while it may be written.",
             Field("at_bytes", SIZE, "when so many bytes were written since this was armed (else at once)"),
             Field(
-                "lose", Lost(), "how many of the newest unsynced bytes are lost (none unless said), or `all`"
+                "lose",
+                Lost(),
+                "how many of the newest unsynced bytes are lost (none unless said), or `all`, or `some` by chance",
             ),
         ),
         fault("protect", "Push the write protection."),

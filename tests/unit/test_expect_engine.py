@@ -221,6 +221,24 @@ def test_the_nearest_event_says_what_was_different() -> None:
     )
 
 
+def test_the_very_image_with_a_wrong_patient_is_nearer_than_another_image() -> None:
+    steps = SEND + "  - expect: pacs.stored\n    within: 5 s\n"
+    steps += "    dataset: {SOPInstanceUID: '1.2.3', AccessionNumber: A1, PatientID: P, PatientName: N}\n"
+    bench = Bench(steps)
+    bench.act(0, 1, 2)
+    handle = bench.begin(1)
+    mixed_up = {"00080018": {"vr": "UI", "Value": ["1.2.3"]}}
+    bench.event(3, "pacs.stored", **stored("A2", **mixed_up))
+    another = {
+        "00080018": {"vr": "UI", "Value": ["1.2.4"]},
+        "00100020": {"vr": "LO", "Value": ["P"]},
+        "00100010": {"vr": "PN", "Value": [{"Alphabetic": "N"}]},
+    }
+    bench.event(4, "pacs.stored", **stored("A1", **another))
+    bench.seen(8)
+    assert [one.seq for one in bench.engine.outcome(handle).near] == [1, 2]
+
+
 NEVER = SEND + "  - never: pacs.stored\n    for: 5 s\n"
 
 

@@ -197,6 +197,7 @@ def test_what_hangs_beside_the_probe_takes_every_word() -> None:
 
 def test_words_of_media_become_those_of_the_volume() -> None:
     assert mx("usb.yank: {at_bytes: 4 MB, lose: all}").args == {"at_bytes": 4_000_000, "lose": "all"}
+    assert mx("usb.yank: {lose: some}").args == {"lose": "some"}
     assert mx("sd.slow: {rate: 2 MB/s}").args == {"rate": 2_000_000}
     assert mx("usb.replace: {content: [foreign-fileset, 'fill:2 MB']}").args == {
         "content": ("foreign-fileset", "fill:2000000")
