@@ -93,8 +93,10 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(do=_run)
 
     enter = commands.add_parser("enter", help="a shell inside a held cell")
-    enter.add_argument("host", nargs="?", default="modality")
-    enter.add_argument("--out", type=Path, default=Path("reports"))
+    enter.add_argument("host", nargs="?", default="modality", help="which host (default: modality)")
+    enter.add_argument(
+        "--out", type=Path, default=Path("reports"), metavar="DIR", help="where run folders are"
+    )
     enter.set_defaults(do=_enter)
 
     listing = commands.add_parser("list", help="the cells that would run")
@@ -104,9 +106,11 @@ def _parser() -> argparse.ArgumentParser:
 
     plan = commands.add_parser("plan", help="dry run: what would be built, started and done")
     _add_selection(plan)
-    plan.add_argument("--testbed", type=Path, metavar="FILE")
-    plan.add_argument("--seed", type=int, default=1)
-    plan.add_argument("--backend", choices=("veth", "userns", "loopback"))
+    plan.add_argument("--testbed", type=Path, metavar="FILE", help="what stands in the lab")
+    plan.add_argument("--seed", type=int, default=1, help="seed of everything random (default 1)")
+    plan.add_argument(
+        "--backend", choices=("veth", "userns", "loopback"), help="links of this kind instead of the best"
+    )
     plan.set_defaults(do=_plan)
 
     check = commands.add_parser("check", help="find every fault of scenario files, as file:line")
@@ -120,8 +124,17 @@ def _parser() -> argparse.ArgumentParser:
     judge.set_defaults(do=_judge)
 
     report = commands.add_parser("report", help="write the reports of a run again")
-    report.add_argument("runs", nargs="+", type=Path, metavar="RUN")
-    report.add_argument("--format", dest="formats", action="append", choices=("html", "pdf", "junit", "json"))
+    report.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run folder")
+    report.add_argument(
+        "--format",
+        dest="formats",
+        action="append",
+        choices=("html", "pdf", "junit", "json"),
+        help="only this one; may be said several times",
+    )
+    report.add_argument(
+        "--alone", type=Path, metavar="FILE", help="the page with all its cells as one file, to be passed on"
+    )
     report.set_defaults(do=_report)
 
     doctor = commands.add_parser("doctor", help="what this machine can prove, what is missing, how to get it")
@@ -143,7 +156,7 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(do=_statement, verb=verb)
 
     commands.add_parser(
-        "simulate", help="one simulator alone: pacs, ris, detector, generator", add_help=False
+        "simulate", help="one simulator alone: pacs, ris, detector, generator, ultrasound", add_help=False
     )
     return parser
 
@@ -157,7 +170,12 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--matrix", action="append", default=[], metavar="K=V", help="only this value of an axis"
     )
-    parser.add_argument("--matrix-mode", choices=("smoke", "pairwise", "full"), default="smoke")
+    parser.add_argument(
+        "--matrix-mode",
+        choices=("smoke", "pairwise", "full"),
+        default="smoke",
+        help="the first cell of every scenario (default), every pair of values once, or all",
+    )
 
 
 def _add_judge(parser: argparse.ArgumentParser) -> None:
@@ -165,8 +183,8 @@ def _add_judge(parser: argparse.ArgumentParser) -> None:
         "paths",
         nargs="+",
         type=Path,
-        metavar="RUN|CAPTURE|IMAGE",
-        help="captures, a run folder, or a cell's folder",
+        metavar="RUN|CAPTURE|MEDIUM",
+        help="captures, a medium's image, device or mounted folder, a run folder, or a cell's folder",
     )
     parser.add_argument(
         "--statement", metavar="NAME|FILE", help="vxvue, mx1, or a file (default for a run: its own)"
@@ -288,7 +306,7 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from bench.plan import make_plan
+    from bench.plan import make_plan, not_runnable
     from bench.session import choose_backend, choose_volumes
     from bench.testbed import VIRTUAL, load_testbed
 
@@ -299,6 +317,9 @@ def _plan(options: argparse.Namespace) -> int:
     for number, cell in enumerate(cells):
         plan = make_plan(cell, testbed=testbed, backend=backend, seed=options.seed, volumes=volumes)
         print(("\n" if number else "") + plan.describe())
+        why = not_runnable(cell, backend, volumes)
+        if why:
+            print(f"not run   {why}")
     return 0 if cells else 3
 
 
@@ -312,10 +333,16 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from bench.report import ALWAYS, render
+    from bench.report import ALWAYS, render, render_alone
     from bench.report.pdf import PdfError
     from bench.results import collect, exit_code
 
+    if options.alone is not None:
+        if len(options.runs) != 1:
+            print("--alone takes one run folder", file=sys.stderr)
+            return 2
+        print(render_alone(options.runs[0], options.alone))
+        return exit_code(collect(options.runs[0]))
     code = 0
     for run_dir in options.runs:
         result = collect(run_dir)

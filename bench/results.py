@@ -232,7 +232,10 @@ def _cells(folder: Path, info: RunInfo) -> Iterator[CellResult]:
         except ResultsError as error:
             broken[path.parent.name] = str(error)
         else:
-            found[cell.id] = cell
+            if path.parent.name == cell_folder(cell.id):
+                found[cell.id] = cell
+            else:  # a copy must not hide the result of the cell that it names
+                broken[path.parent.name] = f"it says that it is {cell.id}, whose folder this is not"
     for plan in info.planned:
         why = broken.pop(cell_folder(plan.id), None)
         if plan.id in found:

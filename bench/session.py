@@ -30,7 +30,14 @@ from typing import Any, Final, Protocol
 from bench.checks.outside import ask, at_fault
 from bench.enter import HELD, outer_pids
 from bench.judge.inrun import clauses, warm
-from bench.plan import DEFAULT_SEED, DEFAULT_TIMEOUT_S, PlanError, VolumeChoice, not_runnable
+from bench.plan import (
+    DEFAULT_SEED,
+    DEFAULT_TIMEOUT_S,
+    PlanError,
+    VolumeChoice,
+    make_plan,
+    not_runnable,
+)
 from bench.products import product_of
 from bench.report import render
 from bench.results import (
@@ -331,13 +338,19 @@ def run_info(run_dir: Path, cells: Sequence[Cell], options: Options) -> RunInfo:
 
 
 def run(cells: Sequence[Cell], options: Options, observer: Observer) -> tuple[Path, RunResult]:
-    """Run cells and write the reports; the folder and the result, also after Ctrl-C."""
-    run_dir = new_run_dir(options.out)
-    info = run_info(run_dir, cells, options)
-    write_run(run_dir, info)
+    """Run cells and write the reports; the folder and the result, also after Ctrl-C.
+
+    Raises:
+        PlanError: a cell cannot be planned on this testbed; nothing was started or written.
+    """
     testbed = load_testbed(options.testbed) if options.testbed else VIRTUAL
     backend = choose_backend(testbed, options.backend)
     volumes = choose_volumes(testbed, backend, cells)
+    for cell in cells:
+        make_plan(cell, testbed=testbed, backend=backend, seed=options.seed, volumes=volumes)
+    run_dir = new_run_dir(options.out)
+    info = run_info(run_dir, cells, options)
+    write_run(run_dir, info)
     todo: queue.SimpleQueue[Cell] = queue.SimpleQueue()
     for cell in cells:
         todo.put(cell)
