@@ -194,7 +194,7 @@ ULTRASOUND_STEPS: Final = (
     _ultrasound("bad_crc", "Send pictures whose header has a wrong CRC.", _PICTURES, calls="crc"),
     _ultrasound(
         "resize",
-        "Let pictures have another size from now on, without a word before.",
+        "Let pictures have another size from now on.",
         Field("size", US_SIZE, "the new size (`1024x768` unless said)"),
     ),
     _ultrasound("close", "Cut the connection.", _MESSAGE_BYTE),
