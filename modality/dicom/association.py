@@ -6,6 +6,9 @@ Rules of this file:
   profile.  A product may promise one association at a time to each peer: the second one waits for its turn.
 * Success is only what an answer said: after a peer's abort pynetdicom returns an *empty* status while still calling the
   association established (field issue M8), so :func:`answered` raises on every missing status.
+* An answer is one to its request: pynetdicom takes any message for it, also a second answer to the request before, so
+  every request is announced by :func:`ask`, and what comes must have its kind, message id and instance (PS3.7 9.1 and
+  10.1).  Anything else ends the association.
 * Sending is pushed back by the network: at most :data:`_IN_FLIGHT` PDUs wait in memory, so the answer's timeout starts
   when the request has left and not when it was queued.
 """
@@ -101,6 +104,27 @@ class _Outbox(queue.Queue[Any]):
                 continue
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What a request says of itself that its answer must repeat."""
+
+    kind: type
+    """pynetdicom's class of both, such as ``C_STORE``."""
+    message_id: int
+    sop_instance: str = ""
+    """Compared when the answer names one too; empty: it is no matter of this service."""
+
+    def why_not(self, message: Any) -> str:
+        """Why a message is no answer to it; empty when it is one."""
+        number = getattr(message, "MessageIDBeingRespondedTo", None)
+        if not isinstance(message, self.kind) or number is None:
+            return type(message).__name__.replace("_", "-") + ("-RQ" if number is None else "-RSP")
+        if number != self.message_id:
+            return f"it answers message {number}, not {self.message_id}"
+        named = str(getattr(message, "AffectedSOPInstanceUID", None) or "").rstrip("\0 ")
+        return f"it is of {named}" if self.sop_instance and named not in ("", self.sop_instance) else ""
+
+
 @dataclass
 class Watch:
     """What was seen of one association while it lived; filled by pynetdicom's events."""
@@ -109,6 +133,9 @@ class Watch:
     abort: tuple[int, int] | None = None
     reject: tuple[int, int, int] | None = None
     """Result, source and reason as they came: one who rejects and closes at once overtakes pynetdicom's own state."""
+    asked: Asked | None = None
+    wrong: str = ""
+    """Why what came instead of an answer is none."""
     started: float = field(default_factory=time.monotonic)
     closed: threading.Event = field(default_factory=threading.Event)
 
@@ -180,6 +207,7 @@ def _association(config: Config, peer: Peer, service: str, watch: Watch) -> Iter
     if not association.is_established:
         raise _not_established(config, peer, service, association, watch)
     _limit_pdus(config.profile, association)
+    _listen(association, watch)
     try:
         yield association
     except BaseException:
@@ -198,6 +226,25 @@ def _limit_pdus(profile: Profile, association: Association) -> None:
         for item in association.acceptor.primitive.user_information:
             if hasattr(item, "maximum_length_received"):
                 item.maximum_length_received = length
+
+
+def _listen(association: Association, watch: Watch) -> None:
+    """Show pynetdicom only what answers the request; anything else is to it as if nothing had come."""
+    take = association.dimse.get_msg
+
+    def get_msg(block: bool = False) -> tuple[int | None, Any]:
+        context, message = take(block)
+        if message is None or not block:  # who asks waits; the association's own thread only looks
+            return context, message
+        watch.wrong = watch.asked.why_not(message) if watch.asked else "nothing was asked"
+        return (None, None) if watch.wrong else (context, message)
+
+    association.dimse.get_msg = get_msg
+
+
+def ask(association: Association, kind: type, message_id: int, sop_instance: str = "") -> None:
+    """Say what is about to be asked, so that only its answer is taken for one."""
+    association.watch.asked, association.watch.wrong = Asked(kind, message_id, sop_instance), ""
 
 
 def _not_established(
@@ -256,13 +303,22 @@ def lost(config: Config, peer: Peer, service: str, association: Association, whe
 
 
 def answered(
-    config: Config, peer: Peer, service: str, association: Association, status: Dataset, when: str
+    config: Config,
+    peer: Peer,
+    service: str,
+    association: Association,
+    status: Dataset,
+    when: str,
 ) -> int:
-    """The status of an answer.
+    """The status of the answer to what was asked (see :func:`ask`).
 
     Raises:
-        ServiceFailure: there was none (abort, lost connection, timeout).
+        ServiceFailure: there was none (abort, lost connection, timeout), or it answers something else.
     """
+    wrong = association.watch.wrong
+    if wrong:
+        text = f"{peer.name}: what came {when} is no answer to the request: {wrong}"
+        raise ServiceFailure(service, peer.name, text, answer=wrong)
     if "Status" not in status:
         raise lost(config, peer, service, association, when)
     return int(status.Status)

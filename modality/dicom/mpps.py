@@ -10,13 +10,15 @@ Rules of this file:
 from __future__ import annotations
 
 from pydicom.dataset import Dataset
+from pynetdicom.dimse_primitives import N_CREATE, N_SET
 
 from ..config import Config, Peer
 from ..notices import ServiceFailure
-from .association import answered, associate, comment
+from .association import answered, ask, associate, comment
 from .uids import MPPS
 
 SERVICE = "mpps"
+_MESSAGE = 1
 _DUPLICATE = 0x0111
 _WARNINGS = (0x0001, 0x0107, 0x0116)
 
@@ -29,7 +31,8 @@ def create(config: Config, peer: Peer, sop_instance: str, attributes: Dataset) -
     """
     when = "while waiting for the N-CREATE answer"
     with associate(config, peer, SERVICE) as association:
-        status, _ = association.send_n_create(attributes, MPPS, sop_instance)
+        ask(association, N_CREATE, _MESSAGE, sop_instance)
+        status, _ = association.send_n_create(attributes, MPPS, sop_instance, msg_id=_MESSAGE)
         code = answered(config, peer, SERVICE, association, status, when)
     if code == _DUPLICATE:
         return 0
@@ -44,7 +47,8 @@ def set_final(config: Config, peer: Peer, sop_instance: str, changes: Dataset) -
     """
     when = "while waiting for the N-SET answer"
     with associate(config, peer, SERVICE) as association:
-        status, _ = association.send_n_set(changes, MPPS, sop_instance)
+        ask(association, N_SET, _MESSAGE, sop_instance)
+        status, _ = association.send_n_set(changes, MPPS, sop_instance, msg_id=_MESSAGE)
         code = answered(config, peer, SERVICE, association, status, when)
     return _judge(peer, "N-SET", code, status)
 

@@ -3,7 +3,7 @@
 Rules of this file:
 
 * 0000H and Bxxx count as sent, everything else as failed, and the set goes on (VX-D-11).
-* An image without an answer is *not sent*, whatever left this machine (field issues ST-02, M8); the rest of the
+* An image without its own answer is *not sent*, whatever left this machine (field issues ST-02, M8); the rest of the
   set stays queued with it.
 * Files are sent as they lie on the disk, piece by piece; nothing is decoded on the way.
 """
@@ -13,9 +13,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from pynetdicom.dimse_primitives import C_STORE
+
 from ..config import Config, Peer
 from ..notices import ServiceFailure
-from .association import answered, associate, comment
+from .association import answered, ask, associate, comment
 
 SERVICE = "storage"
 
@@ -23,11 +25,6 @@ Report = Callable[[str, int | None, str], None]
 """Called for each answered image: SOP instance, status, the peer's comment.  Status None: not offered, and why."""
 Begin = Callable[[], None]
 """Called when the association stands and the first request goes out."""
-
-
-def is_sent(status: int) -> bool:
-    """Tell whether a C-STORE status means that the peer keeps the image (VX-D-11)."""
-    return status == 0 or status & 0xF000 == 0xB000
 
 
 def send_set(
@@ -47,6 +44,7 @@ def send_set(
         begin()
         for number, (sop_instance, path) in enumerate(images, 1):
             when = f"in image {number} of {len(images)}"
+            ask(association, C_STORE, number, sop_instance)
             try:
                 status = association.send_c_store(path, msg_id=number)
             except (OSError, ValueError, AttributeError, RuntimeError) as error:

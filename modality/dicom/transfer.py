@@ -25,12 +25,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from pydicom.dataset import Dataset
+from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.transport import AssociationSocket
 
 from ..config import Config, Peer
 from ..notices import ServiceFailure
 from ..pixel import PixelError
-from .association import answered, associate, comment, lost
+from .association import answered, ask, associate, comment, lost
 from .datapipe import DataPipe, TooShort
 from .outgoing import Outgoing, outgoing, straight
 from .storage import SERVICE, Begin, Report
@@ -114,6 +115,7 @@ def send_set(
                     report(sop_instance, None, _unserved(peer, number, len(images), preference(sop_class)))
                     continue
                 when = f"in image {number} of {len(images)}"
+                ask(association, C_STORE, number & 0xFFFF, sop_instance)
                 status = _store(
                     config, peer, association, pipe, ahead, accepted[sop_class, syntax], number, when
                 )
@@ -194,11 +196,6 @@ def _store(
     _, answer = association.dimse.get_msg(block=True)
     if answer is None or getattr(answer, "Status", None) is None:
         return Dataset()
-    named = getattr(answer, "AffectedSOPInstanceUID", None)
-    if answer.MessageIDBeingRespondedTo != message & 0xFFFF or (named and str(named) != image.sop_instance):
-        raise ServiceFailure(
-            SERVICE, peer.name, f"{peer.name}: the answer {when} belongs to another request (PS3.7 9.1.1)"
-        )
     status = Dataset()
     status.Status = int(answer.Status)
     said = getattr(answer, "ErrorComment", None)

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import time
 
+from pynetdicom.dimse_primitives import C_ECHO
+
 from ..config import Config, Peer
 from ..notices import ServiceFailure
-from .association import answered, associate, comment
+from .association import answered, ask, associate, comment
 
 SERVICE = "verification"
+_MESSAGE = 1
 
 
 def verify(config: Config, peer: Peer) -> float:
@@ -22,7 +25,8 @@ def verify(config: Config, peer: Peer) -> float:
     """
     started = time.monotonic()
     with associate(config, peer, SERVICE) as association:
-        status = association.send_c_echo()
+        ask(association, C_ECHO, _MESSAGE)
+        status = association.send_c_echo(_MESSAGE)
         code = answered(config, peer, SERVICE, association, status, "while waiting for the echo")
     if code != 0:
         text = f"{peer.name}: the echo was answered with status {code:04X}{comment(status)}"

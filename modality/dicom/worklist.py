@@ -21,16 +21,18 @@ from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
+from pynetdicom.dimse_primitives import C_FIND
 from pynetdicom.dsutils import decode, encode
 
 from ..config import Config, WorklistPeer
 from ..notices import ServiceFailure
-from .association import answered, associate, comment
+from .association import answered, ask, associate, comment
 from .charset import seal, thaw
 from .uids import WORKLIST
 from .values import STEP, da, split_name
 
 SERVICE = "worklist"
+_MESSAGE = 1
 _TYPE_1 = ("PatientName", "PatientID", "StudyInstanceUID", "RequestedProcedureID", STEP)
 
 
@@ -129,7 +131,8 @@ def query(config: Config, peer: WorklistPeer, wanted: Mapping[str, str], today: 
     code = 0xC000
     status = Dataset()
     with associate(config, peer, SERVICE) as association:
-        for status, found in association.send_c_find(identifier, WORKLIST):
+        ask(association, C_FIND, _MESSAGE)
+        for status, found in association.send_c_find(identifier, WORKLIST, _MESSAGE):
             code = answered(config, peer, SERVICE, association, status, "while waiting for worklist items")
             if code in (0xFF00, 0xFF01):
                 if found is not None and len(items) < config.profile.worklist.limit:

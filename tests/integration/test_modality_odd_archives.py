@@ -1,4 +1,4 @@
-"""Archives that answer what was not asked, of either product: an image counts as sent only by its own answer."""
+"""Peers that answer what was not asked, of either product: only the answer to a request counts as its answer."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ if _NAME not in sys.modules:
 mx1: Any = sys.modules[_NAME]
 
 DX = "1.2.840.10008.5.1.4.1.1.1.1"
+SERVICES = ("1.2.840.10008.1.1", "1.2.840.10008.5.1.4.31", "1.2.840.10008.3.1.2.3.3")  # echo, worklist, steps
 
 Answer = Callable[["Archive", socket.socket, Connection, int, Any], None]
 
@@ -62,6 +63,7 @@ class Archive:
     def _talk(self, sock: socket.socket) -> None:
         conn, messages = Connection(Role.ACCEPTOR), dimse.Assembler()
         classes = {uid: [mx1.EXPLICIT] for uid in (mx1.US, mx1.CLIP, mx1.SC, DX)}
+        classes |= {uid: [mx1.EXPLICIT, mx1.IMPLICIT] for uid in SERVICES}
         while not conn.should_close:
             conn.received(sock.recv_into(conn.buffer()))
             while True:
@@ -107,6 +109,21 @@ def another_instance(
     archive: Archive, sock: socket.socket, conn: Connection, context: int, command: Any
 ) -> None:
     sock.sendall(conn.send_message(context, reply(command, AffectedSOPInstanceUID="1.2.3.4"), None))
+
+
+def another_service(
+    archive: Archive, sock: socket.socket, conn: Connection, context: int, command: Any
+) -> None:
+    changed = reply(command, "C-ECHO-RSP", AffectedSOPInstanceUID=None)
+    sock.sendall(conn.send_message(context, changed, None))
+
+
+def wrong_and_then_right(
+    archive: Archive, sock: socket.socket, conn: Connection, context: int, command: Any
+) -> None:
+    """Both lie there by the time the first one is judged."""
+    changed = reply(command, MessageIDBeingRespondedTo=command.message_id + 1)
+    sock.sendall(conn.send_message(context, changed, None) + conn.send_message(context, reply(command), None))
 
 
 def no_status(archive: Archive, sock: socket.socket, conn: Connection, context: int, command: Any) -> None:
@@ -182,11 +199,17 @@ def _two_images(
         *[
             (product, answer, 0)
             for product in ("vxvue", "mx1")
-            for answer in (no_status, half_an_answer, refusing)
+            for answer in (
+                wrong_number,
+                another_instance,
+                another_service,
+                wrong_and_then_right,
+                no_status,
+                half_an_answer,
+                refusing,
+            )
         ],
-        ("mx1", wrong_number, 0),
-        ("mx1", another_instance, 0),
-        ("mx1", first_twice, 1),
+        *[(product, first_twice, 1) for product in ("vxvue", "mx1")],
     ],
     ids=lambda value: value.__name__ if callable(value) else str(value),
 )
@@ -218,3 +241,96 @@ def test_an_answer_in_single_bytes_is_an_answer(product: str, request: pytest.Fi
     assert operator.do("queue")["jobs"][0]["state"] == "sent"
     assert archive.stored == images
     assert operator.warnings() == []
+
+
+def _to_message(number: int, name: str = "", **changed: Any) -> Answer:
+    """An answer of status 0 that says it is to the message so many later, or of another kind."""
+
+    def answer(archive: Archive, sock: socket.socket, conn: Connection, context: int, command: Any) -> None:
+        kind = name or command.name.replace("-RQ", "-RSP")
+        told = reply(command, kind, MessageIDBeingRespondedTo=command.message_id + number, **changed)
+        sock.sendall(conn.send_message(context, told, None))
+
+    return answer
+
+
+ODD = {
+    "number": _to_message(1),
+    "echo": _to_message(0, "C-ECHO-RSP"),
+    "find": _to_message(0, "C-FIND-RSP", AffectedSOPInstanceUID=None),
+    "set": _to_message(0, "N-SET-RSP"),
+    "create": _to_message(0, "N-CREATE-RSP"),
+    "instance": _to_message(0, AffectedSOPInstanceUID="1.2.3.4"),
+}
+RIGHT = _to_message(0)
+
+
+@pytest.mark.parametrize("odd", ["number", "find"])
+@pytest.mark.parametrize("product", ["vxvue", "mx1"])
+def test_an_echo_without_its_own_answer_failed(
+    product: str, odd: str, request: pytest.FixtureRequest
+) -> None:
+    operator, peer = _with_services(product, request, ODD[odd])
+    assert not operator.ask("verify", peer="pacs")["ok"]
+    (warning,) = operator.warnings()
+    assert warning["service"] == "verification"
+    assert "no answer to the request" in warning["text"]
+    peer.answer = RIGHT
+    operator.do("verify", peer="pacs")
+    assert len(operator.warnings()) == 1
+
+
+@pytest.mark.parametrize("odd", ["number", "echo"])
+@pytest.mark.parametrize("product", ["vxvue", "mx1"])
+def test_a_worklist_without_its_own_answer_is_none(
+    product: str, odd: str, request: pytest.FixtureRequest
+) -> None:
+    operator, peer = _with_services(product, request, ODD[odd])
+    assert not operator.ask("query_worklist")["ok"]
+    (warning,) = operator.warnings()
+    assert warning["service"] == "worklist"
+    assert "no answer to the request" in warning["text"]
+    peer.answer = RIGHT
+    assert operator.do("query_worklist")["items"] == []
+
+
+@pytest.mark.parametrize("odd", ["number", "echo", "find", "instance", "set", "create"])
+def test_a_step_without_its_own_answer_is_sent_again(odd: str, request: pytest.FixtureRequest) -> None:
+    """N-SET-RSP is the odd one for N-CREATE, and the other way round."""
+    operator, peer = _with_services("vxvue", request, RIGHT if odd == "create" else ODD[odd])
+    started = operator.do("start_exam", patient={"PatientID": "1"})["mpps"]
+    assert started == ("sent" if odd == "create" else "failed")
+    if odd == "set":
+        peer.answer = RIGHT
+        assert operator.do("send", what="mpps")["mpps"]
+    peer.answer = ODD["create" if odd == "set" else odd]
+    operator.expose()
+    assert operator.do("complete")["mpps"] == "failed"
+    warnings = operator.warnings()
+    assert warnings
+    assert {warning["service"] for warning in warnings} == {"mpps"}
+    assert all("no answer to the request" in warning["text"] for warning in warnings)
+    assert len(operator.do("queue")["mpps"]) == 1
+    peer.answer = RIGHT
+    operator.do("send", what="mpps")
+    assert operator.do("queue")["mpps"] == []
+
+
+def _with_services(product: str, request: pytest.FixtureRequest, answer: Answer) -> tuple[Any, Archive]:
+    """The operator of a console whose every peer is such an odd one."""
+    peer = Archive(answer)
+    request.addfinalizer(peer.close)
+    one = mx1.peers.peer_settings(peer)
+    settings = {
+        "worklist": one,
+        "storage": [mx1.peers.peer_settings(peer, "pacs")],
+        "auto_send": "off",
+        "timeouts": {"connect": 5, "association": 5, "dimse": 2, "idle": 5},
+    }
+    if product == "vxvue":
+        console = request.getfixturevalue("vxvue")
+        console.settings.update(settings | {"mpps": one})
+        return console.start(), peer
+    bench = request.getfixturevalue("sonimage")
+    bench.settings(**settings)
+    return bench.start(), peer
