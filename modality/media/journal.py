@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from .presence import head_of, instance_of
-from .volume import FILE, Found, Names, Volume
+from .volume import FILE, Found, Names, Volume, settle
 
 _TOKEN: Final = re.compile(r"[0-9a-f]{32}")
 _EXPLAINED: Final = (
@@ -218,6 +218,7 @@ def _drop_drafts(volume: Volume, note: Note, directory: bytes | None) -> None:
                 volume.close_file(handle)
             place = next(name for name in volume.names(()) if name.upper() == "DICOMDIR")
             volume.rename(fresh, (place,))
+            settle(volume, (place,))  # before the clusters of the old one are free
     for names in drafts:
         volume.remove(names)
     if drafts:

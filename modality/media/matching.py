@@ -3,7 +3,8 @@
 Rules of this file:
 
 * Records are found by the bytes of their identifiers, so that thousands of others need not be read.
-* A patient is the same when the Patient ID is, and the name, as a text; otherwise it gets a record of its own.
+* A patient is the same when the Patient ID is, and the name, as a text, however each is encoded and filled up.  One
+  with a name and one without are not known to be the same.
 * Only records in use are taken, and only under the right ones above them.
 """
 
@@ -11,6 +12,8 @@ from __future__ import annotations
 
 import re
 import struct
+import unicodedata
+import warnings
 from functools import lru_cache
 from typing import Final
 
@@ -22,6 +25,7 @@ from .directory import Directory
 from .layout import ROOT, Tree
 from .master import Master
 from .names import OURS
+from .records import needs_charset
 
 _FEW: Final = 64
 """Records of a kind that are all looked at."""
@@ -29,13 +33,23 @@ _DELIMITERS: Final = {0x1B, 0x5E, 0x3D, 0x0D, 0x0A}
 
 
 @lru_cache(maxsize=512)
-def text(value: bytes, charset: bytes) -> str:
-    """A name as a text, however it is encoded and filled up."""
+def plain(value: bytes, charset: bytes) -> str:
+    """A value as a text; what its character set cannot say stays itself, so that no two of them look alike."""
+    if value.isascii() and b"\x1b" not in value and not needs_charset(value, charset):
+        return value.decode("ascii").strip()
     terms = [term.strip().decode("latin-1") for term in charset.split(b"\\")]
     try:
-        decoded = decode_bytes(value, convert_encodings(terms), _DELIMITERS)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            decoded = decode_bytes(value, convert_encodings(terms), _DELIMITERS)
     except (LookupError, UnicodeError, ValueError):
-        decoded = repr((value, charset))
+        decoded = "\ufffd"
+    return repr((value, charset)) if "\ufffd" in decoded else unicodedata.normalize("NFC", decoded).strip()
+
+
+def text(value: bytes, charset: bytes) -> str:
+    """A name as a text, however it is encoded and filled up."""
+    decoded = plain(value, charset)
     groups = ["^".join(part.strip() for part in group.split("^")).rstrip("^") for group in decoded.split("=")]
     return "=".join(groups).rstrip("=")
 
@@ -75,15 +89,39 @@ class Matcher:
 
     def patient(self, master: Master) -> int:
         """The image's patient; -1 when there is none."""
-        wanted = text(master.value(m.NAME), master.value(m.CHARSET))
-        found = set()
-        for record in self._records(m.PATIENT_ID, b"LO", master.value(m.PATIENT_ID), b"PATIENT"):
-            elements = self._directory.elements(record)
-            if text(elements.get(m.NAME, b""), elements.get(m.CHARSET, b"")) == wanted:
-                found.add(record)
+        found = self._of_patient(master)[0]
         if not found:
             return -1
         return next((record for record in self._tree.below(ROOT) if record in found), -1)
+
+    def is_somebody_else(self, master: Master) -> bool:
+        """Tell whether the Patient ID is another one's in the directory, and not the image's patient's as well."""
+        same, others = self._of_patient(master)
+        return bool(others) and not same
+
+    def _of_patient(self, master: Master) -> tuple[set[int], set[int]]:
+        """The records of an image's Patient ID: with the patient's name, and with another one."""
+        charset = master.value(m.CHARSET)
+        wanted = text(master.value(m.NAME), charset)
+        same: set[int] = set()
+        others: set[int] = set()
+        for record in self._with_id(master.value(m.PATIENT_ID), charset):
+            elements = self._directory.elements(record)
+            name = text(elements.get(m.NAME, b""), elements.get(m.CHARSET, b""))
+            (same if name == wanted else others).add(record)
+        return same, others
+
+    def _with_id(self, value: bytes, charset: bytes) -> list[int]:
+        """The records with a Patient ID; one that is not the same bytes in every character set is read in each."""
+        if not needs_charset(value, charset):
+            return self._records(m.PATIENT_ID, b"LO", value, b"PATIENT")
+        directory, wanted = self._directory, plain(value, charset)
+        found = []
+        for record in np.flatnonzero((directory.kinds == b"PATIENT") & directory.active).tolist():
+            elements = directory.elements(record)
+            if plain(elements.get(m.PATIENT_ID, b""), elements.get(m.CHARSET, b"")) == wanted:
+                found.append(record)
+        return found
 
     def study(self, patient: int, master: Master) -> int:
         """The image's study under a patient; -1 when there is none."""

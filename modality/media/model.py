@@ -30,6 +30,7 @@ CODES: Final = (
     "exists",
     "foreign-damaged",
     "foreign-unsupported",
+    "patient-conflict",
     "interrupted",
     "nothing",
     "image",

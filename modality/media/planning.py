@@ -2,7 +2,8 @@
 
 Rules of this file:
 
-* Instances that are on the medium already, or are asked for twice, are skipped and told.
+* Instances that are whole on the medium already, or are asked for twice, are skipped and told.
+* One Patient ID is one person's on a medium; two with one are refused.
 * An image in the wished transfer syntax goes to the medium as the bytes of its master behind a new file meta
   information; another one is encoded on the device's own disk first, so that its size is known and nothing can fail
   half-way for its sake.
@@ -20,29 +21,16 @@ from . import records
 from .elements import file_meta
 from .layout import ROOT, Tree
 from .master import Master
-from .matching import Matcher, text
+from .matching import Matcher, plain, text
 from .model import MediaError, Options
 from .names import BASE, NameGiver
 from .presence import Presence
+from .source import Source
 from .volume import Names, Volume
+from .wholeness import is_whole
 
 MOST_FILES: Final = 1000
 """Files in a folder; in a long one FAT is slow, since it is searched from its beginning."""
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where the bytes of a file come from: ``start``, and then those of ``path`` from ``offset`` on."""
-
-    path: Path
-    offset: int
-    length: int
-    start: bytes
-
-    @property
-    def size(self) -> int:
-        """Bytes of the whole file."""
-        return len(self.start) + self.length
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,39 +73,84 @@ def encode(source: Path, target: Path, syntax: str, implementation: tuple[str, s
         raise MediaError("image", f"The image {source.name} cannot be encoded: {error.strerror}.") from error
 
 
-def source_of(master: Master, options: Options, spool: Path, number: int) -> Source:
-    """Make the file's bytes available."""
-    syntax = options.syntax_of(master.sop_class)
+def source_of(master: Master, syntax: str, implementation: tuple[str, str], target: Path) -> Source:
+    """Make the file's bytes available; *target* is where it is encoded when it has to be.
+
+    Raises:
+        MediaError: ``image``: it cannot be encoded so.
+    """
     if syntax == master.syntax:
-        meta = file_meta(master.sop_class, master.sop_instance, syntax, options.implementation)
+        meta = file_meta(master.sop_class, master.sop_instance, syntax, implementation)
         return Source(master.path, master.body, master.size - master.body, bytes(128) + b"DICM" + meta)
-    target = spool / f"{number:06d}"
-    return Source(target, 0, encode(master.path, target, syntax, options.implementation), b"")
+    return Source(target, 0, encode(master.path, target, syntax, implementation), b"")
 
 
 def choose(
-    masters: Sequence[Master], tree: Tree, presence: Presence
+    volume: Volume, masters: Sequence[Master], tree: Tree, root: list[str], options: Options, spool: Path
 ) -> tuple[list[Master], list[str], tuple[str, ...]]:
     """The images that have to be written, the instances that need not be, and what the operator should know.
 
-    An image that the DICOMDIR names and whose file is gone, or is another one, is not on the medium: it is written
-    again, under a name and with a record of its own.
+    An image that the DICOMDIR names and whose file is gone, is another one or is not whole, is not on the medium: it is
+    written again, under a name and with a record of its own.
+
+    Raises:
+        MediaError: ``patient-conflict``: the Patient ID of an image would be that of two persons.
     """
-    matcher = Matcher(tree)
+    matcher, presence = Matcher(tree), Presence(volume, root)
     wanted: list[Master] = []
     seen: set[str] = set()
     skipped: list[str] = []
-    gone = 0
+    gone = damaged = 0
+
+    def made(master: Master, syntax: str) -> Source:
+        return source_of(master, syntax, options.implementation, spool / "compared")
+
     for one in masters:
         named = matcher.files_of(one.sop_instance)
-        if one.sop_instance in seen or any(presence.holds(file, one.sop_instance) for file in named):
+        there = [names for file in named if (names := presence.found(file, one.sop_instance)) is not None]
+        if one.sop_instance in seen or any(
+            is_whole(volume, names, one, options.implementation, made) for names in there
+        ):
             skipped.append(one.sop_instance)
             continue
-        gone += bool(named)
+        damaged += bool(there)
+        gone += bool(named) and not there
         seen.add(one.sop_instance)
         wanted.append(one)
-    told = f"{gone} image(s) of the DICOMDIR were not on the medium any more and were written again."
-    return wanted, skipped, (told,) if gone else ()
+    _check_patients(matcher, wanted)
+    told = []
+    if gone:
+        told.append(
+            f"{gone} image(s) of the DICOMDIR were not on the medium any more and were written again."
+        )
+    if damaged:
+        told.append(f"{damaged} image(s) on the medium were not whole and were written again.")
+    return wanted, skipped, tuple(told)
+
+
+def _check_patients(matcher: Matcher, wanted: Sequence[Master]) -> None:
+    """Refuse what would give two persons one Patient ID: the standard allows one record for it (PS3.3 F.5.1)."""
+    names: dict[str, str] = {}
+    checked: set[tuple[bytes, bytes, bytes]] = set()
+    for one in wanted:
+        charset = one.value(m.CHARSET)
+        key = (one.value(m.PATIENT_ID), one.value(m.NAME), charset)
+        if key in checked:
+            continue
+        checked.add(key)
+        patient, name = plain(key[0], charset), text(key[1], charset)
+        where = ""
+        if names.setdefault(patient, name) != name:
+            where = "in the chosen exams"
+        elif matcher.is_somebody_else(one):
+            where = "on the medium"
+        if where:
+            shown = "".join(sign if sign.isprintable() else "?" for sign in patient[:64])
+            raise MediaError(
+                "patient-conflict",
+                f"The Patient ID {shown} is also that of a patient with another name {where}: a medium can have only "
+                "one of them. Nothing was changed on it; the images are still on the device.",
+            )
 
 
 def plan(
@@ -155,7 +188,7 @@ class _Placer:
         self._tree = tree
         self._giver = giver
         self._matcher = Matcher(tree)
-        self._patients: dict[tuple[bytes, str], int] = {}
+        self._patients: dict[tuple[str, str], int] = {}
         self._below: dict[tuple[int, bytes], int] = {}
         self._folders: dict[int, Names] = {}
 
@@ -177,7 +210,8 @@ class _Placer:
     def series(self, master: Master) -> tuple[int, Names]:
         """The record of the image's series, and its folder."""
         tree = self._tree
-        key = (master.value(m.PATIENT_ID), text(master.value(m.NAME), master.value(m.CHARSET)))
+        charset = master.value(m.CHARSET)
+        key = (plain(master.value(m.PATIENT_ID), charset), text(master.value(m.NAME), charset))
         patient = self._patients.get(key, -1)
         if patient < 0:
             patient = self._matcher.patient(master)

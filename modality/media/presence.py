@@ -1,9 +1,10 @@
-"""Whether an image that a DICOMDIR names is really on the medium.
+"""Where an image that a DICOMDIR names really is on the medium.
 
 Rules of this file:
 
 * A File ID is compared with the names that a folder has, and never used as a path.
-* Only a file with the instance's own UID in its file meta information counts; what cannot be read is an OSError.
+* Only a file with the instance's own UID in its file meta information counts, whole or not (:mod:`.wholeness`); what
+  cannot be read is an OSError.
 """
 
 from __future__ import annotations
@@ -47,17 +48,17 @@ class Presence:
         self._volume = volume
         self._listings: dict[Names, dict[str, str]] = {(): {normal(name): name for name in root}}
 
-    def holds(self, file_id: bytes, instance: str) -> bool:
-        """Tell whether a File ID leads to a file with this instance."""
+    def found(self, file_id: bytes, instance: str) -> Names | None:
+        """The file that a File ID leads to when it says that it is this instance."""
         at: Names = ()
         for part in file_id.decode("latin-1").split("\\"):
             if at and not self._is(at, FOLDER):
-                return False
+                return None
             name = self._listing(at).get(normal(part))
             if name is None:
-                return False
+                return None
             at = (*at, name)
-        return self._is(at, FILE) and instance_of(head_of(self._volume, at)) == instance
+        return at if self._is(at, FILE) and instance_of(head_of(self._volume, at)) == instance else None
 
     def _is(self, path: Names, kind: str) -> bool:
         about = self._volume.find(path)

@@ -27,7 +27,6 @@ from .master import read_master
 from .model import MediaError, Options, Progress, Saved, Stop
 from .names import NameGiver, normal
 from .planning import Plan, choose, plan, source_of
-from .presence import Presence
 from .volume import FILE, HostVolume, Names, Volume, explained
 from .writing import Writer
 
@@ -125,11 +124,19 @@ class _Operation:
         tree = Tree(base if old is None else directories.read(old))
         notes = tree.directory.notes
         try:
-            wanted, skipped, told = choose(masters, tree, Presence(volume, root))
+            wanted, skipped, told = choose(volume, masters, tree, root, options, self._spool)
             notes += told
             if not wanted and old is not None:
                 return Saved("add", (), hashlib.sha256(old).hexdigest(), tuple(skipped))
-            sources = [source_of(one, options, self._spool, number) for number, one in enumerate(wanted)]
+            sources = [
+                source_of(
+                    one,
+                    options.syntax_of(one.sop_class),
+                    options.implementation,
+                    self._spool / f"{number:06d}",
+                )
+                for number, one in enumerate(wanted)
+            ]
             any_case = self._any_case(root, name)
             giver = NameGiver(volume, old or b"", root, any_case=any_case)
             made = plan(volume, tree, wanted, sources, options, giver)

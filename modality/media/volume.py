@@ -235,6 +235,17 @@ class HostVolume:
         os.unlink(_name(path), dir_fd=self._folder(path[:-1]))
 
 
+def settle(volume: Volume, names: Names) -> None:
+    """Make a renaming durable: Linux's FAT driver writes the new entry with the file, not with its folder."""
+    handle = volume.open(names, change=True)
+    try:
+        volume.sync(handle)
+    finally:
+        with suppress(OSError):
+            volume.close_file(handle)
+    volume.sync_folder(names[:-1])
+
+
 def _name(path: Names) -> str:
     """The last name of a path, which must be a plain one."""
     name = path[-1]

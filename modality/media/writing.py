@@ -33,8 +33,9 @@ from typing import Final
 
 from .journal import Journal, Note
 from .model import MediaError, SavedFile
-from .planning import Plan, PlannedFile, Source
-from .volume import Names, Volume
+from .planning import Plan, PlannedFile
+from .source import Source
+from .volume import Names, Volume, settle
 
 PIECE: Final = 1 << 20
 BATCH: Final = 32
@@ -222,8 +223,7 @@ class Writer:
                 held.append(volume.create(note.place))
             self.replaced = True
             volume.rename(note.draft, target)
-            self._settle(target)
-            volume.sync_folder(())
+            settle(volume, target)
         finally:
             for handle in held:
                 with suppress(OSError):
@@ -233,15 +233,6 @@ class Writer:
         handle = self._volume.open(names, change=True)
         held.append(handle)
         return handle
-
-    def _settle(self, names: Names) -> None:
-        """Make a renaming durable: Linux's FAT driver writes the new entry with the file, not with its folder."""
-        handle = self._volume.open(names, change=True)
-        try:
-            self._volume.sync(handle)
-        finally:
-            with suppress(OSError):
-                self._volume.close_file(handle)
 
 
 def _put(volume: Volume, names: Names, data: bytes) -> None:

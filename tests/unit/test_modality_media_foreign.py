@@ -10,9 +10,10 @@ import pytest
 from pydicom.fileset import FileSet as PydicomFileSet
 
 from bench.volumes.foreign import VARIANTS, make_foreign
-from modality.media import MediaError, add, export
+from modality.media import CODES, MediaError, add, export
 from modality.media import directory as directories
 from modality.media.layout import Tree
+from modality.media.matching import text
 from tests.lab.elements import DataSet
 from tests.lab.media import LOWER, NEXT, FileSet, Record
 from tests.lab.products.facts import PERSONS
@@ -149,20 +150,85 @@ def test_existing_patient_study_and_series(tmp_path: Path) -> None:
     ]
 
 
-def test_same_id_and_another_name(tmp_path: Path) -> None:
-    """Two persons with one Patient ID stay two; the standard wants one record for one ID, and the judge says so."""
+def _named(name: str | bytes | None, charset: str | None = None, patient: str = "SAME"):  # type: ignore[no-untyped-def]
+    def change(ds: DataSet) -> None:
+        ds.put("PatientID", patient)
+        ds.put("PatientName", name)
+        if charset is not None:
+            ds.put("SpecificCharacterSet", charset)
+
+    return change
+
+
+@pytest.mark.parametrize("other", ["Roe^Jane", "Doe^Joh", None, "Doe^John^^Dr."])
+def test_same_id_and_another_name(other: str | None, tmp_path: Path) -> None:
+    """Two persons with one Patient ID: one record may have it, so the second one is refused, in either order."""
     medium = tmp_path / "medium"
     medium.mkdir()
+    one = masters(tmp_path / "a", change=_named("Doe^John"))
+    two = masters(tmp_path / "b", number=2, change=_named(other))
+    for first, second in ((one, two), (two, one)):
+        for images in ((*first, *second), (*second, *first)):
+            with pytest.raises(MediaError, match=r"Patient ID SAME .* in the chosen exams") as caught:
+                export(medium, images)
+            assert caught.value.code == "patient-conflict"
+            assert not tree(medium)
+        export(medium, first)
+        before = tree(medium)
+        with pytest.raises(
+            MediaError, match=r"Patient ID SAME .* on the medium.*still on the device"
+        ) as caught:
+            add(medium, [*second, *masters(tmp_path / "c", number=3)])
+        assert caught.value.code == "patient-conflict"
+        assert caught.value.code in CODES
+        assert tree(medium) == before
+        assert len(add(medium, first).skipped) == 4  # what is there already is no conflict
+        for name in sorted(tree(medium)):
+            (medium / name).unlink()
+        for path in sorted(medium.rglob("*"), reverse=True):
+            path.rmdir()
 
-    def named(ds: DataSet) -> None:
-        ds.put("PatientID", "SAME")
 
-    export(medium, masters(tmp_path / "a", "kanji", change=named))
-    add(medium, masters(tmp_path / "b", "utf8", number=2, change=named))
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (("Doe^John", None), ("Doe^John^^^ ", None)),
+        (("Doe^John ", None), (" Doe ^John", "ISO_IR 100")),
+        ((None, None), ("^^", None)),
+        (("Müller^Jürgen", "ISO_IR 100"), ("Müller^Jürgen", "ISO_IR 192")),
+        (("Wang^XiaoDong=王^小东", "GB18030"), ("Wang^XiaoDong=王^小东=", "ISO_IR 192")),
+        (("Mu\u0308ller", "ISO_IR 192"), ("M\u00fcller", "ISO_IR 192")),
+    ],
+)
+def test_same_name_in_other_bytes(
+    first: tuple[str | None, str | None], second: tuple[str | None, str | None], tmp_path: Path
+) -> None:
+    """How a name is encoded and filled up makes nobody another person."""
+    medium = tmp_path / "medium"
+    medium.mkdir()
+    export(medium, masters(tmp_path / "a", change=_named(*first)))
+    add(medium, masters(tmp_path / "b", number=2, change=_named(*second)))
     kinds = [bytes(k) for k in directories.read((medium / "DICOMDIR").read_bytes()).kinds]
-    assert kinds.count(b"PATIENT") == 2
-    rows = judge(medium)
-    assert fails(rows) == {"STD-MED-045"}, explained(rows)
+    assert kinds.count(b"PATIENT") == 1
+    assert "STD-MED-045" not in fails(judge(medium))
+
+
+def test_same_id_in_other_bytes(tmp_path: Path) -> None:
+    """An ID that is the same text in another character set is the same ID."""
+    medium = tmp_path / "medium"
+    medium.mkdir()
+    export(medium, masters(tmp_path / "a", change=_named("Doe", "ISO_IR 100", "MÜ1")))
+    add(medium, masters(tmp_path / "b", number=2, change=_named("Doe", "ISO_IR 192", "MÜ1")))
+    kinds = [bytes(k) for k in directories.read((medium / "DICOMDIR").read_bytes()).kinds]
+    assert kinds.count(b"PATIENT") == 1
+    with pytest.raises(MediaError, match="Patient ID MÜ1 "):
+        add(medium, masters(tmp_path / "c", number=3, change=_named("Roe", "ISO_IR 192", "MÜ1")))
+
+
+def test_names_that_cannot_be_read_are_not_the_same() -> None:
+    """Two that both become the sign for what cannot be decoded."""
+    assert text(b"\xff\xfe", b"ISO_IR 192") != text(b"\xfe\xff", b"ISO_IR 192")
+    assert text(b"\xff\xfe", b"ISO_IR 192") == text(b"\xff\xfe", b"ISO_IR 192")
 
 
 def test_names_that_are_there(tmp_path: Path) -> None:

@@ -6,12 +6,15 @@ import errno
 import hashlib
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import pydicom
 import pytest
 
 from modality.media import CODES, MediaError, Options, Stop, add, export, planning, service
 from modality.media import directory as directories
+from modality.media.journal import Journal, Note, new_token
 from modality.media.volume import HostVolume, Space
 from tests.lab.elements import JPEG_BASELINE, JPEG_LOSSLESS, DataSet
 from tests.lab.products.mx1 import Picture
@@ -329,3 +332,121 @@ def test_pulled_out_is_told_from_broken(medium: Path, tmp_path: Path) -> None:
         with HostVolume(medium) as host, pytest.raises(MediaError) as caught:
             service.save(Failing(host, at, forever=True), images, Options(), root=medium, new=True)
         assert caught.value.code == code
+
+
+JPEG = {"still": JPEG_BASELINE, "clip": JPEG_BASELINE, "screen": JPEG_LOSSLESS}
+
+
+def _cut(data: bytes) -> bytes:
+    return data[: len(data) - 100]
+
+
+def _one_bit(data: bytes) -> bytes:
+    return data[:-50] + bytes([data[-50] ^ 1]) + data[-49:]
+
+
+def _longer(data: bytes) -> bytes:
+    return data + bytes(2)
+
+
+def _head_only(data: bytes) -> bytes:
+    return data[:512]
+
+
+def _other_syntax(data: bytes) -> bytes:
+    return data.replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2\0\0\0", 1)
+
+
+@pytest.mark.parametrize("spoil", [_cut, _one_bit, _longer, _head_only, _other_syntax])
+@pytest.mark.parametrize("syntaxes", [{}, JPEG], ids=["plain", "jpeg"])
+def test_what_is_not_whole_on_the_medium_is_not_there(
+    spoil: Callable[[bytes], bytes], syntaxes: dict[str, str], medium: Path, tmp_path: Path
+) -> None:
+    """Cut short, changed, filled up: written again under another name, told, and whole from then on."""
+    images = masters(tmp_path / "device", pictures=(STILL, CLIP))
+    options = Options(syntaxes=syntaxes)
+    first = export(medium, images, options)
+    spoilt = medium / first.files[0].file_id
+    spoilt.write_bytes(spoil(spoilt.read_bytes()))
+    before = tree(medium)
+    if spoil is _other_syntax and syntaxes:
+        return  # it says another one anyhow
+    saved = add(medium, images, options)
+    assert [file.sop_instance for file in saved.files] == [first.files[0].sop_instance]
+    assert saved.files[0].file_id != first.files[0].file_id
+    assert saved.skipped == (first.files[1].sop_instance,)
+    assert "1 image(s) on the medium were not whole and were written again." in saved.notes
+    assert tree(medium)[first.files[0].file_id] == before[first.files[0].file_id]
+    assert len(add(medium, images, options).skipped) == 2
+
+
+@pytest.mark.parametrize(
+    "syntax", ["", "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", JPEG_BASELINE, JPEG_LOSSLESS]
+)
+def test_what_is_whole_in_another_syntax_is_there(syntax: str, medium: Path, tmp_path: Path) -> None:
+    """The wish has changed since; the image is on the medium nevertheless."""
+    images = masters(tmp_path / "device", pictures=(STILL,))
+    export(medium, images, Options(syntaxes={"still": syntax} if syntax else {}))
+    for wish in ({}, {"still": JPEG_BASELINE}):
+        assert len(add(medium, images, Options(syntaxes=wish)).skipped) == 1
+
+
+FOREIGN = ("1.2.3.4", "SOMEBODY ELSE")
+
+
+@pytest.mark.parametrize("syntax", ["", "1.2.840.10008.1.2", JPEG_BASELINE])
+def test_copies_of_another_writer(syntax: str, medium: Path, tmp_path: Path) -> None:
+    """With a data set that is encoded otherwise, whole: there; without its end: not there; other pixels: not there."""
+    images = masters(tmp_path / "device", pictures=(CLIP,))
+    kind = {"clip": syntax} if syntax else {}
+    (saved,) = export(medium, images, Options(implementation=FOREIGN, syntaxes=kind)).files
+    path = medium / saved.file_id
+    assert add(medium, images).skipped  # the same data set
+    dataset = pydicom.dcmread(path)
+    dataset.ImageComments = "copied by another device"
+    dataset.save_as(path)
+    whole = path.read_bytes()
+    assert add(medium, images).skipped
+    for damaged in (whole[:-10], whole[: len(whole) // 2], whole[:600], b""):
+        path.write_bytes(damaged)
+        before = tree(medium)
+        assert add(medium, images).notes
+        for name in set(tree(medium)) - set(before):
+            (medium / name).unlink()
+        (medium / "DICOMDIR").write_bytes(before["DICOMDIR"])
+    if syntax != JPEG_BASELINE:
+        path.write_bytes(_one_bit(whole))
+        assert add(medium, images).notes
+
+
+class Told(Through):
+    """Keeps the operations in their order."""
+
+    def __init__(self, inner: HostVolume) -> None:
+        super().__init__(inner)
+        self.done: list[tuple[str, object]] = []
+
+    def before(self, name: str, arguments: tuple[object, ...]) -> None:
+        """Note it."""
+        self.done.append((name, arguments[0] if arguments else None))
+
+
+def test_a_directory_that_shared_its_place_is_durable_before_the_other_goes(
+    medium: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Linux's FAT driver writes a renamed entry with the file: unsynchronised, it would lead to free clusters."""
+    state = tmp_path / "state"
+    images = masters(tmp_path / "device")
+    export(medium, images[:1])
+    note = Note(new_token())
+    Journal(state).keep(note)
+    (medium / note.marker[0]).write_bytes(note.marking())
+    (medium / note.draft[0]).write_bytes((medium / "DICOMDIR").read_bytes())
+    with HostVolume(medium) as host:
+        told = Told(host)
+        service.save(told, images, Options(state=state), root=medium, new=False)
+    renamed = next(at for at, (name, _) in enumerate(told.done) if name == "rename")
+    removed = told.done.index(("remove", note.draft))
+    between = told.done[renamed + 1 : removed]
+    assert between[0] == ("open", ("DICOMDIR",))
+    assert [name for name, _ in between] == ["open", "sync", "close_file", "sync_folder"]
