@@ -88,13 +88,13 @@ class Disk(Refusing):
         self._note("written", "write", len(data))
         return len(data)
 
-    def fsync(self, handle: int) -> None:
+    def fsync(self, handle: int, datasync: bool) -> None:
         self._alive()
         self._device.flush()
         self._note("synced", "fsync")
 
     def fsync_folder(self, path: str) -> None:
-        self.fsync(1)
+        self.fsync(1, False)
 
     def flush(self, handle: int, path: str | None) -> None:
         """Closing is not flushing."""

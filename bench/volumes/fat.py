@@ -226,7 +226,7 @@ class FatVolume:
                 return
             source = parent_of(node)
             if not self._files.put_off(node):
-                self._files.sync(node)
+                self._files.sync(node, datasync=True)  # times come with the new entry
             former = Node(node.name, node.short, 0, 0, 0, 0.0, 0, parent=source)
             former.first, former.slot = node.first, node.slot
             if target is None or target is node:
@@ -299,15 +299,16 @@ class FatVolume:
                 raise OSError(errno.EFBIG, "a file on a FAT volume has at most 4 GiB - 1 bytes")
             self._files.resize(node, size)
 
-    def fsync(self, handle: int | None = None) -> None:
-        """Make a file (None: everything) durable: its chain, its entry, and the device's cache."""
+    def fsync(self, handle: int | None = None, *, datasync: bool = False) -> None:
+        """Make a file (None: everything) durable: its chain, its entry, and the device's cache. `datasync`, as
+        fdatasync(2): the entry is left out if only the time of the last write waits in it."""
         with self._lock:
             if handle is None:
                 self._everything()
             else:
                 node = self._node(handle)
                 if node.dirty or not self.read_only:
-                    self._back.file(node)
+                    self._back.file(node, datasync=datasync)
             self.device.flush()
 
     def fsync_folder(self, path: str) -> None:

@@ -31,9 +31,9 @@ class WriteBack:
         self._files = files
         self._since: float | None = None
 
-    def file(self, node: Node) -> None:
-        """Write one file's chain and entry."""
-        self._files.sync(node)
+    def file(self, node: Node, *, datasync: bool = False) -> None:
+        """Write one file's chain and entry; with `datasync` no entry of which only times wait."""
+        self._files.sync(node, datasync=datasync)
         self._free_held()
 
     def folder(self, directory: Directory) -> None:

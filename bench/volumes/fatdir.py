@@ -56,7 +56,8 @@ class Node:
     clusters: int = 0
     pending: tuple[int, int] | None = None  # (tail or 0, head): a new part of the chain, not linked yet
     moved: bool = False  # renamed, and its entry at the new place does not say yet what it is
-    dirty: bool = False
+    dirty: bool = False  # the entry waits to be written
+    times_only: bool = True  # and nothing else of it than times
     content: Directory | None = None
 
     @property

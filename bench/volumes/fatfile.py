@@ -56,9 +56,10 @@ class Files:
         for at, length in self._extents(node, offset, len(view)):
             self._device.write(at, view[done : done + length])
             done += length
+        within = end <= node.size and bool(node.attributes & names.ATTR_ARCHIVE)
         node.size = max(node.size, end)
         node.mtime = self._clock()
-        self.touch(node)
+        self.touch(node, times_only=within)
 
     def resize(self, node: Node, size: int) -> None:
         """Cut the file, or lengthen it with zeros."""
@@ -163,14 +164,16 @@ class Files:
                 left = at + length - position
                 self._device.write(position, _ZEROS if left >= len(_ZEROS) else bytes(left))
 
-    def touch(self, node: Node) -> None:
-        """The node's entry waits to be written."""
+    def touch(self, node: Node, *, times_only: bool = False) -> None:
+        """The node's entry waits to be written; `times_only`: a write that changed nothing else of it."""
+        node.times_only = times_only and (node.times_only or not node.dirty)
         node.dirty = True
         self.waiting[node.inode] = node
 
-    def sync(self, node: Node) -> None:
-        """Bring the node's chain and entry to the device, in the order that survives a yank."""
-        if not node.dirty:
+    def sync(self, node: Node, *, datasync: bool = False) -> None:
+        """Bring the node's chain and entry to the device, in the order that survives a yank; with `datasync` the entry
+        goes on waiting if nothing of it but times does (Linux: I_DIRTY_SYNC without I_DIRTY_DATASYNC)."""
+        if not node.dirty or (datasync and node.times_only):
             return
         self._writable()
         if not node.gone:

@@ -106,9 +106,9 @@ class FatFiles:
             # Closing any handle writes back the file's chain and entry; here its error can still be told.
             volume.close(volume.open(path))
 
-    def fsync(self, handle: int) -> None:
+    def fsync(self, handle: int, datasync: bool) -> None:
         with self._doing("fsync") as volume:
-            volume.fsync(handle)
+            volume.fsync(handle, datasync=datasync)
             self._note("synced", "fsync")
 
     def fsync_folder(self, path: str) -> None:
@@ -194,7 +194,7 @@ class Refusing:
     def flush(self, handle: int, path: str | None) -> None:
         raise self._error()
 
-    def fsync(self, handle: int) -> None:
+    def fsync(self, handle: int, datasync: bool) -> None:
         raise self._error()
 
     def fsync_folder(self, path: str) -> None:

@@ -79,7 +79,8 @@ MKDIR_IN: Final = struct.Struct("=II")
 MKNOD_IN: Final = struct.Struct("=IIII")
 RENAME_IN: Final = struct.Struct("=Q")
 RENAME2_IN: Final = struct.Struct("=QII")
-FH_IN: Final = struct.Struct("=Q")  # RELEASE, FLUSH, FSYNC begin with the handle
+FH_IN: Final = struct.Struct("=Q")  # RELEASE and FLUSH begin with the handle
+FSYNC_IN: Final = struct.Struct("=QII")  # handle, flags, padding
 ACCESS_IN: Final = struct.Struct("=II")
 FORGET_IN: Final = struct.Struct("=Q")
 FORGET_ONE: Final = struct.Struct("=QQ")
@@ -101,6 +102,8 @@ SET_MTIME: Final = 1 << 5
 SET_FH: Final = 1 << 6
 SET_MTIME_NOW: Final = 1 << 8
 RENAME_NOREPLACE: Final = 1
+FSYNC_DATASYNC: Final = 1
+"""It was fdatasync(2)."""
 
 ATTR_VALID_S: Final = 1
 """How long the kernel may believe attributes; names are asked for each time, so a yank is seen at once."""

@@ -46,7 +46,7 @@ def run(name: str, folder: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    "name", ["life", "busy", "yank", "renamed", "aged", "faults", "other_media", "alike"]
+    "name", ["life", "busy", "yank", "renamed", "datasync", "aged", "faults", "other_media", "alike"]
 )
 def test_a_mounted_medium(name: str, tmp_path: Path) -> None:
     run(name, tmp_path)

@@ -282,6 +282,35 @@ def renamed(folder: Path) -> None:
     stick.gone()
 
 
+def datasync(folder: Path) -> None:
+    """fdatasync(2) of the product reaches the volume as such: data and sizes are kept, times alone are not."""
+    stick = Stick(folder)
+    sync = "f = os.open(P + '/F', os.O_CREAT | os.O_WRONLY); "
+    stick.app(sync + "os.write(f, b'old' * 100); os.utime(f, (1e9, 1e9)); os.fsync(f)")
+    found = []
+    for number, change in enumerate(
+        (
+            "os.pwrite(f, b'NEW', 0); os.fdatasync(f)",
+            "os.pwrite(f, b'NEW', 0); os.fsync(f)",
+            "os.utime(f, (1e9, 1e9)); os.fsync(f); os.pwrite(f, b'end', 300); os.fdatasync(f)",
+        )
+    ):
+        # pulled out with the file open: closing would write its times, not durably
+        user = stick.user(sync + change + "; pause()")
+        stick.do("arm", id=f"y{number}", fault="yank", args={"lose": "all"})
+        stick.until_gone()
+        user.communicate("\n", timeout=20)
+        stick.do("insert")
+        found.append(
+            stick.app(
+                "tell([os.path.getmtime(P + '/F') == 1e9, os.path.getsize(P + '/F'), open(P + '/F').read(4)])"
+            )
+        )
+    assert found == [[True, 300, "NEWo"], [False, 300, "NEWo"], [False, 303, "NEWo"]], found
+    stick.actor.stop()
+    stick.gone()
+
+
 def aged(folder: Path) -> None:
     """What nobody synchronises is written after a while, also when nobody uses the medium meanwhile."""
     fatback.AGE_S = fusechannel.IDLE_S = 0.3  # type: ignore[misc]

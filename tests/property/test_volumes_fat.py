@@ -74,7 +74,8 @@ class History:
         self.replacing = False  # from the rename to the sync after it
 
     def save(self, volume: FatVolume, path: str, data: bytes) -> None:
-        """Write in pieces, fsync, close: from then on the file must be whole."""
+        """Write in pieces, fsync or fdatasync, close: from then on the file must be whole."""
+        datasync = len(self.allowed) % 2 > 0
         self.durable.pop(path, None)
         self.allowed.setdefault(path, []).append(b"")
         handle = volume.create(path)
@@ -82,8 +83,8 @@ class History:
             volume.write(handle, at, data[at : at + 3000])
             self.allowed[path].append(data[: at + 3000])
             if at % 9000 == 6000:
-                volume.fsync(handle)
-        volume.fsync(handle)
+                volume.fsync(handle, datasync=datasync)
+        volume.fsync(handle, datasync=datasync)
         volume.close(handle)
         self.allowed[path] = [data]
         self.durable[path] = data
@@ -112,7 +113,7 @@ def session(volume: FatVolume, history: History, rng: random.Random) -> None:
             volume.fsync()
         else:  # as who does not know of everything, but of the file and the folder
             handle = volume.open("/DICOMDIR")
-            volume.fsync(handle)
+            volume.fsync(handle, datasync=number > 1)
             volume.close(handle)
             history.allowed["/DICOMDIR"] = [new]
             volume.fsync_folder("/")

@@ -47,7 +47,7 @@ def test_the_disk_is_the_device(disk: Disk, device: BlockDevice, notes: list[tup
     assert device.unsynced == SECTOR
     disk.flush(1, None)
     assert device.unsynced == SECTOR, "closing is not flushing"
-    disk.fsync(1)
+    disk.fsync(1, False)
     assert device.unsynced == 0
     assert disk.read(1, 0, 2 * SECTOR) == bytes(SECTOR) + b"x" * SECTOR
     assert len(disk.read(1, MB - SECTOR, 4096)) == SECTOR, "the end of the disk is the end of the file"
@@ -88,12 +88,12 @@ def test_who_had_it_when_it_was_pulled_out_never_gets_it_again(disk: Disk, devic
     """Late write-back of the old mount must not come to the medium that is in again."""
     device.yank(None)
     with pytest.raises(OSError, match="pulled out"):
-        disk.fsync(1)
+        disk.fsync(1, False)
     device.reinsert()
     for late in (
         lambda: disk.write(1, 0, memoryview(b"x" * SECTOR)),
         lambda: disk.read(1, 0, SECTOR),
-        lambda: disk.fsync(1),
+        lambda: disk.fsync(1, False),
     ):
         with pytest.raises(OSError, match="pulled out") as error:
             late()
