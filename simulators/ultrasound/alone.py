@@ -2,7 +2,8 @@
 
 Rules of this file:
 
-* Says where it listens (one line on standard output), then tells events as JSON lines when asked to.
+* Says where it listens (one line on standard output), then tells events as JSON lines when asked to; errors go to
+  standard error.
 * Ends cleanly on SIGTERM and SIGINT.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import signal
+import sys
 import threading
 from typing import Any
 
@@ -47,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         config = Config.from_dict(values)
     except ValueError as error:
-        print(error)
+        print(error, file=sys.stderr)
         return 2
     guard = threading.Lock()
 
@@ -64,7 +66,8 @@ def run(args: argparse.Namespace) -> int:
         where = device.start()
     except OSError as error:
         device.stop()
-        print(f"ultrasound: cannot listen on {config.host}:{config.port}: {error.strerror}")
+        place = f"{config.host}:{config.port}"
+        print(f"ultrasound: cannot listen on {place}: {error.strerror}", file=sys.stderr)
         return 2
     print(
         f"ultrasound {where['model']} {where['serial']} listens on {where['host']}:{where['port']}",
