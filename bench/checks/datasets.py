@@ -20,6 +20,7 @@ from typing import Final
 
 from bench.checks.case import Case
 from bench.checks.finding import Finding, check, deviates, failed, inconclusive, passed, remark
+from bench.checks.upperlayer.deal import lists_match
 from bench.resultmodel import Evidence
 from bench.statements.model import Statement
 from bench.witness.charset import decode
@@ -121,14 +122,23 @@ class _Book:
         """Count occasions on which a rule could be broken."""
         self.occasions[rule] = self.occasions.get(rule, 0) + count
 
-    def judge(self, element: Element, query: bool) -> _Judged:
-        """Judge an element by itself."""
+    def judge(self, element: Element, query: bool, lists: bool) -> _Judged:
+        """Judge an element by itself; ``lists``: a key may hold several values."""
         value = element.value
-        key = (element.tag, element.vr, element.explicit, element.length, value, element.charset, query)
+        key = (
+            element.tag,
+            element.vr,
+            element.explicit,
+            element.length,
+            value,
+            element.charset,
+            query,
+            lists,
+        )
         found = self.known.get(key)
         if found is None:
             rules: list[str] = []
-            faults = tuple(_alone(element, query, rules))
+            faults = tuple(_alone(element, query, lists, rules))
             found = _Judged(tuple(rules), faults)
             if (value is None or len(value) <= 256) and len(self.known) < 50_000:
                 self.known[key] = found
@@ -183,7 +193,8 @@ def encoding(case: Case) -> Iterator[Finding]:
     book = _Book()
     for message, dataset in sent_datasets(case):
         grouped: dict[tuple[str, bool], list[_Fault]] = {}
-        for found in _faults(message, dataset, declared, book):
+        lists = is_query(message) and lists_match(case, message)
+        for found in _faults(message, dataset, declared, book, lists):
             grouped.setdefault((found.rule, found.declared), []).append(found)
         for id in _ALWAYS:
             book.saw(id)
@@ -226,10 +237,12 @@ def _evidence(case: Case, message: Message, found: _Fault) -> Evidence:
     return case.at(message, tag, offset=found.offset, note=f"in {path.rstrip('.')}" if path else None)
 
 
-def _faults(message: Message, dataset: DataSet, declared: _Known, book: _Book) -> Iterator[_Fault]:
+def _faults(
+    message: Message, dataset: DataSet, declared: _Known, book: _Book, lists: bool
+) -> Iterator[_Fault]:
     guessed = any(p.code in _GUESSED for p in message.problems)
     yield from _structure(dataset, message.complete, guessed)
-    yield from _values(dataset, is_query(message), declared, book)
+    yield from _values(dataset, is_query(message), declared, book, lists)
 
 
 def faults_of(dataset: DataSet, *, query: bool = False) -> tuple[_Fault, ...]:
@@ -238,7 +251,9 @@ def faults_of(dataset: DataSet, *, query: bool = False) -> tuple[_Fault, ...]:
     return (*_structure(dataset, True, False), *values)
 
 
-def _values(dataset: DataSet, query: bool, declared: _Known, book: _Book) -> Iterator[_Fault]:
+def _values(
+    dataset: DataSet, query: bool, declared: _Known, book: _Book, lists: bool = False
+) -> Iterator[_Fault]:
     end = sound_until(dataset)
     waiting = [dataset]
     while waiting:
@@ -249,7 +264,7 @@ def _values(dataset: DataSet, query: bool, declared: _Known, book: _Book) -> Ite
             if element.items:
                 waiting += element.items
             tag = element.tag
-            judged = book.judge(element, query)
+            judged = book.judge(element, query, lists)
             if judged.faults:
                 path = _path(dataset, element)
                 for rule, text in judged.faults:
@@ -294,7 +309,7 @@ def _at_end(problem: DataSetProblem) -> bool:
     return problem.code in ("truncated", "leftover", "missing-delimiter", "deflate")
 
 
-def _alone(element: Element, query: bool, rules: list[str]) -> Iterator[tuple[str, str]]:
+def _alone(element: Element, query: bool, lists: bool, rules: list[str]) -> Iterator[tuple[str, str]]:
     """Judge an element by itself; *rules* gets the rules that it is an occasion of."""
     tag, vr = element.tag, element.vr
     group, number = tag >> 16, tag & 0xFFFF
@@ -326,7 +341,8 @@ def _alone(element: Element, query: bool, rules: list[str]) -> Iterator[tuple[st
             if element.length % unit and not element.length & 1:
                 yield "STD-DS-034", f"{name} ({vr}) has {element.length} bytes, no multiple of {unit}"
                 return
-    if entry is not None and entry.vm and not query and vr not in WHOLE and vr not in WORD:
+    listed = lists or (query and vr == "UI")  # PS3.4 C.2.2.2.2
+    if entry is not None and entry.vm and not listed and vr not in WHOLE and vr not in WORD:
         rules.append("STD-DS-014")
         count = element.vm
         if not multiplicity(entry.vm)(count):

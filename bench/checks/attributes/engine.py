@@ -169,7 +169,7 @@ def _present(row: Row, element: Element) -> Finding:
     id = row.clause.id
     decided = readings(row.case.statement, row.clause)
     texts = row.item.texts_of(element)
-    faults = [fault for fault in (wrong_vr(row, element), _wrong_vm(row, element, texts)) if fault]
+    faults = [fault for fault in (wrong_vr(row, element), wrong_vm(row, element, texts)) if fault]
     doubt = None
     if not faults:
         fit = _fit(row, element, texts, decided)
@@ -225,7 +225,8 @@ def wrong_vr(row: Row, element: Element) -> str:
     return f"{row.name} has VR {element.vr}; it is {' or '.join(row.rule.vrs)}"
 
 
-def _wrong_vm(row: Row, element: Element, texts: tuple[str, ...]) -> str:
+def wrong_vm(row: Row, element: Element, texts: tuple[str, ...]) -> str:
+    """Say what is wrong with the number of values, as far as they can be told apart."""
     if not values.countable(element.vr) or element.value is None:
         return ""
     if element.vr in vr.CHARSET and (0x1B in element.value or not element.value.isascii()):

@@ -22,6 +22,7 @@ from bench.checks.attributes.readings import readings
 from bench.checks.attributes.where import Occasion, Owner, owners, tag_number
 from bench.checks.case import Case
 from bench.checks.finding import Finding, failed, inconclusive, not_applicable, passed
+from bench.checks.upperlayer.deal import lists_match
 from bench.statements.model import Clause, Section
 from bench.verdict import Verdict
 from bench.witness.dataset import DataSet
@@ -107,6 +108,10 @@ def _at_its_place(row: Row, section: Section) -> Finding:
     elif row.rule.values and (element.empty or not set(row.item.texts_of(element)) & set(row.rule.values)):
         wanted = " or ".join(row.rule.values)
         return failed(id, f"{row.name} is {engine.shown(row, element)}; it must be {wanted}", at)
+    if element.vr != "UI" and not lists_match(row.case, row.occasion.message):
+        several = engine.wrong_vm(row, element, row.item.texts_of(element))
+        if several:
+            return failed(id, f"{several}; only UIDs are matched by lists", at)
     decided = readings(row.case.statement, row.clause)
     what = "universal (zero length)" if element.empty else engine.shown(row, element)
     return engine.right(row, element, decided, f"the key {row.name} is in the identifier: {what}")

@@ -16,7 +16,7 @@ from typing import Final
 
 from bench.checks.case import Case
 from bench.checks.upperlayer.items import Negotiation, Proposal, read, uid_of
-from bench.witness.model import Association, Side, other_side
+from bench.witness.model import Association, Message, Side, other_side
 from bench.witness.problems import EVIDENCE
 
 IMPLICIT: Final = "1.2.840.10008.1.2"
@@ -123,6 +123,21 @@ def deals(case: Case) -> Mapping[int, Deal]:
 def deal(case: Case, association: Association) -> Deal:
     """Return the deal of one association of the SUT."""
     return deals(case)[association.number]
+
+
+def lists_match(case: Case, message: Message) -> bool:
+    """Tell whether keys of a query may hold several values: negotiated (PS3.4 C.5.1.1, byte 7), not only for UIDs."""
+    both = deals(case)[message.association]
+    asked, given = (_seventh(one, message.sop_class) for one in (both.request, both.accept))
+    return asked and given
+
+
+def _seventh(negotiation: Negotiation | None, sop_class: str | None) -> bool:
+    for item in negotiation.of(0x56) if negotiation is not None else ():
+        length = int.from_bytes(item.data[:2])
+        if uid_of(item.data[2 : 2 + length]) == sop_class:
+            return item.data[2 + length + 6 : 2 + length + 7] == b"\1"
+    return False
 
 
 def _deals(case: Case) -> Mapping[int, Deal]:
