@@ -60,6 +60,12 @@ def proposing(name: str) -> Which:
     return lambda deal: any(service(abstract) == name for abstract in deal.proposed)
 
 
+def established(association: Association, message: Message) -> bool:
+    """Tell whether a message was sent after the A-ASSOCIATE-AC."""
+    answer = association.answer
+    return association.accepted and answer is not None and message.first_pdu > answer.index
+
+
 def spoken(
     case: Case, which: Which = every, *, both: bool = True, again: bool = False
 ) -> Iterator[tuple[Deal, Pdu, Negotiation]]:

@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
+from bench.checks.verdicts import judge
 from bench.verdict import Verdict
 from simulators.wire.dimse import Command
 from tests.lab.conversation import Lab, Side
-from tests.lab.elements import EXPLICIT_LE
-from tests.lab.products.mx1 import MX1, NATIVE, STORAGE, US, Picture, Scan, image
+from tests.lab.elements import EXPLICIT_LE, IMPLICIT_LE
+from tests.lab.products.facts import da
+from tests.lab.products.mx1 import MX1, NATIVE, STORAGE, US, Picture, Scan, image, worklist_keys
 from tests.lab.products.vxvue import PACS, RIS, WORKLIST
-from tests.lab.services import judged
+from tests.lab.services import case_of, judged
 
 STORE, FIND = "MX-STO-010", "MX-MWL-009"
 Build = Callable[[Lab], object]
@@ -94,3 +96,41 @@ def refused(lab: Lab) -> None:
 def test_behaviour(build: Build, wanted: dict[str, Any], tmp_path: Path) -> None:
     found = judged(tmp_path, build, statement="mx1")
     assert {id: v for id, v in found.items() if id.startswith("MX-")} == wanted
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_query_that_does_not_wait_for_the_answer(tmp_path: Path, late: bool) -> None:
+    """The A-ASSOCIATE-AC comes after the C-FIND-RQ: the rows of the worklist and the standard's rule, nothing else."""
+
+    def build(lab: Lab) -> None:
+        a = MX1(lab).propose(RIS, [(WORKLIST, (IMPLICIT_LE,))])
+        if late:
+            a.accept()
+        a.request("C-FIND-RQ", worklist_keys("MX1", da(lab.time)), transfer_syntax=IMPLICIT_LE)
+        if not late:
+            a.accept()
+        a.respond()
+        a.release()
+
+    found = {r.id: r.verdict for r in judge(case_of(tmp_path, build, statement="mx1"))}
+    failed = {id for id, verdict in found.items() if verdict is Verdict.FAIL}
+    assert failed == (set() if late else {"MX-GEN-003", "MX-MWL-009", "STD-UL-052"})
+    if late:
+        assert found["MX-GEN-003"] is found["MX-MWL-009"] is Verdict.PASS
+
+
+def test_an_image_that_does_not_wait_for_the_answer(tmp_path: Path) -> None:
+    """As for queries."""
+
+    def build(lab: Lab) -> None:
+        picture = Picture("us", EXPLICIT_LE)
+        a = MX1(lab).propose(PACS, [(US, (EXPLICIT_LE,))])
+        ds, uid = image(Scan(), picture, "1.20"), Scan().image(picture)
+        a.request("C-STORE-RQ", ds, sop_class=US, sop_instance=uid, transfer_syntax=EXPLICIT_LE)
+        a.accept()
+        a.respond(0)
+        a.release()
+
+    found = judge(case_of(tmp_path, build, statement="mx1"))
+    failed = {r.id for r in found if r.verdict is Verdict.FAIL}
+    assert {"MX-GEN-002", STORE, "STD-UL-052"} <= failed

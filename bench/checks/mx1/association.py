@@ -42,6 +42,12 @@ _SPEC: Final = {
     "STO": {"async": 6, "uid": 8, "name": 9},
     "MWL": {"async": 6, "uid": 7, "name": 8},
 }
+_USED: Final = {
+    "C-ECHO-RQ": ("MX-GEN-001",),
+    "C-STORE-RQ": ("MX-GEN-002", "MX-STO-010"),
+    "C-FIND-RQ": ("MX-GEN-003", "MX-MWL-009"),
+}
+"""Clauses that are kept when a request is sent over an accepted association."""
 _US: Final = frozenset(
     {"1.2.840.10008.5.1.4.1.1.3.1", "1.2.840.10008.5.1.4.1.1.6.1", "1.2.840.10008.5.1.4.1.1.7"}
 )
@@ -66,21 +72,14 @@ def services(case: Case) -> Iterator[Finding]:
         at = case.at(message)
         if association.request is None or not (association.whole or association.accepted):
             continue
-        known = {"C-ECHO-RQ": ("MX-GEN-001",), "C-STORE-RQ": ("MX-GEN-002", "MX-STO-010")}
-        for id in known.get(message.name, ()):
-            if association.accepted and answer is not None and message.first_pdu > answer.index:
+        for id in _USED.get(message.name, ()):
+            if policies.established(association, message):
                 if id != "MX-STO-010" or message.sop_class in _US:
                     yield passed(id, f"{message.name} over an accepted association", at)
             elif deals(case)[association.number].peer_broke:
                 continue
             elif answer is None or message.first_time < answer.time:
                 yield failed(id, f"{message.name} before the association was accepted", at)
-        if message.name == "C-FIND-RQ":
-            for id in ("MX-GEN-003", "MX-MWL-009"):
-                if association.accepted:
-                    yield passed(id, "the worklist is queried over an accepted association", at)
-                elif answer is None and not deals(case)[association.number].peer_broke:
-                    yield failed(id, "C-FIND-RQ before the association was accepted", at)
 
 
 @check("MX-GEN-006")

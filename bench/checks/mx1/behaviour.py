@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from bench.checks import policies
 from bench.checks.case import Case, Stored
 from bench.checks.finding import Finding, check, failed, inconclusive, not_applicable, passed
 from bench.checks.services.common import (
@@ -44,7 +45,8 @@ def images(case: Case) -> Iterator[Finding]:
         elif association.request is not None and not proposes(association, stored.sop_class):
             yield failed(id, f"the association was not made for {stored.sop_class}", at)
         else:
-            yield passed(id, f"C-STORE-RQ of {stored.sop_instance}", at)
+            if policies.established(association, stored.message):
+                yield passed(id, f"C-STORE-RQ of {stored.sop_instance}", at)
         if stored.accepted:
             taken.setdefault(key, stored)
     for association in idle_associations(case, IMAGES):
@@ -65,7 +67,10 @@ def worklist(case: Case) -> Iterator[Finding]:
         if association.request is not None and not proposes(association, WORKLIST):
             yield failed(id, "the association was not made for the worklist", at)
         elif message.dataset is not None and message.dataset.elements:
-            yield passed(id, "C-FIND-RQ for the worklist", at)
+            if policies.established(
+                association, message
+            ):  # else it was sent too early: judged with the others
+                yield passed(id, "C-FIND-RQ for the worklist", at)
         elif cut_by_peer(case, message):
             yield not_applicable(id, CUT, at)
         elif message.command.has_dataset and not readable(message):
