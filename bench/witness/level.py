@@ -88,12 +88,13 @@ class Level:
     def laid_out(self) -> Layout:
         """Return how Pixel Data of this level lies in memory, as far as was said before it."""
         known = self.layout.get
-        pixels = colours = None
+        pixels = colours = frame = None
         rows, columns = known(0x00280010), known(0x00280011)
         if rows is not None and columns is not None:
             if known(0x00280002) == 3:
                 colours = rows * columns
-            pixels = rows * columns * known(0x00280002, 1) * known(_FRAMES, 1)
+            frame = rows * columns * known(0x00280002, 1)
+            pixels = frame * known(_FRAMES, 1)
         return Layout(
             known(0x00280100),
             known(0x00280101),
@@ -102,6 +103,7 @@ class Level:
             pixels,
             self.big,
             colours,
+            frame,
         )
 
     def take_charset(self, element: Element, value: bytes) -> None:

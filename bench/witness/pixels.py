@@ -4,6 +4,7 @@ Rules of this file:
 
 * Nothing of the pixels is kept but one block (256 KiB), the first 4 KiB of the first fragment, and numbers.
 * Facts are made of what the attributes before Pixel Data say; where these say nothing usable there are none.
+* A digest of each native frame is made for the first :data:`MOST_FRAMES` frames; what comes behind them has none.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ HEAD: Final = 4096
 TAIL: Final = 16
 #: Fragments, and entries of an offset table, that are kept.
 MOST: Final = 100_000
+#: Native frames of which a digest is made.
+MOST_FRAMES: Final = 10_000
 
 _SOF: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
@@ -55,6 +58,8 @@ class Pixels:
     ``fragments`` are lengths without the offset table; ``eoi`` counts fragments that end with a JPEG EOI marker.
     ``crc`` is the CRC-32 of all bytes (without the offset table): equal pixels have equal ones.  ``last`` is the last
     byte of native pixels; ``greys`` is how the samples of a colour image lie (:mod:`bench.witness.arrangement`).
+    ``frames`` are the SHA-256 of whole native frames in their order, without a padding byte behind the last one; they
+    are made with ``sha256``, and fewer than Number of Frames say that the others were not there or not looked at.
     """
 
     length: int
@@ -72,6 +77,7 @@ class Pixels:
     crc: int = 0
     last: int | None = None
     greys: Greys | None = None
+    frames: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +91,30 @@ class Layout:
     pixels: int | None = None  # rows x columns x samples x frames
     big_endian: bool = False
     colours: int | None = None  # pixels of one frame, when they have three samples
+    frame: int | None = None  # samples of one frame
+
+
+class _Frames:
+    """The digest of each frame, by any chunks."""
+
+    def __init__(self, size: int, count: int) -> None:
+        """Look at *count* frames of *size* bytes."""
+        self._size, self._left = size, size
+        self._wanted = min(count, MOST_FRAMES)
+        self._hash = hashlib.sha256()
+        self.digests: list[str] = []
+
+    def feed(self, data: memoryview) -> None:
+        """Take the next bytes."""
+        at = 0
+        while at < len(data) and len(self.digests) < self._wanted:
+            piece = data[at : at + self._left]
+            self._hash.update(piece)
+            at += len(piece)
+            self._left -= len(piece)
+            if not self._left:
+                self.digests.append(self._hash.hexdigest())
+                self._hash, self._left = hashlib.sha256(), self._size
 
 
 class Native:
@@ -116,6 +146,13 @@ class Native:
         self._above = 0
         self._first: int | None = None
         self._hash = hashlib.sha256() if digest else None
+        self._frame = (layout.frame or 0) * (size or 0)
+        """Bytes of a frame; 0 where they are not known, or are not looked at."""
+        count = layout.pixels // layout.frame if layout.pixels and layout.frame else 0
+        if not digest or not count:
+            self._frame = 0
+        self._one = count == 1 and not self._frame & 1  # its digest is that of all bytes
+        self._frames = _Frames(self._frame, count) if self._frame and not self._one else None
         self._crc = 0
         self._last: int | None = None
         self._probe = Probe(layout.colours) if layout.colours and size == 1 else None
@@ -131,6 +168,8 @@ class Native:
         self._crc = zlib.crc32(data, self._crc)
         if self._hash is not None:
             self._hash.update(data)
+        if self._frames is not None:
+            self._frames.feed(data)
         if self._array is None:
             return
         if self._left >= 0:
@@ -198,7 +237,14 @@ class Native:
             crc=self._crc,
             last=self._last,
             greys=self._probe.finish() if self._probe is not None else None,
+            frames=self._digests(),
         )
+
+    def _digests(self) -> tuple[str, ...]:
+        if self._frames is not None:
+            return tuple(self._frames.digests)
+        whole = self._one and self._frame and self._length == self._frame
+        return (self._hash.hexdigest(),) if whole and self._hash is not None else ()
 
 
 class Fragments:
