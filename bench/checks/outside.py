@@ -7,6 +7,8 @@ Rules of this file:
 * It reads the cell's folder and changes nothing but the result.
 * A disagreement of two witnesses about what happened is an error of the bench; a wrong object is a failure of the
   SUT.  A judge that is not installed is a remark.
+* A radiograph that cannot be compared with what lay in the beam is INCONCLUSIVE: a cell is never green on pictures that
+  nobody looked at.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from bench.journal import Event, read
 from bench.panel.ask import ask as panel
 from bench.panel.ask import told
 from bench.panel.judges import JUDGES
-from bench.report.pictures import CellPictures
+from bench.report.pictures import CellPictures, Pair
 from bench.resultmodel import JudgeOpinion
 from bench.results import CellResult
 from bench.verdict import Verdict, combine
@@ -29,6 +31,8 @@ PLAIN: Final = frozenset({None, "air", "flat"})
 """In these there is nothing to recognise."""
 LIKENESS: Final = 0.9
 """Least rank correlation of a stored image with its truth; good ones have 0.98 and more."""
+RADIOGRAPHS: Final = frozenset({"1.2.840.10008.5.1.4.1.1.1.1", "1.2.840.10008.5.1.4.1.1.1.1.1"})
+"""Storage classes of images that the detector made (DX, for presentation and for processing)."""
 
 
 def ask(result: CellResult, folder: Path, product: str, *, tshark: bool) -> CellResult:
@@ -53,6 +57,14 @@ def _failed(result: CellResult, why: str) -> CellResult:
         verdict=combine([result.verdict, Verdict.FAIL]),
         reason=why if first else result.reason,
         remarks=(*result.remarks, why),
+    )
+
+
+def _unseen(result: CellResult, why: str) -> CellResult:
+    verdict = combine([result.verdict, Verdict.INCONCLUSIVE])
+    changed = verdict is not result.verdict
+    return replace(
+        result, verdict=verdict, reason=why if changed else result.reason, remarks=(*result.remarks, why)
     )
 
 
@@ -89,9 +101,17 @@ def _pictures(result: CellResult, folder: Path, events: list[Event]) -> CellResu
     """
     pairs, _ = CellPictures(folder, result, events).pairs()
     seen = 0
+    radiographs = {
+        e.seq for e in events if e.kind == "pacs.stored" and e.data.get("sop_class") in RADIOGRAPHS
+    }
     beam = {event.seq: event.data.get("phantom") for event in events if event.kind == "detector.frame"}
     for pair in pairs:
-        if pair.agreement is None or pair.frame_seq is None or beam.get(pair.frame_seq) in PLAIN:
+        if pair.frame_seq in beam and beam[pair.frame_seq] in PLAIN:
+            continue
+        if pair.agreement is None:
+            if pair.seq in radiographs:
+                why = f"was not compared with what lay in the beam: {_why(pair)}"
+                result = _unseen(result, f"The stored image {pair.title} {why}.")
             continue
         seen += 1
         if not pair.agreement.upright:
@@ -105,6 +125,16 @@ def _pictures(result: CellResult, folder: Path, events: list[Event]) -> CellResu
         return result
     note = f"{seen} stored images show what lay in the beam, upright and not mirrored."
     return replace(result, remarks=(*result.remarks, note))
+
+
+def _why(pair: Pair) -> str:
+    """Why there is no agreement."""
+    if pair.frame_seq is None:
+        return "the detector tells of no frame that it could be of"
+    if pair.truth is None or pair.truth.grid is None:
+        note = pair.truth.note if pair.truth is not None else ""
+        return f"the truth of its frame is missing ({note or 'it cannot be read'})"
+    return pair.stored.note or "it cannot be drawn"
 
 
 def _messages(result: CellResult, folder: Path, events: list[Event]) -> CellResult:

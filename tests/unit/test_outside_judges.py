@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from bench.results import CellResult
 from bench.verdict import Verdict
 
 UID = "2.25.1"
+DX = "1.2.840.10008.5.1.4.1.1.1.1"
 
 
 def scene() -> np.ndarray[Any, Any]:
@@ -48,7 +50,11 @@ def stored(file: Path, pixels: np.ndarray[Any, Any]) -> None:
 def judged(tmp_path: Path) -> Callable[..., CellResult]:
     """Judge a cell with one stored image and the truth of its frame."""
 
-    def judge(pixels: np.ndarray[Any, Any], phantom: str = "chest") -> CellResult:
+    def judge(
+        pixels: np.ndarray[Any, Any],
+        phantom: str = "chest",
+        spoil: Callable[[Path, list[Event]], object] | None = None,
+    ) -> CellResult:
         (tmp_path / "objects").mkdir()
         (tmp_path / "truth").mkdir()
         stored(tmp_path / "objects" / "one.dcm", pixels)
@@ -62,9 +68,11 @@ def judged(tmp_path: Path) -> Callable[..., CellResult]:
                 src="pacs",
                 n=1,
                 kind="pacs.stored",
-                data={"object": "objects/one.dcm", "sop_instance": UID, "sha256": "cd"},
+                data={"object": "objects/one.dcm", "sop_instance": UID, "sop_class": DX, "sha256": "cd"},
             ),
         ]
+        if spoil is not None:
+            spoil(tmp_path, events)
         result = CellResult(
             id="c", scenario="c", file="c.yaml", line=1, verdict=Verdict.PASS, reason="fine", seconds=1.0
         )
@@ -108,6 +116,51 @@ def test_a_flat_field_has_nothing_to_recognise(judged: Callable[..., CellResult]
     result = judged(shown() * 0 + 5, "flat")
     assert result.verdict is Verdict.PASS
     assert result.remarks == ()
+
+
+def compressed(folder: Path, _: list[Event]) -> None:
+    """The stored object says a transfer syntax that nobody draws."""
+    image = pydicom.dcmread(folder / "objects" / "one.dcm")
+    image.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.70"
+    image.PixelData = pydicom.encaps.encapsulate([b"\xff\xd8\xff\xd9"])
+    image["PixelData"].is_undefined_length = True
+    image.save_as(folder / "objects" / "one.dcm", enforce_file_format=True)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda folder, _: (folder / "truth" / "t.npy").unlink(), "the truth of its frame is missing"),
+        (
+            lambda folder, _: (folder / "truth" / "t.npy").write_bytes(b"no array"),
+            "the truth of its frame is missing",
+        ),
+        (lambda _, events: events.pop(0), "the detector tells of no frame"),
+        (lambda folder, _: (folder / "objects" / "one.dcm").unlink(), "was not kept"),
+        (compressed, "is not decoded here"),
+    ],
+    ids=["no truth", "a truth that cannot be read", "no frame", "no object", "compressed"],
+)
+def test_a_radiograph_that_nobody_compared_is_not_green(
+    judged: Callable[..., CellResult], spoil: Any, said: str
+) -> None:
+    """The cell says which one, and why."""
+    result = judged(shown(), spoil=spoil)
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert said in result.reason
+    assert UID in result.reason
+    assert result.reason in result.remarks
+
+
+def test_an_image_that_is_no_radiograph_has_no_truth(judged: Callable[..., CellResult]) -> None:
+    """What the detector did not make is not compared with it."""
+
+    def spoil(_: Path, events: list[Event]) -> None:
+        del events[0]
+        events[0] = replace(events[0], data={**events[0].data, "sop_class": "1.2.840.10008.5.1.4.1.1.6.1"})
+
+    result = judged(shown(), spoil=spoil)
+    assert (result.verdict, result.remarks) == (Verdict.PASS, ())
 
 
 def test_deviations_of_dciodvfy_are_told_both_ways() -> None:
