@@ -80,6 +80,13 @@ def values_at(case: Case, key: str, association: Association) -> list[Any]:
     return held
 
 
+def own_titles(case: Case, association: Association) -> list[str]:
+    """Return the product's own AE titles when an association was requested; none where nobody configured them."""
+    if any("ae_title" in change.settings for change in changes(case)):
+        return [str(title) for title in values_at(case, "ae_title", association) if title]
+    return [str(title) for title in case.config.get("ae_titles", ()) or () if title]
+
+
 def peers_at(case: Case, association: Association, *keys: str) -> list[Mapping[str, Any]]:
     """Return the peers under some keys as they were configured when an association was requested."""
     found: list[Mapping[str, Any]] = []

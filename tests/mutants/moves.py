@@ -87,7 +87,7 @@ def _titles(base: Base, services: tuple[str, ...]) -> Iterator[Mutant]:
     """Another calling title; a called title of nobody on each association."""
     first = next((number for number, service in enumerate(services, 1) if service), 0)
     if base.config.get("ae_title") and first:
-        turns = frozenset({"VX-ASC-011", "VX-ASC-012", "VX-CFG-001", *_default(base, "VX-D-07", "VX-D-13")})
+        turns = frozenset({"VX-ASC-011", "VX-ASC-012", "VX-CFG-001", *_default(base, "VX-D-07")})
         edit = _request(first, lambda request: replace(request, calling="SOMEBODY"))
         yield Mutant("VX-ASC-012 another calling title", base, "VX-ASC-012", turns, edit)
     for number, service in enumerate(services, 1):

@@ -8,7 +8,7 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -80,7 +80,6 @@ class Makers:
         turns: set[str],
         make: Callable[[], Tape],
         *,
-        may: Iterable[str] = (),
         whole: bool = False,
     ) -> Iterator[Mutant]:
         """A mutant that is cut into the tape; *whole*: its pixels stay as they were recorded.
@@ -95,7 +94,7 @@ class Makers:
             return
         if self.wanted(id):
             base = self.base.with_tape(cut, whole=whole)
-            yield Mutant(f"{id} {what}", base, id, binding(self.base, turns | {id}), may=frozenset(may))
+            yield Mutant(f"{id} {what}", base, id, binding(self.base, turns | {id}))
 
     def edit(self, what: str, id: str, turns: set[str], edit: Edit) -> Iterator[Mutant]:
         """A mutant that is made on the way."""
@@ -142,9 +141,8 @@ def _proposal(make: Makers, number: int, service: str, short: str) -> Iterator[M
     yield from make.tape(
         "maximum length 32768",
         f"MX-{short}-002",
-        set(),
+        {"MX-D-03"},
         swap(MaximumLength, MaximumLength(32768)),
-        may=("MX-D-03",),
     )
     yield from make.tape(
         "asynchronous operations 4/4",
@@ -200,7 +198,6 @@ def _settings(make: Makers, number: int, service: str) -> Iterator[Mutant]:
         ids[2],
         set(),
         lambda: tapes.asking(tape, number, lambda request: replace(request, calling="SOMEBODY")),
-        may=("MX-D-10",) * (service == "worklist"),  # it asks for its own station, and calls as another
     )
     yield from make.tape(
         "another called title",

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 
 from bench.verdict import Verdict
-from simulators.wire import ApplicationContext, RoleSelection, UserIdentityRQ, UserInformation
+from simulators.wire import ApplicationContext, MaximumLength, RoleSelection, UserIdentityRQ, UserInformation
 from simulators.wire.dimse import Command
 from tests.lab.conversation import Cut, Lab, Outgoing
 from tests.lab.elements import EXPLICIT_LE, IMPLICIT_LE, JPEG_BASELINE, DataSet
@@ -384,6 +384,41 @@ def longer_than_announced(lab: Lab) -> None:
     mx.store(peer, Scan(), [Picture("us", EXPLICIT_LE, rows=300, columns=300)])
 
 
+@deviation("MX-D-03")
+def another_length_announced(lab: Lab) -> None:
+    lab.edit_request(lambda request: _announcing(request, MaximumLength(32768)))
+    MX1(lab).verify(PACS)
+
+
+@deviation("MX-D-03")
+def no_length_announced(lab: Lab) -> None:
+    lab.edit_request(_announcing)
+    MX1(lab).verify(PACS)
+
+
+def _announcing(request: Any, *said: MaximumLength) -> Any:
+    def change(info: UserInformation) -> UserInformation:
+        return UserInformation((*said, *(i for i in info.items if not isinstance(i, MaximumLength))))
+
+    items = tuple(change(i) if isinstance(i, UserInformation) else i for i in request.items)
+    return replace(request, items=items)
+
+
+@deviation("MX-D-10", config={"ae_titles": ("MX1",)})
+def another_station(lab: Lab) -> None:
+    MX1(lab, ae="MX9").worklist(RIS, [Scan()])
+
+
+@deviation("VX-D-13", config={"ae_title": "ROOM1", "ae_titles": ("ROOM1",)})
+def station_of_another_room(lab: Lab) -> None:
+    dataset(
+        lab,
+        "C-FIND-RQ",
+        lambda ds: ds.item("ScheduledProcedureStepSequence").put("ScheduledStationAETitle", "ROOM2"),
+    )
+    VXvue(lab, ae="ROOM1").worklist(RIS, [exam()])
+
+
 @deviation("MX-D-06")
 def two_at_a_time(lab: Lab) -> None:
     mx = MX1(lab)
@@ -450,6 +485,117 @@ def test_a_deviation_fails_for_the_reference_product_only(name: str, tmp_path: P
     found, remarks = _verdicts(tmp_path, build, _of(id), reference=False, **how)
     assert {i for i, verdicts in found.items() if Verdict.FAIL in verdicts} == set()
     assert id in remarks
+
+
+@pytest.mark.parametrize(
+    ("calling", "station", "titles", "right"),
+    [
+        ("OTHER", "MX1", ("MX1",), True),
+        ("MX1", "MX1", ("MX1",), True),
+        ("MX1", "", ("MX1",), True),
+        ("OTHER", "OTHER", ("MX1",), False),
+        ("OTHER", "OTHER", (), True),
+        ("OTHER", "MX1", (), False),
+    ],
+)
+def test_the_own_station_is_the_configured_one(
+    tmp_path: Path, calling: str, station: str, titles: tuple[str, ...], right: bool
+) -> None:
+    """As whom it calls is another row's affair; only where nobody knows the title, it is the one that it calls as."""
+
+    def build(lab: Lab) -> None:
+        dataset(
+            lab,
+            "C-FIND-RQ",
+            lambda ds: ds.item("ScheduledProcedureStepSequence").put("ScheduledStationAETitle", station),
+        )
+        MX1(lab, ae=calling).worklist(RIS, [Scan()])
+
+    found, _ = _verdicts(tmp_path, build, "mx1", reference=True, config={"ae_titles": titles})
+    assert found["MX-D-10"] == {Verdict.PASS if right else Verdict.FAIL}
+
+
+MPPS_DOWN: Final = (4.0, "modality.warning", {"service": "mpps", "peer": "mpps", "text": "no connection"})
+MPPS_PEER: Final = {"ae_title": "RIS", "address": RIS.address, "port": RIS.port}
+
+
+def _without_step(lab: Lab, how: str = "refused", port: int = RIS.port, late: bool = False) -> None:
+    """The MPPS peer is not there, and the exam goes on."""
+
+    def knock() -> None:
+        lab.wait(3)
+        lab.connect("10.0.0.5", RIS.address, port).handshake = how
+        lab.wait(10)
+
+    if not late:
+        knock()
+    VXvue(lab).store(PACS, exam(), mpps=False)
+    if late:
+        knock()
+
+
+@pytest.mark.parametrize("how", ["refused", "unanswered"])
+def test_images_are_sent_although_nobody_takes_the_step(tmp_path: Path, how: str) -> None:
+    """Nothing of the MPPS is on the wire but a connection that nobody answers, which the product told of."""
+    found, _ = _verdicts(
+        tmp_path,
+        lambda lab: _without_step(lab, how),
+        "vxvue",
+        reference=True,
+        config={"mpps": MPPS_PEER},
+        events=journal(MPPS_DOWN),
+    )
+    assert found["VX-D-18"] == {Verdict.PASS}
+
+
+@pytest.mark.parametrize(
+    ("build", "config", "events"),
+    [
+        (_without_step, {"mpps": MPPS_PEER}, ()),
+        (_without_step, {"mpps": MPPS_PEER}, journal()),
+        (
+            _without_step,
+            {"mpps": MPPS_PEER},
+            journal((4.0, "modality.warning", {"service": "worklist", "text": "x"})),
+        ),
+        (_without_step, {"mpps": MPPS_PEER}, journal((900.0, *MPPS_DOWN[1:]))),
+        (_without_step, {}, journal(MPPS_DOWN)),
+        (lambda lab: _without_step(lab, port=4000), {"mpps": MPPS_PEER}, journal(MPPS_DOWN)),
+        (lambda lab: _without_step(lab, "whole"), {"mpps": MPPS_PEER}, journal(MPPS_DOWN)),
+        (lambda lab: _without_step(lab, late=True), {"mpps": MPPS_PEER}, journal(MPPS_DOWN)),
+    ],
+    ids=[
+        "no journal",
+        "no warning",
+        "another service",
+        "another time",
+        "no peer",
+        "another port",
+        "answered",
+        "before",
+    ],
+)
+def test_a_step_that_was_not_tried_is_no_failure_of_the_mpps(
+    tmp_path: Path, build: Build, config: dict[str, Any], events: Any
+) -> None:
+    """Images without a step may have many reasons."""
+    found, remarks = _verdicts(tmp_path, build, "vxvue", reference=True, config=config, events=events)
+    assert "VX-D-18" not in {*found, *remarks}
+
+
+def test_an_exam_whose_step_was_taken_is_no_failure_of_the_mpps(tmp_path: Path) -> None:
+    """The peer came back before this exam."""
+
+    def build(lab: Lab) -> None:
+        lab.wait(3)
+        lab.connect("10.0.0.5", RIS.address, RIS.port).handshake = "refused"
+        lab.wait(10)
+        VXvue(lab).exam(exam(), printer=PRINTER)
+
+    found, _ = _verdicts(
+        tmp_path, build, "vxvue", reference=True, config={"mpps": MPPS_PEER}, events=journal(MPPS_DOWN)
+    )
+    assert "VX-D-18" not in found
 
 
 def test_the_defaults_of_a_right_exam(tmp_path: Path) -> None:

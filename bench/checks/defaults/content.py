@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from bench.checks import configured
 from bench.checks.case import Case, Stored
 from bench.checks.defaults.common import (
     EXPLICIT_LE,
@@ -28,7 +29,10 @@ from bench.checks.services.common import (
 )
 from bench.checks.services.performed import creations, steps
 from bench.checks.services.queries import finds
+from bench.journal import Event
+from bench.resultmodel import Evidence
 from bench.witness.dataset import DataSet
+from bench.witness.model import Association, Conversation, Message
 
 US_IMAGE: Final = "1.2.840.10008.5.1.4.1.1.6.1"
 US_MULTIFRAME: Final = "1.2.840.10008.5.1.4.1.1.3.1"
@@ -73,7 +77,7 @@ def worklist_values(case: Case) -> Iterator[Finding]:
         date = step.text("ScheduledProcedureStepStartDate") or ""
         name = message.dataset.text("PatientName") or "" if message.dataset is not None else ""
         wrong = []
-        if station not in ("", case.association(message).calling):
+        if station and station not in _stations(case, case.association(message)):
             wrong.append(f"station {station}")
         if not _today(date, message.first_time):
             wrong.append(f"start date '{date}'")
@@ -83,6 +87,13 @@ def worklist_values(case: Case) -> Iterator[Finding]:
             wrong.append(f"name '{name}' without *")
         yes = "own station, today, own modality"
         yield keeps(case, id, not wrong, yes, f"asks for {', '.join(wrong)}", case.at(message))
+
+
+def _stations(case: Case, association: Association) -> list[str]:
+    """AE titles that are the product's own: as configured, else as which it calls."""
+    titles = configured.own_titles(case, association)
+    titles += [str(one["calling"]) for one in configured.peers(case, "worklist") if one.get("calling")]
+    return titles or [association.calling]
 
 
 def _today(value: str, when: float) -> bool:
@@ -179,6 +190,41 @@ def images_anyway(case: Case) -> Iterator[Finding]:
                     yield keeps(
                         case, id, True, "sent although the N-CREATE failed", "", case.at(stored.message)
                     )
+    unreached = _unreached(case)
+    begun = [uid(item, "StudyInstanceUID") for message in creations(case) for item in _scheduled(message)]
+    for stored in case.objects_of(DX_IMAGE) if unreached is not None else ():
+        study = uid(stored.dataset, "StudyInstanceUID")
+        if unreached is not None and study and study not in begun:
+            stream, warning = unreached
+            if stored.message.first_time > stream.first_time:
+                yes = f"sent although the step could not be announced: {stream.other} was not reached"
+                at = Evidence(frame=stream.first_frame)
+                yield keeps(case, id, True, yes, "", case.at(stored.message), at, claims.claim(warning))
+
+
+def _scheduled(message: Message) -> tuple[DataSet, ...]:
+    return message.dataset.items("ScheduledStepAttributesSequence") if message.dataset is not None else ()
+
+
+def _unreached(case: Case) -> tuple[Conversation, Event] | None:
+    """Return the first vain connection to the MPPS peer, and the warning that it was for the MPPS.
+
+    The same peer may be the worklist's; what the connection was for tells the product's own warning.
+    """
+    peers = {(str(one.get("address")).lower(), one.get("port")) for one in configured.peers(case, "mpps")}
+    warned = claims.warnings(case, "mpps")
+    for stream in case.capture.streams:
+        if (
+            stream.what not in ("refused", "unanswered")
+            or stream.opener.address.lower() not in case.sut.addresses
+        ):
+            continue
+        if (stream.other.address.lower(), stream.other.port) in peers:
+            begin, end = stream.first_time - claims.SLACK, stream.last_time + claims.PATIENCE
+            warning = next((event for t, event in warned if begin <= t <= end), None)
+            if warning is not None:
+                return stream, warning
+    return None
 
 
 @check("VX-D-19")

@@ -19,6 +19,7 @@ from bench.checks.defaults.common import (
 from bench.checks.finding import Finding, Unseen, check
 from bench.checks.services import claims
 from bench.checks.services.common import FILM_BOX, FILM_SESSION, MPPS, ending, peer_key, proposes, uid
+from bench.checks.upperlayer.deal import deals
 from bench.witness.model import Association
 
 APPLICATION_CONTEXT: Final = "1.2.840.10008.3.1.1.1"
@@ -100,6 +101,21 @@ def longest_pdu(case: Case) -> Iterator[Finding]:
         if largest is not None:
             text = f"P-DATA of {largest.largest_pdu} bytes; {allowed} is the most"
             yield keeps(case, id, largest.largest_pdu <= allowed, text, text, case.at(largest))
+
+
+@check("MX-D-03")
+def announced_length(case: Case) -> Iterator[Finding]:
+    """The maximum length announced is 65536."""
+    id = "MX-D-03"
+    if not has(case, id):
+        return
+    for deal in deals(case).values():
+        request = deal.association.request
+        if deal.side != "requestor" or deal.request is None or request is None or deal.request.faults:
+            continue
+        said = [int.from_bytes(i.data) for i in deal.request.of(0x51) if len(i.data) == 4]
+        text = f"announces {', '.join(map(str, said)) or 'no maximum length'}; 65536 is the default"
+        yield keeps(case, id, said == [65536], text, text, case.at(request, association=deal.association))
 
 
 @check("VX-D-05", "MX-D-04")

@@ -10,7 +10,6 @@ from bench.checks.case import Case
 from bench.checks.finding import Finding, Unseen, check, failed, passed
 from bench.checks.merge import merged
 from bench.checks.upperlayer.deal import deals
-from bench.witness.model import Association
 
 _SPEEDS: Final = {"1000BASE-T": "MX-COM-003", "100BASE-T": "MX-COM-004", "10BASE-T": "MX-COM-005"}
 _UNKNOWN: Final = "the setting is not on the wire; with --config it is compared with what the product does"
@@ -61,7 +60,7 @@ def settings(case: Case) -> Iterator[Finding]:
             if deal.side != "requestor" or not policies.proposing(service)(deal):
                 continue
             association = deal.association
-            wanted = _own_titles(case, association)
+            wanted = configured.own_titles(case, association)
             wanted += [str(p["calling"]) for p in configured.peers(case, *keys) if p.get("calling")]
             if not wanted:
                 continue
@@ -71,10 +70,3 @@ def settings(case: Case) -> Iterator[Finding]:
                 yield passed(id, f"the calling AE title is {said}, as configured", at)
             else:
                 yield failed(id, f"the calling AE title is {said}, configured is {' or '.join(wanted)}", at)
-
-
-def _own_titles(case: Case, association: Association) -> list[str]:
-    """The product's own AE titles when an association was requested."""
-    if any("ae_title" in change.settings for change in configured.changes(case)):
-        return [str(title) for title in configured.values_at(case, "ae_title", association) if title]
-    return [str(title) for title in case.config.get("ae_titles", ()) or () if title]
