@@ -1,9 +1,11 @@
-"""What the page shows of a removable medium: the tree of its files with their hashes, and the pictures on it.
+"""What the page shows of a removable medium: the tree of its files with their hashes, the records of its DICOMDIR
+(:mod:`bench.report.mediumrecords`), and the pictures on it.
 
 Rules of this file:
 
 * The image is read by the judge's own reader; nothing of the medium becomes a path, nothing is mounted.
 * Nothing is judged here: a file is named by where it came from, as far as the journal tells.
+* What is not as it should be, and what a finding names, is shown before anything is left out.
 * Pictures are drawn of uncompressed objects only, a few of each medium.
 * The reader is loaded only where there is a medium.
 """
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from bench.journal import Event
 from bench.report.images import Picture, dicom_picture
+from bench.report.mediumrecords import Finding, Named, RecordRow, cut, named_by, records_of
 from bench.results import CellResult, VolumeFidelity
 
 if TYPE_CHECKING:
@@ -44,6 +47,8 @@ class MediumFile:
     origin: str
     good: bool = True
     folder: bool = False
+    found: tuple[Finding, ...] = ()
+    """Findings that name it."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,12 @@ class MediumView:
     image: str
     files: tuple[MediumFile, ...] = ()
     more: int = 0
+    """Files that are not listed."""
+    more_bad: int = 0
+    """Those of them that are not as they should be, or that a finding names."""
+    records: tuple[RecordRow, ...] = ()
+    """Of its DICOMDIR, as a tree."""
+    more_records: int = 0
     pictures: tuple[tuple[str, Picture], ...] = ()
     note: str = ""
 
@@ -81,7 +92,13 @@ def _origin(held: Held, story: History, then: Inventory | None) -> tuple[str, bo
     return "nobody told of it", True
 
 
-def _tree(now: Inventory, story: History, then: Inventory | None) -> list[MediumFile]:
+def _first(row: MediumFile) -> bool:
+    return not row.good or bool(row.found)
+
+
+def _tree(now: Inventory, story: History, then: Inventory | None, named: Named) -> list[MediumFile]:
+    from bench.witness.medium import printable
+
     rows: list[MediumFile] = []
     open_folders: tuple[str, ...] = ()
     for path, held in sorted(now.files.items(), key=lambda item: item[0].split("/")):
@@ -92,7 +109,8 @@ def _tree(now: Inventory, story: History, then: Inventory | None) -> list[Medium
                 open_folders = tuple(folders[: depth + 1])
         open_folders = tuple(folders)
         origin, good = _origin(held, story, then)
-        rows.append(MediumFile(name, len(folders), held.bytes, held.sha256, origin, good))
+        found = named.files.get(printable(path), ())
+        rows.append(MediumFile(name, len(folders), held.bytes, held.sha256, origin, good, found=found))
     return rows
 
 
@@ -137,7 +155,7 @@ def media_of(folder: Path, cell: CellResult, events: Sequence[Event]) -> list[Me
 
     Args:
         folder: of the cell.
-        cell: its result, for the fidelity of its volumes.
+        cell: its result, for the fidelity of its volumes and what its findings name.
         events: of its journal.
     """
     if not (folder / "media").is_dir():
@@ -148,15 +166,23 @@ def media_of(folder: Path, cell: CellResult, events: Sequence[Event]) -> list[Me
     found = []
     for image in images_of(folder):
         now, story = story_of(image, events)
-        rows = _tree(now, story, before_of(image))
+        label = image.relative_to(folder).as_posix()
+        directory = now.medium.directory if now.medium is not None else None
+        named = named_by(cell.clauses, label, directory)
+        rows = _tree(now, story, before_of(image), named)
+        shown = cut(rows, MAX_FILES, _first)
+        records, more_records = records_of(now.medium, named) if now.medium is not None else ((), 0)
         note = f"It cannot be read: {now.unreadable}." if now.unreadable else ""
         found.append(
             MediumView(
                 name=image.stem,
                 facts=_facts(now, fidelity.get(image.stem), image.stat().st_size),
-                image=image.relative_to(folder).as_posix(),
-                files=tuple(rows[:MAX_FILES]),
-                more=max(len(rows) - MAX_FILES, 0),
+                image=label,
+                files=tuple(shown),
+                more=sum(not row.folder for row in rows) - sum(not row.folder for row in shown),
+                more_bad=sum(map(_first, rows)) - sum(map(_first, shown)),
+                records=records,
+                more_records=more_records,
                 pictures=_pictures(image, now, frozenset(story.saved)),
                 note=note or ("" if rows else "It is empty."),
             )

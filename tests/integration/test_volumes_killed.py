@@ -1,7 +1,7 @@
 """Who serves a medium is killed at any moment: the product is let go, and neither mount nor loop device stays.
 
 Three times each by default, a whole run once; ``MODBENCH_KILLS`` says how often.  Looks at all loop devices, mounts and
-processes of the machine, so it wants it for itself.  An idle core needs about 20 s (30 s where the kernel has vfat), and
+processes of the machine, so it wants it for itself.  An idle core needs about 20 s (30 s where the kernel has vfat) and
 works for 9 s of them.
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
 from bench.journal import Event
 from bench.judge.volumes import note_before
 from bench.report.medium import MAX_FILES, MediumView, media_of
-from bench.results import CellResult, VolumeFidelity
+from bench.results import CellResult, ClauseResult, Evidence, VolumeFidelity
 from bench.verdict import Verdict
 from bench.volumes.device import BlockDevice
 from bench.volumes.fat import FatVolume
@@ -96,6 +97,10 @@ def claim(files: dict[str, str]) -> Event:
     return Event(seq=7, t=1, src="modality", n=1, kind="modality.media", data=data)
 
 
+def red(id: str, what: str, verdict: Verdict = Verdict.FAIL, offset: int | None = None) -> ClauseResult:
+    return ClauseResult(id=id, verdict=verdict, evidence=(Evidence(what=what, offset=offset),))
+
+
 def view(folder: Path, *events: Event, volumes: tuple[VolumeFidelity, ...] = ()) -> MediumView:
     (found,) = media_of(folder, cell(*volumes), events)
     return found
@@ -141,7 +146,29 @@ def test_an_empty_and_an_unreadable_medium_say_so(folder: Path) -> None:
 def test_many_files_are_cut_short(folder: Path) -> None:
     write(folder / "media" / "usb.img", {f"D/F{n}": b"x" for n in range(MAX_FILES + 20)})
     found = view(folder)
-    assert (len(found.files), found.more) == (MAX_FILES, 21)
+    assert (len(found.files), found.more, found.more_bad) == (MAX_FILES, 21, 0)
+
+
+def test_bad_files_come_before_the_cut(folder: Path) -> None:
+    names = {f"A/F{n}": b"x" for n in range(MAX_FILES)} | {"Z/BAD": b"?", "Z/GOOD": b"x", "Z/NAMED": b"x"}
+    hashes = write(folder / "media" / "usb.img", names)
+    clause = red("X-1", "media/usb.img: Z/NAMED")
+    (found,) = media_of(folder, replace(cell(), clauses=(clause,)), [claim(hashes | {"Z/BAD": "0" * 64})])
+    assert len(found.files) == MAX_FILES
+    shown = [(row.name, row.depth, row.good, row.found) for row in found.files]
+    assert shown[0] == ("A", 0, True, ())
+    assert shown[-3:] == [
+        ("Z", 0, True, ()),
+        ("BAD", 1, False, ()),
+        ("NAMED", 1, True, (("X-1", Verdict.FAIL),)),
+    ], "in the order of the tree, below their folder"
+    assert (found.more, found.more_bad) == (5, 0)
+
+
+def test_bad_files_that_are_not_listed_are_told(folder: Path) -> None:
+    hashes = write(folder / "media" / "usb.img", {f"D/F{n}": b"x" for n in range(MAX_FILES + 20)})
+    found = view(folder, claim(dict.fromkeys(hashes, "0" * 64)))
+    assert (len(found.files), found.more, found.more_bad) == (MAX_FILES, 21, 21)
 
 
 def test_a_cell_without_media_has_no_section(tmp_path: Path) -> None:
