@@ -276,7 +276,7 @@ class Console(Generic[Settings, TheExams]):
                 raise Refused("a scheduled exam has the patient of its worklist item: none can be typed")
             _, dataset, shown = self._find(rest) if rest else self._as_selected()
             study_uid = str(shown.get("StudyInstanceUID", ""))
-            for keyword in _OWNER:
+            for keyword in (*_OWNER, "ScheduledProcedureStepID"):
                 if "\\" in str(shown.get(keyword, "")):  # which one is the patient's?
                     raise Refused(
                         f"the worklist item has more than one value in {keyword}: {shown[keyword]!r}"

@@ -4,18 +4,27 @@ Rules of this file:
 
 * An *order* is the worklist item of the exam, or a data set of the same shape made from what the operator typed.
 * Values are taken over as they are; a value that cannot be read is left out, never guessed.
+* Half of an identifier may be somebody else's: one with several values stays whole, and a reference or a code with
+  several is left out.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from ..dicom.values import STEP, da, tm
+
+IDENTIFIERS: Final = frozenset(
+    (
+        "PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "AccessionNumber", "RequestedProcedureID",
+        "ScheduledProcedureStepID", "StudyInstanceUID", "StudyID",
+    )
+)  # fmt: skip
 
 
 def value(source: Dataset, keyword: str) -> Any:
@@ -28,14 +37,26 @@ def value(source: Dataset, keyword: str) -> Any:
 
 
 def text(source: Dataset, keyword: str, limit: int | None = None) -> str:
-    """A value as text; the first of several; empty when there is none or it is longer than ``limit``."""
+    """A value as text; empty when there is none or it is longer than ``limit``.
+
+    Of several the first one, but all of an identifier's.
+    """
     found = value(source, keyword)
     if found is None:
         return ""
-    if type(found).__name__ == "MultiValue" or isinstance(found, list):
-        found = found[0] if found else ""
+    if _are_several(found):
+        found = "\\".join(map(str, found)) if keyword in IDENTIFIERS else found[0] if found else ""
     result = str(found).strip()
     return "" if limit and len(result) > limit else result
+
+
+def _are_several(found: Any) -> bool:
+    return type(found).__name__ == "MultiValue" or isinstance(found, list)
+
+
+def _only(source: Dataset, keyword: str) -> str:
+    """A value as text when it is the only one."""
+    return "" if _are_several(value(source, keyword)) else text(source, keyword)
 
 
 def items(source: Dataset, keyword: str) -> list[Dataset]:
@@ -63,7 +84,7 @@ def codes(source: Dataset, keyword: str) -> list[Dataset]:
     """The usable coded entries of a sequence; Code Meaning is always there (VX-E-42)."""
     entries = []
     for item in items(source, keyword):
-        code_value, scheme = text(item, "CodeValue"), text(item, "CodingSchemeDesignator")
+        code_value, scheme = _only(item, "CodeValue"), _only(item, "CodingSchemeDesignator")
         if not code_value or not scheme:
             continue
         entry = code(code_value, scheme, text(item, "CodeMeaning") or code_value)
@@ -85,7 +106,7 @@ def reference(sop_class: str, sop_instance: str) -> Dataset:
 def references(source: Dataset, keyword: str) -> list[Dataset]:
     """The complete references of a sequence."""
     pairs = (
-        (text(i, "ReferencedSOPClassUID"), text(i, "ReferencedSOPInstanceUID"))
+        (_only(i, "ReferencedSOPClassUID"), _only(i, "ReferencedSOPInstanceUID"))
         for i in items(source, keyword)
     )
     return [reference(sop_class, instance) for sop_class, instance in pairs if sop_class and instance]

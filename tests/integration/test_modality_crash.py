@@ -20,7 +20,7 @@ if _NAME not in sys.modules:
     _spec.loader.exec_module(sys.modules[_NAME])
 peers: Any = sys.modules[_NAME]
 
-MOMENTS = int(os.environ.get("MODBENCH_KILLS", "12"))
+MOMENTS = int(os.environ.get("MODBENCH_KILLS", "4"))
 """How often the console is killed; ``MODBENCH_KILLS=100`` for the long run."""
 
 

@@ -1,6 +1,6 @@
 """Mounted media are pulled out at random bytes while the console's process writes images on them.
 
-Ten times by default; ``MODBENCH_YANKS`` says how often, and ``MODBENCH_YANKS_EVEN=1`` that every byte is as likely as
+Four times by default; ``MODBENCH_YANKS`` says how often, and ``MODBENCH_YANKS_EVEN=1`` that every byte is as likely as
 any other (else the moments in which the directory changes come up far more often than by chance).  Each time the old or
 the new file-set must be there, no file that was there before may change, the images stay on the device, the operator is
 told by a code, and once the medium was put in again and the operation repeated, it must be as if nothing had happened.
@@ -40,7 +40,7 @@ def needed() -> str:
 @pytest.mark.skipif(bool(needed()), reason=needed() or "-")
 def test_pulled_out_while_the_console_writes(tmp_path: Path) -> None:
     """Whole at once or after the repeat, and no image lost, wherever it was pulled out."""
-    count = int(os.environ.get("MODBENCH_YANKS", "10"))
+    count = int(os.environ.get("MODBENCH_YANKS", "4"))
     even = ["even"] if os.environ.get("MODBENCH_YANKS_EVEN") == "1" else []
     body = subprocess.Popen(
         [sys.executable, str(BODY), str(tmp_path), str(count), *even],

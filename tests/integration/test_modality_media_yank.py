@@ -1,7 +1,8 @@
-"""A stick is pulled out 100 times while images are written, with and without the loss of what it had not kept yet."""
+"""A stick is pulled out again and again while images are written, with and without the loss of unflushed writes."""
 
 from __future__ import annotations
 
+import os
 import random
 from collections import Counter
 from contextlib import suppress
@@ -21,7 +22,10 @@ from tests.unit.test_modality_media_lab import FatMedium, Through, masters, moun
 UNTOLD = {"STD-MED-010", "STD-MED-011", "STD-MED-016", "MX-MED-006"}
 """Between the prefixes of the images and the new directory some sectors are written: whole images that no directory
 is told of yet."""
-POINTS = 100
+POINTS = int(os.environ.get("MODBENCH_YANKS", "24"))
+"""How often a stick is pulled out at any byte; ``MODBENCH_YANKS=100`` and more for the long run."""
+LOTS = int(os.environ.get("MODBENCH_LOTS", "1"))
+"""How often at each sector while the directory changes; ``MODBENCH_LOTS=4`` and more for the long run."""
 
 
 def _files(volume: Volume, folder: tuple[str, ...] = ()) -> dict[str, bytes]:
@@ -140,7 +144,7 @@ def test_lost_by_chance_while_the_directory_changes(tmp_path: Path, new: bool, f
     assert before < marked.first < marked.changed
     seen: Counter[str] = Counter()
     for at in range(marked.first - before + 512, marked.changed - before + 1025, 512):
-        for lot in range(4):
+        for lot in range(LOTS):
             state = tmp_path / f"state-{at}-{lot}"
             _copy(start, stick)
 

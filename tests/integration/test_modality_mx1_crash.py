@@ -24,7 +24,7 @@ if _NAME not in sys.modules:
     _spec.loader.exec_module(sys.modules[_NAME])
 mx1: Any = sys.modules[_NAME]
 
-MOMENTS = int(os.environ.get("MODBENCH_KILLS", "10"))
+MOMENTS = int(os.environ.get("MODBENCH_KILLS", "3"))
 """How often the console is killed; ``MODBENCH_KILLS=30`` for the long run."""
 
 

@@ -63,8 +63,9 @@ class Probe:
         self.before_still()
         return found
 
-    def screen(self, lines: Any = ()) -> Any:
-        return np.zeros((24, 32, 3), np.uint8)
+    def screen(self, lines: Any = (), frame: Frame | None = None) -> Any:
+        shown = frame or self.still()
+        return np.repeat(shown.pixels[:, :, None], 3, axis=2)
 
     def clip(
         self, frames: int | None, seconds: Any = None, *, before: bool = False, timeout: float = 0
@@ -512,3 +513,29 @@ def test_emergencies_are_never_one_patient_even_when_the_clock_steps_back(
         console.do("discontinue", {})
     for column in zip(*found, strict=True):
         assert len(set(column)) == 3
+
+
+def test_a_screen_shows_the_picture_that_its_claim_names(console: Any) -> None:
+    """The picture runs on between choosing it and drawing it."""
+    begin(console, "A")
+    claim = console.do("capture_still", {"of": "screen"})
+    (path,) = console.store.images.glob("*.dcm")
+    assert set(pydicom.dcmread(path).PixelData) == {claim["sequence"] % 251}
+
+
+@pytest.mark.parametrize(
+    "keyword", ["PatientID", "PatientName", "AccessionNumber", "ScheduledProcedureStepID"]
+)
+def test_an_identifier_with_several_values_is_refused(console: Any, keyword: str) -> None:
+    """Which of them would be the patient's, or the order's?"""
+    item, step = Dataset(), Dataset()
+    item.PatientID, item.PatientName, item.StudyInstanceUID = "A", "Of^A", "1.2.3"
+    item.RequestedProcedureID = "R"
+    step.ScheduledProcedureStepID = "S"
+    setattr(step if keyword.startswith("Scheduled") else item, keyword, "A\\B")
+    item.ScheduledProcedureStepSequence = [step]
+    shown = worklist.summary(item)
+    console.store.merge_worklist([("k", worklist.pack(item), shown)])
+    with pytest.raises(Refused, match=f"more than one value in {keyword}"):
+        console.do("start_exam", {"key": "k"})
+    assert console.do("exam_state", {})["exam"] is None

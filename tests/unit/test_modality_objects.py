@@ -19,7 +19,7 @@ from modality.acquisition import DetectorInfo, Shot
 from modality.config import WorklistPeer
 from modality.dicom.values import age, decimal, integer
 from modality.dicom.worklist import KeyFault, build_query, identity, pack, summary, unpack
-from modality.objects import anatomy, dx, mpps
+from modality.objects import anatomy, common, dx, mpps
 from modality.objects.common import SeriesFacts, StepFacts
 from modality.products.vxvue.config import VxvueConfig as Config
 
@@ -315,3 +315,21 @@ def test_ages() -> None:
     cases = {"19921121": "034Y", "19921122": "033Y", "20261120": "001D", "20260101": "010M", "20241121": "002Y",
              "": "", "2026": "", "20270101": ""}  # fmt: skip
     assert {born: age(born, on) for born in cases} == cases
+
+
+def test_an_identifier_with_several_values_stays_whole() -> None:
+    """Half of it may be somebody else's; a reference or a code of two is none."""
+    order, item = Dataset(), Dataset()
+    order.PatientID = ["A", "B"]
+    order.AccessionNumber = ["1", "2"]
+    order.RequestedProcedureDescription = ["chest", "hand"]
+    assert common.text(order, "PatientID") == "A\\B"
+    assert common.text(order, "AccessionNumber") == "1\\2"
+    assert common.text(order, "RequestedProcedureDescription") == "chest"
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = "1.2", ["1.2.3", "1.2.4"]
+    order.ReferencedStudySequence = [item]
+    assert common.references(order, "ReferencedStudySequence") == []
+    coded = common.code("1", "L", "one")
+    coded.CodeValue = ["1", "2"]
+    order.RequestedProcedureCodeSequence = [coded, common.code("3", "L", "three")]
+    assert [one.CodeValue for one in common.codes(order, "RequestedProcedureCodeSequence")] == ["3"]

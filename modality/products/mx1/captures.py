@@ -117,7 +117,7 @@ class Captures:
         with operator_hears():
             frame = self._newest()
             now = datetime.now()
-            pixels = self._scanner.screen(self._lines(exam, now))
+            pixels = self._scanner.screen(self._lines(exam, now), frame=frame)
 
         def build(facts: Any, order: Any) -> Any:
             from ...objects.sc import build_screen

@@ -2,12 +2,14 @@
 
 Rules of this file:
 
-* What goes wrong with a medium is a warning of service ``media`` and a refusal; the images stay on the device.
+* Whatever goes wrong is a warning of service ``media`` and a refusal, a fault of our own too (code ``internal``, logged
+  with its traceback); the images stay on the device.
 * One operation at a time on a medium.  What was saved is remembered for each image.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -15,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from ...arguments import text_of
 from ...control import Refused
@@ -28,6 +30,7 @@ from .exam import Mx1Exams
 if TYPE_CHECKING:
     from ...media import Options, Saved
 
+_LOG: Final = logging.getLogger(__name__)
 _TELL_EVERY_S: Final = 0.25
 
 
@@ -68,28 +71,38 @@ class Keeping:
         if root is None:
             known = ", ".join(sorted(self._config().media)) or "none is configured"
             raise Refused(f"unknown medium {medium!r}: {known}")
-        images = self._chosen(text_of(args, "exam", "current"))
-        options = self._options(medium, args.get("syntax"))
+        which, wished = text_of(args, "exam", "current"), args.get("syntax")
         lock = self._busy.setdefault(medium, threading.Lock())
         if not lock.acquire(blocking=False):
             raise Refused(f"{medium} is being written to")
+        saved: Saved | None = None
         try:
+            images = self._chosen(which)
+            options = self._options(medium, wished)
             self._notices.state(what="media", state="writing", medium=medium, images=len(images))
             paths = [self._store.object_path(image["sop_instance"]) for image in images]
             write = export if action == "export" else add
             saved = write(root, paths, options, self._teller(medium))
+            return self._remember(medium, images, saved)
+        except Refused:
+            raise
         except MediaError as error:
-            self._notices.warn("media", medium, error.text, code=error.code)
-            self._notices.state(what="media", state="failed", medium=medium, code=error.code)
-            raise Refused(error.text) from error
-        except OSError as error:
-            text = f"{medium}: {error.strerror or error}"
-            self._notices.warn("media", medium, text, code="io")
-            self._notices.state(what="media", state="failed", medium=medium, code="io")
-            raise Refused(text) from error
+            self._fail(medium, error.code, error.text, error)
+        except Exception as error:
+            if isinstance(error, OSError) and saved is None:
+                self._fail(medium, "io", f"{medium}: {error.strerror or error}", error)
+            _LOG.exception("%s on %s", action, medium)
+            done = "was not finished" if saved is None else "is on the medium, but could not be noted"
+            why = f"{type(error).__name__}: {error}"[:200]
+            text = f"{medium}: the {action} {done} ({why}). The images are still on the device."
+            self._fail(medium, "internal", text, error)
         finally:
             lock.release()
-        return self._remember(medium, images, saved)
+
+    def _fail(self, medium: str, code: str, text: str, error: Exception) -> NoReturn:
+        self._notices.warn("media", medium, text, code=code)
+        self._notices.state(what="media", state="failed", medium=medium, code=code)
+        raise Refused(text) from error
 
     def _chosen(self, which: str) -> list[Row]:
         if which not in ("current", "all"):
