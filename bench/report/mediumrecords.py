@@ -45,7 +45,7 @@ KEYS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     "SERIES": (("Modality", "Modality"), ("Number", "SeriesNumber"), ("UID", "SeriesInstanceUID")),
 }
 LEAF: Final = (("Number", "InstanceNumber"), ("SOP Instance", "ReferencedSOPInstanceUIDInFile"))
-"""Keys of every other kind of record."""
+"""Keys of every other kind of record that refers to a file."""
 SAME: Final = (
     ("PATIENT", "PatientID", "PatientID", "Patient ID"),
     ("PATIENT", "PatientName", "PatientName", "Patient's Name"),
@@ -217,7 +217,7 @@ def _row(record: Record, depth: int, medium: Medium, directory: Directory, named
         offset=record.offset,
         keys=tuple(
             (label, None if (text := record.item.text(keyword)) is None else _short(text))
-            for label, keyword in KEYS.get(record.kind, LEAF)
+            for label, keyword in KEYS.get(record.kind, LEAF if record.file_id else ())
         ),
         file_id=_short("\\".join(record.file_id), 2 * MAX_TEXT),
         facts=tuple(facts),

@@ -224,6 +224,12 @@ def test_a_tree_is_cut_at_any_size() -> None:
                 before = row.depth
 
 
+def test_a_private_record_without_a_file_has_no_keys_to_miss(stick: Stick) -> None:
+    stick.put(stick.replaced("DICOMDIR", b"PATIENT ", b"PRIVATE "))
+    (private,) = by_kind(stick.view().records, "PRIVATE")
+    assert private.keys == ()
+
+
 def test_long_and_hidden_text_is_short_and_shown(stick: Stick) -> None:
     stick.put(stick.replaced("DICOMDIR", b"Roe^R", b"R\x1b\x07\x00R"))
     (_, patient) = by_kind(stick.view().records, "PATIENT")
