@@ -7,8 +7,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pynetdicom.dimse_primitives import C_ECHO, C_STORE
 
 from modality.config import Peer
+from modality.dicom.association import Watch, _listen, answered, ask
 from modality.dicom.transfer import _Ahead, _store
 from modality.notices import ServiceFailure
 from modality.pixel import EXPLICIT_LE, IMPLICIT_LE, PixelError, Source
@@ -99,22 +101,42 @@ def test_the_next_one_is_opened_between_request_and_answer(files: list[Path], tm
 
 
 @pytest.mark.parametrize(
-    "answer",
+    ("kind", "number", "instance", "taken"),
     [
-        {"MessageIDBeingRespondedTo": 6},
-        {"MessageIDBeingRespondedTo": None},
-        {"MessageIDBeingRespondedTo": 7, "AffectedSOPInstanceUID": "2.25.1"},
+        (C_STORE, 7, "2.25.7", True),
+        (C_STORE, 7, None, True),  # it need not name the image
+        (C_STORE, 6, "2.25.7", False),
+        (C_STORE, None, "2.25.7", False),
+        (C_STORE, 7, "2.25.1", False),
+        (C_ECHO, 7, None, False),
     ],
-    ids=["an earlier request", "a request", "another image"],
+    ids=[
+        "its own",
+        "without instance",
+        "an earlier request",
+        "a request",
+        "another image",
+        "another service",
+    ],
 )
 def test_an_answer_to_something_else_is_none(
-    answer: dict[str, Any], files: list[Path], tmp_path: Path
+    kind: type, number: int | None, instance: str | None, taken: bool, files: list[Path], tmp_path: Path
 ) -> None:
     """A peer that answers twice would have the next image taken for stored."""
-    association = SimpleNamespace(
-        dimse=SimpleNamespace(get_msg=lambda block: (1, SimpleNamespace(Status=0, **answer)))
+    came = kind()
+    came.Status, came.MessageIDBeingRespondedTo = 0, number
+    if instance:
+        came.AffectedSOPInstanceUID = instance
+    association: Any = SimpleNamespace(
+        dimse=SimpleNamespace(get_msg=lambda block=False: (1, came)), watch=Watch()
     )
     config, pipe = Mx1Config(data_dir=tmp_path, control=tmp_path / "c"), SimpleNamespace(send=lambda *_: None)
-    ahead = _Ahead([(path, EXPLICIT_LE) for path in files * 3], tmp_path)
-    with pytest.raises(ServiceFailure, match="another request"):
-        _store(config, Peer("p", "P", "h"), association, pipe, ahead, 1, 7, "in image 7 of 9")  # type: ignore[arg-type]
+    peer, ahead = Peer("p", "P", "h"), _Ahead([(path, EXPLICIT_LE) for path in files * 3], tmp_path)
+    _listen(association, association.watch)
+    ask(association, C_STORE, 7, "2.25.7")
+    status = _store(config, peer, association, pipe, ahead, 1, 7, "in image 7 of 9")  # type: ignore[arg-type]
+    if taken:
+        assert answered(config, peer, "storage", association, status, "in image 7 of 9") == 0
+        return
+    with pytest.raises(ServiceFailure, match="no answer to the request"):
+        answered(config, peer, "storage", association, status, "in image 7 of 9")
