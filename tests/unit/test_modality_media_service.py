@@ -407,7 +407,9 @@ def test_copies_of_another_writer(syntax: str, medium: Path, tmp_path: Path) -> 
     dataset.save_as(path)
     whole = path.read_bytes()
     assert add(medium, images).skipped
-    for damaged in (whole[:-10], whole[: len(whole) // 2], whole[:600], b""):
+    start = whole.index(b"\xe0\x7f\x10\x00")
+    no_picture = whole[: start + 12] + bytes.fromhex("feff00e000000000 feffdde000000000")
+    for damaged in (whole[:-10], whole[: len(whole) // 2], whole[:600], b"", no_picture):
         path.write_bytes(damaged)
         before = tree(medium)
         assert add(medium, images).notes
