@@ -396,6 +396,12 @@ def no_length_announced(lab: Lab) -> None:
     MX1(lab).verify(PACS)
 
 
+@deviation("MX-D-03")
+def two_lengths_announced(lab: Lab) -> None:
+    lab.edit_request(lambda request: _announcing(request, MaximumLength(65536), MaximumLength(32768)))
+    MX1(lab).verify(PACS)
+
+
 def _announcing(request: Any, *said: MaximumLength) -> Any:
     def change(info: UserInformation) -> UserInformation:
         return UserInformation((*said, *(i for i in info.items if not isinstance(i, MaximumLength))))

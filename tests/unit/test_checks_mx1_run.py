@@ -400,3 +400,80 @@ def test_a_capture_that_was_read_without_digests_compares_nothing(tmp_path: Path
     full = case(tmp_path, lab, {}, told(made))
     blind = replace(full, capture=bench.witness.read(tmp_path / "wire.pcapng"))
     assert [one.verdict for one in probe_truth(blind)] == [Verdict.INCONCLUSIVE]
+
+
+@pytest.mark.parametrize("moved", [-1, 1])
+def test_a_clip_of_other_pictures_than_the_console_names(tmp_path: Path, moved: int) -> None:
+    """As many, in their order, and one later or earlier."""
+    made = FileSet.of_mx1(pictures=(Picture("us", number=1), Picture("clip", number=1)))
+    first, last = 2, 1 + int(made.objects[1].get("NumberOfFrames"))
+    events = [
+        replace(e, data={**e.data, "sequence": [first + moved, last + moved]})
+        if e.kind == "modality.image" and e.data["kind"] == "clip"
+        else e
+        for e in told(made)
+    ]
+    said = on_the_wire(tmp_path, made, events)
+    assert (said[1].verdict, "not made as number" in said[1].reason) == (Verdict.FAIL, True)
+
+
+def test_another_digest_of_the_raw_pictures_than_the_images(tmp_path: Path) -> None:
+    """The console contradicts itself: the picture is the probe's, and not the one it says it kept."""
+    made = FileSet.of_mx1()
+    events = [
+        replace(e, data={**e.data, "raw_sha256": "0" * 64}) if e.kind == "modality.image" else e
+        for e in told(made)
+    ]
+    assert {one.verdict for one in on_the_wire(tmp_path, made, events)} == {Verdict.FAIL}
+
+
+def test_who_names_no_picture_is_not_believed(tmp_path: Path) -> None:
+    """Pictures of the probe, and nobody says which they should be."""
+    made = FileSet.of_mx1()
+    events = [
+        replace(e, data={**e.data, "sequence": None}) if e.kind == "modality.image" else e for e in told(made)
+    ]
+    assert {one.verdict for one in on_the_wire(tmp_path, made, events)} == {Verdict.INCONCLUSIVE}
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda ds: ds.put("PlanarConfiguration", 1), "plane by plane"),
+        (lambda ds: ds.put("PixelData", bytes(ds.get("PixelData")) + bytes(4)), "bytes are not"),
+        (lambda ds: ds.put("PixelData", bytes(ds.get("PixelData"))[:-4]), "bytes are not"),
+    ],
+    ids=["planes", "longer", "shorter"],
+)
+def test_colour_pixels_that_are_not_the_probes_as_they_are(
+    tmp_path: Path, change: Callable[[DataSet], object], why: str
+) -> None:
+    """One fault, one rule: what is wrong with the length is said elsewhere, and nothing is green here."""
+    made = FileSet.of_mx1(pictures=(Picture("sc", number=1),))
+    assert made.objects[0].get("SamplesPerPixel") == 3
+    events = told(made)
+    change(made.objects[0])
+    said = on_the_wire(tmp_path, made, as_claimed(events, made))
+    assert (said[0].verdict, why in said[0].reason) == (Verdict.INCONCLUSIVE, True), said[0].reason
+
+
+@pytest.mark.parametrize(("status", "wanted"), [(None, set()), (0, {Verdict.INCONCLUSIVE})])
+def test_an_image_that_was_cut_off_is_compared_with_nothing(
+    tmp_path: Path, status: int | None, wanted: set[Verdict]
+) -> None:
+    """What broke off was not stored; where the archive took it all the same, the bench did not see it whole."""
+    made = FileSet.of_mx1()
+    ds = made.objects[0]
+    lab = Lab()
+    sop_class, uid = str(ds.get("SOPClassUID")), str(ds.get("SOPInstanceUID"))
+    a = MX1(lab).propose(PACS, [(sop_class, (EXPLICIT_LE,))])
+    a.accept()
+    events = told(made)
+    short = ds.encode(EXPLICIT_LE)[:-40]
+    a.request(
+        "C-STORE-RQ", short, sop_class=sop_class, sop_instance=uid, transfer_syntax=EXPLICIT_LE, Priority=0
+    )
+    if status is not None:
+        a.respond(status)
+    a.abort("requestor")
+    assert {one.verdict for one in probe_truth(case(tmp_path, lab, {}, events))} == wanted

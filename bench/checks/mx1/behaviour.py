@@ -67,9 +67,8 @@ def worklist(case: Case) -> Iterator[Finding]:
         if association.request is not None and not proposes(association, WORKLIST):
             yield failed(id, "the association was not made for the worklist", at)
         elif message.dataset is not None and message.dataset.elements:
-            if policies.established(
-                association, message
-            ):  # else it was sent too early: judged with the others
+            # one that was sent too early is judged with the other services
+            if policies.established(association, message):
                 yield passed(id, "C-FIND-RQ for the worklist", at)
         elif cut_by_peer(case, message):
             yield not_applicable(id, CUT, at)
