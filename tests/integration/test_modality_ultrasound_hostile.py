@@ -328,6 +328,8 @@ def test_a_clip_is_bounded_by_what_comes_and_not_by_what_was_said() -> None:
     """Nothing had come when it was asked for; it ends at the memory it may have."""
     size = WIDTH * HEIGHT
     with console(words(), clip_bytes=3 * size) as (scanner, peer, _):
+        while not scanner.state()["connected"]:
+            time.sleep(0.005)
         peer_says = threading.Timer(0.2, lambda: peer.say(b"".join(picture(n) for n in range(1, 9))))
         peer_says.start()
         try:
