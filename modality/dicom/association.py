@@ -229,12 +229,16 @@ def _limit_pdus(profile: Profile, association: Association) -> None:
 
 
 def _listen(association: Association, watch: Watch) -> None:
-    """Show pynetdicom only what answers the request; anything else is to it as if nothing had come."""
+    """Show pynetdicom only what answers the request; anything else is to it as if nothing had come.
+
+    Only who asked takes messages.  The association's own thread also looks for some: between two requests in quick
+    succession it may still do so when the second answer is there, and would throw it away.
+    """
     take = association.dimse.get_msg
 
     def get_msg(block: bool = False) -> tuple[int | None, Any]:
-        context, message = take(block)
-        if message is None or not block:  # who asks waits; the association's own thread only looks
+        context, message = take(block) if block else (None, None)
+        if message is None:
             return context, message
         watch.wrong = watch.asked.why_not(message) if watch.asked else "nothing was asked"
         return (None, None) if watch.wrong else (context, message)

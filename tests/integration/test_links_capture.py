@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import socket
@@ -86,7 +87,8 @@ def test_every_packet_is_in_the_file(inside: Any, tmp_path: Path, threads: bool)
     detector = [data for interface, _, _, data in found if interface == 1 and len(data) == 1514]
     assert len(detector) == seen["datagrams"][0]
     times = [time for interface, time, _, _ in found if interface == 0]
-    assert times == sorted(times)
+    # Each packet is stamped by the processor that sent it; two of them are some nanoseconds apart.
+    assert all(later - earlier > -10_000 for earlier, later in itertools.pairwise(times))
 
 
 @pytest.mark.netns
