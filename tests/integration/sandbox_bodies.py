@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import signal
 import socket
@@ -23,6 +22,7 @@ from bench.links.spec import standard
 from bench.links.veth import VethNetwork
 from bench.sandbox import isolate
 from bench.sandbox.channel import Channel
+from bench.volumes.block import Loop, attach
 
 # ------------------------------------------------------------------------------------------- the sandbox
 
@@ -131,7 +131,8 @@ def bench_like(channel: Channel, argument: Any) -> None:
     mounted.mkdir(exist_ok=True)
     isolate.mount(f"tmpfs-{argument['token']}", str(mounted), "tmpfs")
     Capture(network, mounted / "wire.pcapng").start()
-    loop = attach_loop(folder / f"disk-{argument['token']}") if argument["loop"] else None
+    # in memory: before a loop device goes the kernel writes its file, and how long a disk takes for that is not ours
+    loop = attach_loop(mounted / f"disk-{argument['token']}") if argument["loop"] else None
     for host, fd in namespaces.items():
         if os.fork() == 0:
             netns.enter(fd)
@@ -155,25 +156,16 @@ def bench_like(channel: Channel, argument: Any) -> None:
         time.sleep(0.01)
 
 
-def attach_loop(image: Path) -> int | None:
-    """A loop device that frees itself (AUTOCLEAR) and the descriptor that holds it; None where there are none."""
+def attach_loop(image: Path) -> Loop | None:
+    """A loop device that frees itself with its last user; None where there are none."""
+    backing = os.open(image, os.O_RDWR | os.O_CREAT)
     try:
-        with open("/dev/loop-control", "rb") as control:
-            number = fcntl.ioctl(control, 0x4C82)  # LOOP_CTL_GET_FREE
-        device = os.open(f"/dev/loop{number}", os.O_RDWR)
+        os.ftruncate(backing, 1 << 20)
+        return attach(backing, 0, 1 << 20, image.name)
     except OSError:
         return None
-    backing = os.open(image, os.O_RDWR | os.O_CREAT)
-    os.ftruncate(backing, 1 << 20)
-    info = bytearray(232)
-    struct.pack_into("=I", info, 52, 4)  # LO_FLAGS_AUTOCLEAR
-    config = struct.pack("=II", backing, 0) + bytes(info) + bytes(64)
-    try:
-        fcntl.ioctl(device, 0x4C0A, config)  # LOOP_CONFIGURE
-    except OSError:
-        return None  # another process was quicker
-    os.close(backing)
-    return device
+    finally:
+        os.close(backing)
 
 
 # ------------------------------------------------------------------------------------------- links

@@ -21,7 +21,9 @@ def tell(**facts: Any) -> None:
 def main() -> None:
     """See the docstring of the file."""
     backend, folder, token, loop = sys.argv[1:]
-    zygote = Zygote(["pyroute2", "bench.links.veth"], backend, path=[str(Path(__file__).parent)])
+    zygote = Zygote(
+        ["pyroute2", "bench.links.veth", "bench.volumes.block"], backend, path=[str(Path(__file__).parent)]
+    )
     tell(zygote=zygote.pid)
     zygote.wait_ready()
     tell(ready=True)

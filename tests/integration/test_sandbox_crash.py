@@ -41,6 +41,7 @@ class Worker:
         self.token = f"crash-{uuid.uuid4().hex}"
         self.facts: list[dict[str, Any]] = []
         self._text = b""
+        self._held: list[int] = []
         self.process = subprocess.Popen(
             [
                 sys.executable,
@@ -91,8 +92,14 @@ class Worker:
                 continue
         return found
 
+    def keep_number(self, pid: int) -> None:
+        """Hold the pid namespace of a process, so that a new one does not get its number and is taken for it."""
+        self._held.append(os.open(f"/proc/{pid}/ns/pid", os.O_RDONLY))
+
     def end(self) -> None:
         """Kill the worker and wait until everything is gone."""
+        for fd in self._held:
+            os.close(fd)
         self.process.kill()
         self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout):
@@ -163,18 +170,22 @@ def crash_once(worker: Worker, seed: int, victim: str, moment: str) -> float:
             pid = next(each for each in inside if names_of(each)[-1] == "2")
         doomed = os.readlink(f"/proc/{pid}/ns/pid")
         spared = lambda pid, space: space != doomed  # noqa: E731
+        worker.keep_number(pid)
     if moment == "working":
         ours = [each for each, space in worker.living().items() if not spared(each, space)]
         assert len(ours) >= 10, "the load is not there; the test would prove nothing"
     os.kill(pid, signal.SIGKILL)
     killed = time.monotonic()
     while True:
+        late = (
+            time.monotonic() - killed > GONE_WITHIN_S
+        )  # before the look: what was seen then was there too long
         left = {each: space for each, space in worker.living().items() if not spared(each, space)}
         token = worker.token + ("-0" if victim in ("init", "cell") else "")
         things = leftovers(token)
         if not left and not things:
             return time.monotonic() - killed
-        if time.monotonic() - killed > GONE_WITHIN_S:
+        if late:
             names = [
                 Path(f"/proc/{each}/cmdline").read_bytes() for each in left if Path(f"/proc/{each}").exists()
             ]
