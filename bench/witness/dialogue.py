@@ -19,8 +19,8 @@ from bench.witness.outcome import association
 from simulators.wire.pdu import PDU, AssociateAccept, AssociateRequest
 
 if TYPE_CHECKING:
+    from bench.witness.flow import Facts
     from bench.witness.stream import Stream
-    from bench.witness.tcp import Facts
 
 PDUS: Final = 10_000
 """PDUs (without P-DATA-TF) of one association that are kept; a usual one has four."""

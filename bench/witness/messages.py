@@ -20,8 +20,8 @@ from bench.witness.model import Message, Places
 from bench.witness.talk import Talk
 
 if TYPE_CHECKING:
+    from bench.witness.flow import Flow
     from bench.witness.stream import Stream
-    from bench.witness.tcp import Flow
 
 EXACT: Final = 1 << 16
 """Fragments of a data set whose places are kept exactly; those behind them only to within ``COARSE`` bytes."""

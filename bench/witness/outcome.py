@@ -13,8 +13,8 @@ from bench.witness.model import Association, Problem
 from bench.witness.problems import PER_CODE
 
 if TYPE_CHECKING:
+    from bench.witness.flow import Facts, Flow
     from bench.witness.stream import Stream
-    from bench.witness.tcp import Facts, Flow
 
 
 def association(

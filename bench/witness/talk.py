@@ -17,8 +17,8 @@ from bench.witness.model import Problem
 from bench.witness.problems import PER_CODE
 
 if TYPE_CHECKING:
+    from bench.witness.flow import Flow
     from bench.witness.stream import Stream
-    from bench.witness.tcp import Flow
 
 KNOWN_PORTS: Final = frozenset((104, 2761, 2762, 11112))
 

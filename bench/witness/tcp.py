@@ -21,11 +21,10 @@ from collections.abc import Callable
 from typing import Final
 
 from bench.witness.capture import Source
-from bench.witness.dialogue import Dialogue
-from bench.witness.frames import ETHERNET, IPV4, Decoder, Segment, address, reverse
+from bench.witness.flow import Facts, Flow, Half
+from bench.witness.frames import ETHERNET, IPV4, Decoder, Segment, address
 from bench.witness.levels import DEFAULT, Limits
-from bench.witness.model import Association, Conversation, Endpoint, Problem, Side, Tcp
-from bench.witness.stream import Stream
+from bench.witness.model import Association, Conversation, Endpoint, Problem
 
 PATIENCE: Final = 2000
 """Segments of a conversation for which an acknowledged hole may still be filled."""
@@ -39,11 +38,11 @@ LISTED: Final = 20_000
 """Conversations without DICOM that are listed; the rest is counted."""
 FAR: Final = 1 << 30
 BEHIND: Final = 1 << 26
+"""Bytes that a segment may be ahead of, or behind, the stream and still belong to it."""
 CLOSED: Final = 5.0
 SILENT: Final = 120.0
 """Seconds after the end of a connection, or after its last segment, when a SYN is none of its own any more: systems
 repeat a SYN for about two minutes (RFC 6298, RFC 9293 3.8.3), and never after data were sent."""
-"""Bytes that a segment may be ahead of, or behind, the stream and still belong to it."""
 
 FIN, SYN, RST, ACK = 1, 2, 4, 16
 _M: Final = 0xFFFFFFFF
@@ -56,102 +55,6 @@ def _signed(number: int) -> int:
     """A difference of sequence numbers as a signed number."""
     number &= _M
     return number - 0x100000000 if number & 0x80000000 else number
-
-
-class Half:
-    """One direction of a conversation; ``stream.end`` bytes of it were delivered, ``next`` comes then."""
-
-    __slots__ = (
-        "absent",
-        "ack",
-        "fast",
-        "fin",
-        "flow",
-        "held",
-        "isn",
-        "key",
-        "largest",
-        "last_size",
-        "last_time",
-        "low_ack",
-        "macs",
-        "next",
-        "other",
-        "pending",
-        "push",
-        "seen",
-        "since",
-        "stream",
-        "synced",
-    )
-
-    def __init__(self, flow: Flow, key: bytes, number: int) -> None:
-        self.flow = flow
-        self.key = key
-        self.stream = Stream(flow.dialogue, number)
-        self.push = self.stream.push
-        self.other: Half = self
-        self.synced = False
-        self.fast = False
-        self.seen = False
-        self.absent = False
-        """Given up: nobody waits for this direction before its beginning is seen."""
-        self.isn: int | None = None
-        self.next = 0
-        self.ack = 0
-        self.low_ack: int | None = None
-        # (start, order of arrival, bytes on the wire, data, acknowledged number or -1, frame, time)
-        self.pending: list[tuple[int, int, int, bytes, int, int, float]] = []
-        self.held = 0
-        self.since = 0
-        self.fin: int | None = None
-        self.last_time = 0.0
-        self.last_size = 0
-        self.largest = 0
-        self.macs: tuple[bytes, bytes] | None = None
-
-
-class Flow:
-    """One conversation."""
-
-    __slots__ = (
-        "count",
-        "dialogue",
-        "fin_time",
-        "first_fin",
-        "first_frame",
-        "first_time",
-        "frames",
-        "halves",
-        "last_frame",
-        "last_time",
-        "limits",
-        "opener",
-        "reordered",
-        "reset",
-        "retransmissions",
-        "stalls",
-        "stray",
-        "syn",
-        "zero_windows",
-    )
-
-    def __init__(self, key: bytes, frame: int, time: float, limits: Limits = DEFAULT) -> None:
-        self.limits = limits
-        self.dialogue = Dialogue(self)
-        first, second = Half(self, key, 0), Half(self, reverse(key), 1)
-        first.other, second.other = second, first
-        self.halves = (first, second)
-        self.dialogue.streams = (first.stream, second.stream)
-        self.first_frame = self.last_frame = frame
-        self.first_time = self.last_time = time
-        self.frames = self.count = 0
-        self.opener: Half | None = None
-        self.first_fin: Half | None = None
-        self.fin_time = 0.0
-        self.reset: Half | None = None
-        self.syn = False
-        self.zero_windows = self.stalls = self.stray = self.retransmissions = self.reordered = 0
 
 
 class Reassembler:
@@ -508,7 +411,7 @@ class Reassembler:
                 half.stream.gap(missing, flow.last_frame, flow.last_time, "gap", tail=True)
         dialogue = flow.dialogue
         if dialogue.dicom:
-            self.associations.extend(dialogue.finish(_facts(flow)))
+            self.associations.extend(dialogue.finish(Facts(flow)))
             return
         if len(self.conversations) >= LISTED:
             self.left_out += 1
@@ -520,8 +423,8 @@ class Reassembler:
                 opener=Endpoint(source, port),
                 other=Endpoint(target, target_port),
                 frames=flow.frames,
-                bytes=_bytes(flow),
-                what=_what(flow),
+                bytes=flow.bytes,
+                what=flow.what,
                 first_frame=flow.first_frame,
                 last_frame=flow.last_frame,
                 first_time=flow.first_time,
@@ -541,69 +444,9 @@ def _stalled(half: Half, other: Half) -> None:
         half.flow.stalls += 1
 
 
-def _bytes(flow: Flow) -> int:
-    return sum(half.stream.end for half in flow.halves)
-
-
-def _what(flow: Flow) -> str:
-    if not _bytes(flow):
-        first, second = flow.halves
-        if flow.reset is not None and flow.syn:
-            return "refused"
-        return "empty" if first.seen and second.seen else "unanswered"
-    for half in flow.halves:
-        if half.stream.what:
-            return half.stream.what
-    return "unknown"
-
-
-class Facts:
-    """What the TCP connection tells about an association that it carried."""
-
-    __slots__ = ("addresses", "flow", "macs")
-
-    def __init__(self, flow: Flow) -> None:
-        self.flow = flow
-        self.addresses: list[Endpoint] = []
-        self.macs: list[str | None] = []
-        first, second = flow.halves
-        source, port, target, target_port = address(first.key)
-        self.addresses = [Endpoint(source, port), Endpoint(target, target_port)]
-        macs = first.macs or (second.macs and second.macs[::-1]) or None
-        for index in (0, 1):
-            self.macs.append(macs[index].hex(":") if macs else None)
-
-    def opener(self) -> int | None:
-        """Number of the stream whose side sent the SYN."""
-        return None if self.flow.opener is None else self.flow.halves.index(self.flow.opener)
-
-    def tcp(self, sides: tuple[Side, Side], gaps: tuple[Problem, ...]) -> Tcp:
-        """The facts, with ``sides[n]`` being the side that sends stream ``n``."""
-        flow = self.flow
-        number = {flow.halves[0]: 0, flow.halves[1]: 1}
-        first, second = flow.halves
-        return Tcp(
-            syn=flow.syn,
-            first_fin=None if flow.first_fin is None else sides[number[flow.first_fin]],
-            reset=None if flow.reset is None else sides[number[flow.reset]],
-            zero_windows=flow.zero_windows,
-            stalls=flow.stalls,
-            gaps=gaps,
-            one_direction=not (first.seen and second.seen),
-            mid_stream=not flow.syn,
-            retransmissions=flow.retransmissions,
-            reordered=flow.reordered,
-            opened_by=None if flow.opener is None else sides[number[flow.opener]],
-        )
-
-
 def _begun_again(half: Half, time: float) -> bool:
     """Whether a SYN with a known number begins a connection of its own: it comes too late to be a repetition."""
     flow = half.flow
     quiet = time - flow.last_time
     over = flow.reset is not None or (half.fin is not None and half.other.fin is not None)
     return (over and quiet > CLOSED) or (half.stream.end > 0 and quiet > SILENT)
-
-
-def _facts(flow: Flow) -> Facts:
-    return Facts(flow)
