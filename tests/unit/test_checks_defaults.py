@@ -10,9 +10,9 @@ import pytest
 
 from bench.verdict import Verdict
 from tests.lab.conversation import Lab
+from tests.lab.deviations import BAD, Build
 from tests.lab.products.mx1 import MX1, Scan
 from tests.lab.products.vxvue import PACS, PRINTER, RIS, VXvue
-from tests.lab.recipes.bad_defaults import BAD, Build
 from tests.lab.recipes.defects import dataset, exam
 from tests.lab.services import case_of, findings, journal
 
