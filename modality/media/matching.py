@@ -4,7 +4,8 @@ Rules of this file:
 
 * Records are found by the bytes of their identifiers, so that thousands of others need not be read.
 * A patient is the same when the Patient ID is, and the name, as a text, however each is encoded and filled up.  One
-  with a name and one without are not known to be the same.
+  with a name and one without are not known to be the same.  Birth dates or sexes that are both known and differ are
+  those of two persons: one record cannot say both.
 * Only records in use are taken, and only under the right ones above them.
 """
 
@@ -14,6 +15,8 @@ import re
 import struct
 import unicodedata
 import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
@@ -52,6 +55,30 @@ def text(value: bytes, charset: bytes) -> str:
     decoded = plain(value, charset)
     groups = ["^".join(part.strip() for part in group.split("^")).rstrip("^") for group in decoded.split("=")]
     return "=".join(groups).rstrip("=")
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who has a Patient ID, as texts."""
+
+    name: str
+    birth_date: str
+    sex: str
+
+    @classmethod
+    def read(cls, values: Mapping[int, bytes]) -> Person:
+        """The person of an image or of a PATIENT record, from the bytes of its attributes."""
+        name, charset, born, sex = (values.get(tag, b"") for tag in (m.NAME, m.CHARSET, m.BIRTH_DATE, m.SEX))
+        # 1970.01.01 is how ACR-NEMA wrote a date (PS3.5 6.2)
+        return cls(text(name, charset), plain(born, b"").replace(".", ""), plain(sex, b""))
+
+    def differs(self, other: Person) -> str:
+        """By what the other one is known to be somebody else; empty when nothing says so."""
+        if self.name != other.name:
+            return "name"
+        if self.birth_date and other.birth_date and self.birth_date != other.birth_date:
+            return "birth date"
+        return "sex" if self.sex and other.sex and self.sex != other.sex else ""
 
 
 class Matcher:
@@ -94,21 +121,22 @@ class Matcher:
             return -1
         return next((record for record in self._tree.below(ROOT) if record in found), -1)
 
-    def is_somebody_else(self, master: Master) -> bool:
-        """Tell whether the Patient ID is another one's in the directory, and not the image's patient's as well."""
+    def somebody_else(self, master: Master) -> str:
+        """By what the Patient ID is another one's in the directory; empty when it is the image's patient's or new."""
         same, others = self._of_patient(master)
-        return bool(others) and not same
+        return "" if same else next(iter(others.values()), "")
 
-    def _of_patient(self, master: Master) -> tuple[set[int], set[int]]:
-        """The records of an image's Patient ID: with the patient's name, and with another one."""
-        charset = master.value(m.CHARSET)
-        wanted = text(master.value(m.NAME), charset)
+    def _of_patient(self, master: Master) -> tuple[set[int], dict[int, str]]:
+        """The records of an image's Patient ID: of its patient, and of another one with what differs."""
+        wanted = Person.read(master.values)
         same: set[int] = set()
-        others: set[int] = set()
-        for record in self._with_id(master.value(m.PATIENT_ID), charset):
-            elements = self._directory.elements(record)
-            name = text(elements.get(m.NAME, b""), elements.get(m.CHARSET, b""))
-            (same if name == wanted else others).add(record)
+        others: dict[int, str] = {}
+        for record in self._with_id(master.value(m.PATIENT_ID), master.value(m.CHARSET)):
+            differs = wanted.differs(Person.read(self._directory.elements(record)))
+            if differs:
+                others[record] = differs
+            else:
+                same.add(record)
         return same, others
 
     def _with_id(self, value: bytes, charset: bytes) -> list[int]:

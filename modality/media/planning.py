@@ -21,7 +21,7 @@ from . import records
 from .elements import file_meta
 from .layout import ROOT, Tree
 from .master import Master
-from .matching import Matcher, plain, text
+from .matching import Matcher, Person, plain, text
 from .model import MediaError, Options
 from .names import BASE, NameGiver
 from .presence import Presence
@@ -130,26 +130,27 @@ def choose(
 
 def _check_patients(matcher: Matcher, wanted: Sequence[Master]) -> None:
     """Refuse what would give two persons one Patient ID: the standard allows one record for it (PS3.3 F.5.1)."""
-    names: dict[str, str] = {}
-    checked: set[tuple[bytes, bytes, bytes]] = set()
+    persons: dict[str, list[Person]] = {}
+    checked: set[tuple[bytes, ...]] = set()
     for one in wanted:
-        charset = one.value(m.CHARSET)
-        key = (one.value(m.PATIENT_ID), one.value(m.NAME), charset)
+        key = tuple(one.value(tag) for tag in (m.PATIENT_ID, m.NAME, m.BIRTH_DATE, m.SEX, m.CHARSET))
         if key in checked:
             continue
         checked.add(key)
-        patient, name = plain(key[0], charset), text(key[1], charset)
-        where = ""
-        if names.setdefault(patient, name) != name:
-            where = "in the chosen exams"
-        elif matcher.is_somebody_else(one):
+        patient, person = plain(key[0], key[-1]), Person.read(one.values)
+        known = persons.setdefault(patient, [])
+        where = "in the chosen exams"
+        differs = next(filter(None, map(person.differs, known)), "")
+        if not differs:
+            known.append(person)
             where = "on the medium"
-        if where:
+            differs = matcher.somebody_else(one)
+        if differs:
             shown = "".join(sign if sign.isprintable() else "?" for sign in patient[:64])
             raise MediaError(
                 "patient-conflict",
-                f"The Patient ID {shown} is also that of a patient with another name {where}: a medium can have only "
-                "one of them. Nothing was changed on it; the images are still on the device.",
+                f"The Patient ID {shown} is also that of a patient with another {differs} {where}: a medium can have "
+                "only one of them. Nothing was changed on it; the images are still on the device.",
             )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -158,6 +159,47 @@ def _named(name: str | bytes | None, charset: str | None = None, patient: str = 
             ds.put("SpecificCharacterSet", charset)
 
     return change
+
+
+@pytest.mark.parametrize(
+    ("keyword", "one", "other", "what"),
+    [
+        ("PatientBirthDate", "19700101", "19700102", "birth date"),
+        ("PatientBirthDate", "19700101", "1970.01.01", ""),
+        ("PatientBirthDate", "19700101", None, ""),
+        ("PatientSex", "F", "M", "sex"),
+        ("PatientSex", None, "M", ""),
+    ],
+)
+def test_same_id_and_name_and_another_birth_date_or_sex(
+    keyword: str, one: str | None, other: str | None, what: str, tmp_path: Path
+) -> None:
+    """One record cannot say both; what is not known is no other one's."""
+
+    def born(value: str | None) -> Callable[[DataSet], None]:
+        def change(ds: DataSet) -> None:
+            ds.put("PatientID", "SAME")
+            ds.put(keyword, value)
+
+        return change
+
+    medium, old, new = tmp_path / "medium", tmp_path / "a", tmp_path / "b"
+    medium.mkdir()
+    first, second = masters(old, change=born(one)), masters(new, number=2, change=born(other))
+    if not what:
+        export(medium, [*first, *second])
+        kinds = [bytes(k) for k in directories.read((medium / "DICOMDIR").read_bytes()).kinds]
+        assert kinds.count(b"PATIENT") == 1
+        return
+    for images in ((*first, *second), (*second, *first)):
+        with pytest.raises(MediaError, match=f"another {what} in the chosen exams"):
+            export(medium, images)
+        assert not tree(medium)
+    export(medium, first)
+    before = tree(medium)
+    with pytest.raises(MediaError, match=f"another {what} on the medium"):
+        add(medium, second)
+    assert tree(medium) == before
 
 
 @pytest.mark.parametrize("other", ["Roe^Jane", "Doe^Joh", None, "Doe^John^^Dr."])
