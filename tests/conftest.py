@@ -1,12 +1,19 @@
-"""What all tests share: witnesses that must not be silently absent where they are required."""
+"""What all tests share: witnesses that must not be silently absent where they are required, and signals as they are."""
 
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 
 _skipped_witnesses: list[str] = []
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C be tested where a shell started the tests in the background: what it starts so ignores SIGINT."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 FORMAT: Final = "STD-MED-001"
 PARTITION: Final = "STD-MED-002"
 SOUND: Final = "STD-MED-003"
-BROKEN: Final = frozenset(("chain-short", "chain-loop", "chain-bad", "cross-link", "folder-loop", "tables"))
+BROKEN: Final = frozenset(
+    ("chain-short", "chain-loop", "chain-bad", "cross-link", "folder-loop", "tables", "twice", "dots")
+)
+NOT_SHOWN: Final = 0x06
+"""Attributes hidden and system: many programs do not show such a file."""
 ROOT: Final = "the root folder"
 
 
@@ -137,6 +141,9 @@ def _sound(case: Case) -> Iterator[Finding]:
             yield inconclusive(SOUND, trouble.text, where)
         else:
             yield remark(SOUND, trouble.text, where)
+    for entry in medium.entries:
+        if entry.attributes & NOT_SHOWN and entry.path in dicom and entry.path not in foreign:
+            yield remark(SOUND, f"{entry.path} is marked as hidden or system", Evidence(what=entry.path))
     if not told:
         text = f"{sum(not e.folder for e in medium.entries)} files have sound cluster chains"
         yield passed(SOUND, text, Evidence(what="the file system"))

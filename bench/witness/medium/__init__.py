@@ -18,7 +18,8 @@ from typing import Final
 
 from bench.witness.medium import folder as folders
 from bench.witness.medium.disk import FAT_TYPES, PROTECTIVE, SECTOR, damaged, look, name_of
-from bench.witness.medium.fat import Fat, Geometry, geometry
+from bench.witness.medium.fat import Fat
+from bench.witness.medium.fatform import Geometry, geometry
 from bench.witness.medium.model import (
     DIRECTORY,
     DicomFile,

@@ -12,7 +12,7 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from bench.witness.medium.fat import Geometry, geometry
+from bench.witness.medium.fatform import Geometry, geometry
 from bench.witness.medium.model import Partition, Trouble
 from bench.witness.medium.source import Source
 

@@ -5,19 +5,17 @@ Rules of this file:
 * Read-only and bounded: no chain is followed further than there are clusters, no folder is opened twice, and the number
   of entries and of clusters that are looked at has an end.
 * Nothing is repaired: a chain that ends too early gives what it has, and a :class:`Trouble`.
-* The kind of FAT follows from the number of clusters, as Microsoft's specification says, and from the layout where that
-  leaves no doubt.
 """
 
 from __future__ import annotations
 
-import struct
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
+from bench.witness.medium.fatform import Geometry
+from bench.witness.medium.fathints import hints
 from bench.witness.medium.fattable import Table, differing, tally
 from bench.witness.medium.model import Entry, FileSystem, Trouble
 from bench.witness.medium.source import Source
@@ -25,78 +23,11 @@ from bench.witness.medium.source import Source
 ENTRIES: Final = 200_000
 TROUBLES: Final = 200
 DEPTH: Final = 64
-CLUSTERS: Final = 1 << 28
 TABLE: Final = 1 << 24
 WORK: Final = 1 << 24
 """Steps along cluster chains in all: 512 GB in clusters of 32 KB."""
 _LABEL, _FOLDER, _LONG = 0x08, 0x10, 0x0F
 _ORDER: Final = ((1, 10), (14, 12), (28, 4))
-
-
-@dataclass(frozen=True, slots=True)
-class Geometry:
-    """Where things are, in bytes from the start of the file system."""
-
-    kind: str
-    sector: int
-    cluster: int
-    table: int
-    table_size: int
-    root: int
-    root_size: int
-    root_cluster: int
-    data: int
-    clusters: int
-    size: int
-    label: str
-    tables: int = 2
-    mirrored: bool = True
-    """Whether all tables are kept alike; otherwise :attr:`table` is the one in use (FAT32 only)."""
-
-
-def geometry(head: bytes) -> Geometry | str:
-    """Read the parameters of a first sector; a sentence when they make no sense."""
-    if len(head) < 512:
-        return "there is no whole first sector"
-    sector, per, reserved, tables, roots, small, _media, short = struct.unpack_from("<HBHBHHBH", head, 11)
-    large, long = struct.unpack_from("<I", head, 32)[0], struct.unpack_from("<I", head, 36)[0]
-    if sector not in (512, 1024, 2048, 4096) or not per or per & (per - 1):
-        return f"{sector} bytes in a sector and {per} sectors in a cluster cannot be"
-    if not reserved or not 1 <= tables <= 2 or head[510:512] != b"\x55\xaa" or head[0] not in (0xEB, 0xE9):
-        return "this is no boot sector of a FAT file system"
-    total, size = small or large, short or long
-    root_size = (roots * 32 + sector - 1) // sector
-    first = reserved + tables * size + root_size
-    if not total or not size or first >= total:
-        return "the areas of the FAT file system do not fit into it"
-    clusters = (total - first) // per
-    kind = "FAT12" if clusters < 4085 else "FAT16" if clusters < 65525 else "FAT32"
-    if kind == "FAT32" and short:
-        kind = "FAT16"
-    if not short and not roots:
-        kind = "FAT32"
-    elif kind == "FAT12" and head[54:59] == b"FAT16" and size * sector >= 2 * (clusters + 2):
-        kind = "FAT16"  # too small for one, and made as one
-    flags = struct.unpack_from("<H", head, 40)[0] if kind == "FAT32" else 0
-    active = flags & 0xF if flags & 0x80 and flags & 0xF < tables else 0
-    at = 71 if kind == "FAT32" else 43
-    label = head[at : at + 11].decode("latin-1").rstrip() if head[at - 5] == 0x29 else ""
-    return Geometry(
-        kind,
-        sector,
-        per * sector,
-        (reserved + active * size) * sector,
-        size * sector,
-        (reserved + tables * size) * sector,
-        roots * 32,
-        struct.unpack_from("<I", head, 44)[0] if kind == "FAT32" else 0,
-        first * sector,
-        min(clusters, CLUSTERS),
-        total * sector,
-        "" if label == "NO NAME" else label,
-        tables,
-        not flags & 0x80,
-    )
 
 
 class Fat:
@@ -111,6 +42,8 @@ class Fat:
         self._folders: list[tuple[str, tuple[tuple[int, int], ...]]] = []
         self._going_on: list[tuple[int, list[tuple[int, int]], str]] = []
         self._work = 0
+        self._stray = 0
+        """Long names whose entry is another one, or gone."""
         self._width = {"FAT12": 12, "FAT16": 16, "FAT32": 32}[form.kind]
         self._end = {12: 0xFF8, 16: 0xFFF8, 32: 0x0FFFFFF8}[self._width]
 
@@ -251,10 +184,12 @@ class Fat:
             self._folders.append(("the root folder", tuple(areas)))
         else:
             areas = [(self._start + form.root, form.root_size)]
-        waiting: list[tuple[list[tuple[int, int]], tuple[str, ...], tuple[str, ...]]] = [(areas, (), ())]
+        waiting: list[tuple[list[tuple[int, int]], tuple[str, ...], tuple[str, ...], int]] = [
+            (areas, (), (), 0)
+        ]
         opened: set[int] = set()
         while waiting:
-            areas, short, names = waiting.pop()
+            areas, short, names, cluster = waiting.pop()
             inner = []
             for entry, first in self._folder(areas, short, names):
                 if len(self.entries) >= ENTRIES:
@@ -270,12 +205,20 @@ class Fat:
                     continue
                 opened.add(first)
                 runs, _ = self._chain(first, 1 << 16, entry.path)
-                inner.append((self._bytes(runs), entry.short, entry.names))
-                self._folders.append((entry.path, tuple(self._bytes(runs))))
+                inside = self._bytes(runs)
+                self._dots(inside, first, cluster, entry.path)
+                inner.append((inside, entry.short, entry.names, first))
+                self._folders.append((entry.path, tuple(inside)))
             waiting += reversed(inner)
         for cluster, runs, path in self._going_on[:TROUBLES]:
             self._behind(cluster, runs, path)
+        if self._stray:
+            self.trouble("long-name", f"{self._stray} long names belong to no entry")
         self._tables()
+        for trouble in hints(
+            self._source, self._start, form.table, self._counts[0] if self._counts else None
+        ):
+            self.trouble(trouble.code, trouble.text, offset=trouble.offset)
 
     # The tables as a whole
 
@@ -316,45 +259,74 @@ class Fat:
             text = f"the two allocation tables differ in {len(wrong)} clusters that belong to no file"
             self.trouble("tables", text, offset=self._start + self.form.table)
 
+    def _dots(self, areas: list[tuple[int, int]], own: int, above: int, path: str) -> None:
+        """Compare the first two entries of a folder with where it is and what it is in."""
+        begin = next(iter(areas), None)
+        if begin is None:
+            return
+        data = self._source.read(begin[0], 64)
+        if len(data) < 64:
+            return
+        roots = {0, self.form.root_cluster}  # the root is 0, also where it has a cluster; some write that
+        for raw, name, right in ((data[:32], b".", {own}), (data[32:], b"..", {above} if above else roots)):
+            if raw[:11].rstrip(b" ") != name or not raw[11] & _FOLDER:
+                self.trouble("dots", f"the folder {path} has no entry {name.decode()!r}", path, begin[0])
+            elif self._first(raw) not in right:
+                text = f"the entry {name.decode()!r} of the folder {path} leads to cluster {self._first(raw)}"
+                self.trouble("dots", text, path, begin[0])
+
+    def _first(self, raw: bytes) -> int:
+        """The first cluster that an entry names."""
+        high = int.from_bytes(raw[20:22], "little") << 16 if self._width == 32 else 0
+        return high | int.from_bytes(raw[26:28], "little")
+
     def _folder(
         self, areas: list[tuple[int, int]], short: tuple[str, ...], names: tuple[str, ...]
     ) -> Iterator[tuple[Entry, int]]:
         parts: list[bytes] = []
         check = -1
+        seen: set[bytes] = set()
         for at, raw in self._raw(areas):
             if raw[0] == 0:
-                return
+                break
             if raw[0] == 0xE5:
+                self._stray += bool(parts)
                 parts, check = [], -1
                 continue
             attributes = raw[11]
             if attributes & 0x3F == _LONG:
                 if raw[0] & 0x40:
+                    self._stray += bool(parts)
                     parts, check = [], raw[13]
                 parts.insert(0, b"".join(raw[a : a + n] for a, n in _ORDER))
                 continue
             long = _long(parts) if parts and check == _checksum(raw[:11]) else ""
+            self._stray += bool(parts) and not long
             parts, check = [], -1
             if attributes & _LABEL:
                 if not short:
                     self.label = raw[:11].decode("latin-1").rstrip() or self.label
                 continue
-            if raw[:2] in (b". ", b".."):
+            if raw[:11].rstrip(b" ") in (b".", b".."):
                 continue
-            own = _short(raw)
-            first = int.from_bytes(raw[26:28], "little")
-            if self._width == 32:
-                first |= int.from_bytes(raw[20:22], "little") << 16
+            own, first = _short(raw), self._first(raw)
             size = int.from_bytes(raw[28:32], "little")
             folder = bool(attributes & _FOLDER)
             here = (*short, own)
             entry = Entry(here, (*names, long or own), folder, 0 if folder else size, raw[:11], attributes)
+            if raw[:11] in seen:
+                text = (
+                    f"{entry.path} stands twice in its folder: which of the two is opened is anybody's guess"
+                )
+                self.trouble("twice", text, entry.path, at)
+            seen.add(raw[:11])
             if any(byte < 0x20 for byte in raw[:11]) and raw[0] != 0x05:
                 self.trouble("entry", f"the name of {entry.path} holds control characters", entry.path, at)
             if not folder:
                 runs, cut = self._file(first, size, entry.path)
                 entry = Entry(here, entry.names, False, size, raw[:11], attributes, runs, cut)
             yield entry, first
+        self._stray += bool(parts)
 
     def _raw(self, areas: list[tuple[int, int]]) -> Iterator[tuple[int, bytes]]:
         count = 0
@@ -385,4 +357,4 @@ def _long(parts: list[bytes]) -> str:
     return text.split("\0", 1)[0].rstrip("\uffff")
 
 
-__all__ = ["Fat", "Geometry", "geometry"]
+__all__ = ["Fat"]
