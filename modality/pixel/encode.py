@@ -47,6 +47,7 @@ from .syntaxes import (
 Pieces = Generator[bytes, None, None]
 Given = TypeVar("Given")
 Made = TypeVar("Made")
+Change = tuple[int, str, bytes | str | None]
 Progress = Callable[[int, int], None]
 """Told (bytes of pixels done, of how many); what it raises ends the work."""
 
@@ -57,6 +58,8 @@ _PLANAR: Final = 0x00280006
 _LOSSY: Final = 0x00282110
 _RATIO: Final = 0x00282112
 _METHOD: Final = 0x00282114
+_OF_THE_FRAGMENTS: Final = (0x7FE00001, 0x7FE00002, 0x7FE00003)
+"""Extended Offset Table, its lengths, total length: true only of the fragments that they came with (C.7.6.3.1.8)."""
 
 
 @dataclass(frozen=True)
@@ -187,8 +190,9 @@ def encode_instance(
             return _write(pieces, start, target)
         if target.exists() and target.samefile(source):
             raise PixelError(f"{source.name} cannot be written over itself")
+        file = target.open("wb")
         try:
-            with target.open("wb") as file:
+            with file:
                 return _write(pieces, start, file)
         except BaseException:
             target.unlink(missing_ok=True)
@@ -240,12 +244,12 @@ def _native_header(source: Source, syntax: str) -> tuple[bytes, int]:
     """The elements and the header of Pixel Data in a native syntax, and the length of the whole data set."""
     implicit, big = is_implicit(syntax), is_big(syntax)
     shape = source.shape
-    elements = source.elements
+    changes: list[Change] = [(tag, "", None) for tag in _OF_THE_FRAGMENTS]
     if source.encapsulated and shape.samples == 3:
-        elements = source.with_changes((_PHOTOMETRIC, "CS", "RGB"), (_PLANAR, "US", b"\0\0"))
+        changes += [(_PHOTOMETRIC, "CS", "RGB"), (_PLANAR, "US", b"\0\0")]
     length = shape.total_bytes + shape.total_bytes % 2
     vr = "OB" if shape.allocated == 8 and not implicit else "OW"
-    header = E.write(elements, implicit=implicit, big=big)
+    header = E.write(source.with_changes(*changes), implicit=implicit, big=big)
     header += E.head(E.PIXEL_DATA, vr, length, implicit=implicit, big=big)
     return header, len(header) + length
 
@@ -307,7 +311,7 @@ def _compressed(
             lengths.append(len(stream) + len(stream) % 2)
             tell(number * shape.frame_bytes)
 
-    changes: list[tuple[int, str, bytes | str | None]] = []
+    changes: list[Change] = [(tag, "", None) for tag in _OF_THE_FRAGMENTS]
     if shape.samples == 3:
         photometric = "YBR_FULL_422" if syntax == JPEG_BASELINE else "RGB"
         changes += [(_PHOTOMETRIC, "CS", photometric), (_PLANAR, "US", b"\0\0")]

@@ -18,6 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
+import numpy as np
+
 from . import elements as E
 from .elements import Element, NeedMore, Reader
 from .syntaxes import NATIVE, SYNTAXES, PixelError, is_big, is_implicit
@@ -26,6 +28,9 @@ PIECE: Final = 1 << 20
 _FIRST: Final = 1 << 16
 _LONGEST_HEADER: Final = 1 << 24
 _TRAILING_PADDING: Final = 0xFFFCFFFC
+_MOST_FRAMES: Final = 1 << 20
+_MOST_FRAGMENTS: Final = 1 << 18
+"""Fragments that are remembered; no clip of this device has more than one for each frame."""
 
 
 @dataclass(frozen=True)
@@ -177,8 +182,8 @@ class Source:
 
     def _shape(self) -> Shape:
         frames = self.text(0x00280008) or "1"
-        if not frames.isdecimal() or int(frames) < 1:
-            raise PixelError(f"Number of Frames is {frames!r}")
+        if not frames.isdecimal() or len(frames) > 12 or not 1 <= int(frames) <= _MOST_FRAMES:
+            raise PixelError(f"Number of Frames is {frames[:20]!r}")
         shape = Shape(
             self.number(0x00280010), self.number(0x00280011), self.number(0x00280002), int(frames),
             self.number(0x00280100), self.text(0x00280004), self.number(0x00280006, 0),
@@ -189,6 +194,8 @@ class Source:
             raise PixelError(
                 f"{shape.samples} sample(s) of {shape.allocated} bits, planar {shape.planar}: not supported"
             )
+        if self.encapsulated and shape.allocated != 8:
+            raise PixelError(f"compressed pixels of {shape.allocated} bits are not supported")
         return shape
 
     # -- the pixels
@@ -217,7 +224,8 @@ class Source:
             raise PixelError(f"something follows Pixel Data at byte {at}")
 
     def _read_fragments(self) -> None:
-        at, found = self.pixel_at, []
+        at = self.pixel_at
+        found: list[tuple[int, int]] = []
         while True:
             if at + 8 > self.size:
                 raise PixelError("cut off: the fragments of Pixel Data have no end")
@@ -229,12 +237,14 @@ class Source:
                 raise PixelError(f"{E.name(tag)} at byte {at} where a fragment begins")
             if at + 8 + length > self.size:
                 raise PixelError("cut off in the middle of a fragment")
+            if len(found) > _MOST_FRAGMENTS:
+                raise PixelError(f"Pixel Data has more than {_MOST_FRAGMENTS} fragments")
             found.append((at + 8, length))
             at += 8 + length
         if len(found) < 2:
             raise PixelError("Pixel Data has no fragment")
-        table = self.read(*found[0])
-        self.offsets = struct.unpack(f"<{len(table) // 4}I", table[: len(table) // 4 * 4])
+        if found[0][1] == 4 * self.shape.frames:
+            self.offsets = struct.unpack(f"<{self.shape.frames}I", self.read(*found[0]))
         self.fragments = tuple(found[1:])
         self._check_tail(at + 8)
         if len(self.fragments) < self.shape.frames:
@@ -250,9 +260,9 @@ class Source:
         elif len(self.offsets) == frames:
             first = fragments[0][0] - 8
             starts = {at - 8 - first: number for number, (at, _) in enumerate(fragments)}
-            if any(offset not in starts for offset in self.offsets):
-                raise PixelError(f"{self.path.name}: the offset table points between fragments")
-            cuts = [starts[offset] for offset in self.offsets] + [len(fragments)]
+            cuts = [starts.get(offset, -1) for offset in self.offsets] + [len(fragments)]
+            if cuts[0] != 0 or any(a >= b for a, b in pairwise(cuts)):
+                raise PixelError(f"{self.path.name}: the offset table does not lead from frame to frame")
             groups = [list(fragments[a:b]) for a, b in pairwise(cuts)]
         else:
             raise PixelError(
@@ -262,9 +272,14 @@ class Source:
             yield b"".join(self.read(at, length) for at, length in group)
 
     def frame(self, number: int) -> bytes:
-        """One frame of native pixels, in the byte order of the file."""
+        """One frame of native pixels, little endian."""
         size = self.shape.frame_bytes
-        return self.read(self.pixel_at + number * size, size)
+        begin, end = number * size, (number + 1) * size
+        if not self.word_swapped:
+            return self.read(self.pixel_at + begin, size)
+        first = begin - begin % 2  # a frame of odd length shares a word with its neighbour
+        words = np.frombuffer(self.read(self.pixel_at + first, end + end % 2 - first), "<u2").byteswap()
+        return words.tobytes()[begin - first : end - first]
 
     def read(self, at: int, count: int) -> bytes:
         """Bytes of the file.

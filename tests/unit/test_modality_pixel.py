@@ -168,6 +168,76 @@ def test_words_of_bytes_in_big_endian_are_read(tmp_path: Path) -> None:
     assert pydicom.dcmread(tmp_path / "back.dcm").PixelData == pixels
 
 
+@pytest.mark.parametrize(("kind", "frames"), [("us-gray", 1), ("clip-gray", 4), ("clip-colour", 3)])
+def test_words_of_bytes_are_put_right_before_they_are_compressed(
+    kind: str, frames: int, tmp_path: Path
+) -> None:
+    """Frames of odd length share a word with their neighbours; compressed, each is the one that was meant."""
+    truth = master(kind, rows=5, columns=7, frames=frames)
+    data = encoded(truth, tmp_path, EXPLICIT_BE).read_bytes()
+    pixels = truth.pixels.tobytes()
+    pixels += b"\0" * (len(pixels) % 2)
+    head = b"\x7f\xe0\x00\x10O%c\0\0" + struct.pack(">I", len(pixels))
+    swapped = np.frombuffer(pixels, "<u2").byteswap().tobytes()
+    path = tmp_path / "ow.dcm"
+    path.write_bytes(data.replace(head % ord("B") + pixels, head % ord("W") + swapped))
+    assert pydicom.dcmread(path)["PixelData"].VR == "OW"
+    for syntax in (JPEG_BASELINE, JPEG_LOSSLESS):
+        if kind != "us-gray" and syntax == JPEG_LOSSLESS:
+            continue
+        for source in (path, write(truth, tmp_path)):
+            encode_instance(source, tmp_path / f"{source.stem}.out", syntax)
+        other = tmp_path / f"{write(truth, tmp_path).stem}.out"
+        with Source(tmp_path / "ow.out") as one, Source(other) as two:
+            assert list(one.streams()) == list(two.streams())
+
+
+def test_compressed_words_are_refused(tmp_path: Path) -> None:
+    """A stream of 8 bits under a header of 16 would be half as long as the data set says."""
+    made = pydicom.dcmread(encoded(master("us-gray"), tmp_path, JPEG_LOSSLESS))
+    made.BitsAllocated = 16
+    made.save_as(tmp_path / "wide.dcm")
+    for syntax in (EXPLICIT_LE, JPEG_BASELINE):
+        with pytest.raises(PixelError, match="16 bits"):
+            dataset_pieces(tmp_path / "wide.dcm", syntax)
+
+
+def test_extended_offsets_stay_with_their_fragments(tmp_path: Path) -> None:
+    """The Extended Offset Table is true of the fragments that it came with, and of no others (PS3.3 C.7.6.3.1.8)."""
+    made = pydicom.dcmread(encoded(master("clip-gray", frames=3), tmp_path, JPEG_BASELINE))
+    made.ExtendedOffsetTable, made.ExtendedOffsetTableLengths = bytes(24), bytes(24)
+    path = tmp_path / "extended.dcm"
+    made.save_as(path)
+    assert b"\xe0\x7f\x01\x00OV" in path.read_bytes()
+    for syntax in (EXPLICIT_LE, IMPLICIT_LE, EXPLICIT_BE):
+        encode_instance(path, tmp_path / "x.dcm", syntax)
+        found = pydicom.dcmread(tmp_path / "x.dcm")
+        assert "ExtendedOffsetTable" not in found
+        assert "ExtendedOffsetTableLengths" not in found
+    still = pydicom.dcmread(encoded(master("us-gray"), tmp_path, JPEG_BASELINE))
+    still.ExtendedOffsetTable, still.ExtendedOffsetTableLengths = bytes(8), bytes(8)
+    still.save_as(path)
+    encode_instance(path, tmp_path / "x.dcm", JPEG_LOSSLESS)
+    assert "ExtendedOffsetTable" not in pydicom.dcmread(tmp_path / "x.dcm")
+
+
+@pytest.mark.parametrize("spoil", ["first", "order", "twice"])
+def test_offsets_that_lead_astray_are_refused(spoil: str, tmp_path: Path) -> None:
+    """No fragment may be passed over, and no frame be empty or another one's."""
+    made = pydicom.dcmread(encoded(master("clip-gray", frames=3), tmp_path, JPEG_BASELINE))
+    streams = [b"".join(parts) for parts in generate_fragmented_frames(made.PixelData, number_of_frames=3)]
+    made.PixelData = encapsulate(streams, fragments_per_frame=2)
+    made.save_as(tmp_path / "split.dcm")
+    data = (tmp_path / "split.dcm").read_bytes()
+    at = data.index(b"\xfe\xff\x00\xe0\x0c\0\0\0") + 8
+    a, b, c = struct.unpack_from("<3I", data, at)
+    second = struct.unpack_from("<I", data, at + 12 + b + 4)[0] + 8
+    wrong = {"first": (b, b + second, c), "order": (a, c, b), "twice": (a, b, b)}[spoil]
+    (tmp_path / "split.dcm").write_bytes(data[:at] + struct.pack("<3I", *wrong) + data[at + 12 :])
+    with pytest.raises(PixelError, match="from frame to frame"):
+        encode_instance(tmp_path / "split.dcm", tmp_path / "x.dcm", EXPLICIT_LE)
+
+
 def test_planes_are_interleaved_for_jpeg(tmp_path: Path) -> None:
     """Planar Configuration 1 has no place in a compressed syntax (PS3.5 8.2.1)."""
     truth = master("us-colour", rows=6, columns=10)
@@ -341,6 +411,15 @@ def test_without_the_codec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         encode_instance(path, tmp_path / "x.dcm", JPEG_BASELINE)
 
 
+def test_what_cannot_be_opened_is_left_alone(tmp_path: Path) -> None:
+    """Only what this call has begun is removed when it fails."""
+    path = write(master("us-gray"), tmp_path)
+    (tmp_path / "link.dcm").symlink_to(tmp_path / "none" / "there.dcm")
+    with pytest.raises(FileNotFoundError):
+        encode_instance(path, tmp_path / "link.dcm", IMPLICIT_LE)
+    assert (tmp_path / "link.dcm").is_symlink()
+
+
 def test_a_file_is_not_written_over_itself(tmp_path: Path) -> None:
     path = write(master("us-gray"), tmp_path)
     before = path.read_bytes()
@@ -382,6 +461,10 @@ def test_broken_masters(tmp_path: Path) -> None:
     assert "no Pixel Data" in broken(tmp_path, good[:-36])
     assert "4 frame(s)" in broken(tmp_path, _with(good, b"\x28\x00\x10\x00US", NumberOfFrames="4"))
     assert "follows Pixel Data" in broken(tmp_path, good + b"\xff\xff\x10\x00OB\0\0\0\0\0\0")
+    for number in ("9" * 5000, "0", "-1", "1.0", "9" * 9):
+        assert "Number of Frames is" in broken(
+            tmp_path, _with(good, b"\x28\x00\x10\x00US", NumberOfFrames=number)
+        )
     rows = good.index(b"\x28\x00\x10\x00US\x02\x00")
     assert "Pixel Data has 24 bytes" in broken(tmp_path, good[: rows + 8] + b"\x05\x00" + good[rows + 10 :])
     assert "3 frame(s)" not in broken(
@@ -397,8 +480,8 @@ def test_broken_masters(tmp_path: Path) -> None:
 
 def _with(data: bytes, before: bytes, *, NumberOfFrames: str) -> bytes:
     at = data.index(before)
-    value = NumberOfFrames.ljust(2).encode()
-    return data[:at] + b"\x28\x00\x08\x00IS\x02\x00" + value + data[at:]
+    value = NumberOfFrames.encode() + b" " * (len(NumberOfFrames) % 2)
+    return data[:at] + b"\x28\x00\x08\x00IS" + struct.pack("<H", len(value)) + value + data[at:]
 
 
 def test_every_cut_of_a_file_is_refused(tmp_path: Path) -> None:
@@ -427,6 +510,15 @@ def test_a_broken_stream_is_refused(tmp_path: Path) -> None:
     (tmp_path / "b.dcm").write_bytes(small)
     with pytest.raises(PixelError, match="the header says"):
         encode_instance(tmp_path / "b.dcm", tmp_path / "c.dcm", EXPLICIT_LE)
+
+
+def test_fragments_without_number_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Empty fragments by the hundred thousand cost no memory."""
+    monkeypatch.setattr("modality.pixel.source._MOST_FRAGMENTS", 100)
+    data = encoded(master("us-gray"), tmp_path, JPEG_BASELINE).read_bytes()
+    (tmp_path / "many.dcm").write_bytes(data[:-8] + b"\xfe\xff\x00\xe0\0\0\0\0" * 101 + data[-8:])
+    with pytest.raises(PixelError, match="more than 100 fragments"):
+        Source(tmp_path / "many.dcm")
 
 
 def test_endless_nesting_is_refused(tmp_path: Path) -> None:
