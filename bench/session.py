@@ -272,7 +272,9 @@ class Worker:
                     if "held" in news:
                         self._held = True
                         deadline = float("inf")
-                        (folder / HELD).write_text(json.dumps(outer_pids(handle.pid, news["held"])))
+                        whole = folder / f".{HELD}"  # whoever waits for it must never read a part
+                        whole.write_text(json.dumps(outer_pids(handle.pid, news["held"])))
+                        whole.replace(folder / HELD)
                     progress(news)
                 elif "result" in message:
                     self._calibrations = message["calibrations"]

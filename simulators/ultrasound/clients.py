@@ -124,6 +124,7 @@ class Client:
         with contextlib.suppress(OSError):
             self.sock.shutdown(socket.SHUT_RDWR)
         self.sock.close()
+        self.owner.left(self)  # first: who hears that it is gone may take its place
         self.emit(
             "ultrasound.client",
             client=self.number,
@@ -132,7 +133,6 @@ class Client:
             sent=self.sent,
             dropped=self.dropped,
         )
-        self.owner.left(self)
 
     def join(self, timeout: float) -> None:
         """Wait for both threads."""

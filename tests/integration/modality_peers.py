@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -26,10 +27,15 @@ _config.LOG_HANDLER_LEVEL = "none"
 
 
 def free_port() -> int:
-    """A port that was free a moment ago (for programs that cannot bind port 0)."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that was free a moment ago, for programs that cannot bind port 0.
+
+    None of those that the system gives to whoever asks for any port: it would be somebody else's before it is bound.
+    """
+    while True:
+        port = random.randrange(10_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def until(condition: Callable[[], bool], seconds: float = 20) -> None:
@@ -49,6 +55,8 @@ class Peer:
     ) -> None:
         self.closed = False
         self.log: list[tuple[str, Any]] = []
+        self.stories: list[list[str]] = []
+        """What was noted in each association, in the order in which they were accepted."""
         self.associations: list[Any] = []
         self.changed = threading.Condition()
         ae = AE(title)
@@ -61,20 +69,30 @@ class Peer:
         self.title, self.port = title, int(self.server.socket.getsockname()[1])
 
     def handlers(self) -> list[Any]:
-        return [(evt.EVT_ACCEPTED, self._accepted), (evt.EVT_RELEASED, lambda e: self.note("released", None))]
+        return [
+            (evt.EVT_ACCEPTED, self._accepted),
+            (evt.EVT_RELEASED, lambda event: self.note("released", None, event.assoc)),
+        ]
 
-    def note(self, what: str, value: Any) -> None:
+    def note(self, what: str, value: Any, association: Any) -> None:
         with self.changed:
             self.log.append((what, value))
+            self.stories[self.associations.index(association)].append(what)
             self.changed.notify_all()
 
     def _accepted(self, event: Any) -> None:
-        self.associations.append(event.assoc)
-        self.note("accepted", event.assoc.requestor.primitive)
+        with self.changed:
+            self.associations.append(event.assoc)
+            self.stories.append([])
+        self.note("accepted", event.assoc.requestor.primitive, event.assoc)
 
     def wait(self, condition: Callable[[], bool], seconds: float = 20) -> bool:
         with self.changed:
             return self.changed.wait_for(condition, seconds)
+
+    def told(self, *stories: list[str]) -> bool:
+        """Whether there are exactly these associations; a release is noted a moment after its answer has left."""
+        return self.wait(lambda: self.stories == list(stories))
 
     def close(self) -> None:
         """Stop listening; idempotent."""
@@ -102,7 +120,7 @@ class Pacs(Peer):
     def _store(self, event: Any) -> int:
         status = self.answer(event)
         if status is None:
-            self.note("aborted", None)
+            self.note("aborted", None, event.assoc)
             event.assoc.abort()
             return 0xC000
         if status == 0 or status & 0xF000 == 0xB000:
@@ -111,7 +129,7 @@ class Pacs(Peer):
             uid = str(dataset.SOPInstanceUID)
             assert uid == event.request.AffectedSOPInstanceUID
             self.stored.append((uid, dataset, hashlib.sha256(dataset.PixelData).hexdigest()))
-        self.note("stored", event.request.AffectedSOPInstanceUID)
+        self.note("stored", event.request.AffectedSOPInstanceUID, event.assoc)
         return status
 
 
@@ -135,7 +153,7 @@ class Ris(Peer):
 
     def _find(self, event: Any) -> Iterator[tuple[int, Dataset | None]]:
         self.queries.append(event.identifier)
-        self.note("find", None)
+        self.note("find", None, event.assoc)
         for number, item in enumerate(self.items):
             yield (0xFF01 if number % 2 else 0xFF00), item
         if self.find_status:
@@ -149,7 +167,7 @@ class Ris(Peer):
                 status = 0x0111
             else:
                 self.steps[uid] = event.attribute_list
-        self.note("create", status)
+        self.note("create", status, event.assoc)
         return status, Dataset()
 
     def _set(self, event: Any) -> tuple[int, Dataset | None]:
@@ -158,7 +176,7 @@ class Ris(Peer):
             uid = str(event.request.RequestedSOPInstanceUID)
             assert uid in self.steps
             self.final[uid] = event.modification_list
-        self.note("set", status)
+        self.note("set", status, event.assoc)
         return status, Dataset()
 
 
@@ -196,7 +214,7 @@ def worklist_item(name: str = "Doe^Jane", charset: Any = None, **more: Any) -> D
 class Operator:
     """One connection to a console's control socket."""
 
-    def __init__(self, path: Path, seconds: float = 20) -> None:
+    def __init__(self, path: Path, seconds: float = 60) -> None:
         deadline = time.monotonic() + seconds
         while True:
             self.socket = socket.socket(socket.AF_UNIX)
@@ -267,7 +285,7 @@ class Console:
             "data_dir": str(folder / "data"),
             "control": str(self.socket),
             "acquisition": {"driver": "test_modality_front:Front"},
-            "timeouts": {"connect": 5, "association": 5, "dimse": 5, "idle": 10},
+            "timeouts": {"connect": 15, "association": 15, "dimse": 15, "idle": 15},
             **settings,
         }
         self.process: subprocess.Popen[bytes] | None = None
@@ -288,7 +306,7 @@ class Console:
         """SIGKILL; the process has no say."""
         assert self.process is not None
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(60)
 
     def end(self) -> int:
         """SIGTERM; return the exit status."""
@@ -296,7 +314,7 @@ class Console:
             return 0
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(15)
+        return self.process.wait(60)
 
 
 def peer_settings(peer: Peer, name: str | None = None) -> dict[str, Any]:

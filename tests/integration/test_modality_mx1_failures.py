@@ -54,7 +54,7 @@ def test_an_archive_gets_the_best_of_what_it_takes(
     bench.pacs(transfer_syntaxes=taken)
     operator = bench.start()
     images = _exam(bench)
-    assert operator.do("queue", wait=30)["jobs"][0]["state"] == "sent"
+    assert operator.do("queue", wait=60)["jobs"][0]["state"] == "sent"
     got = [bench.stored()[i["sop_instance"]].file_meta.TransferSyntaxUID for i in images]
     assert got == [still, still, clip]
     assert operator.warnings() == []
@@ -64,7 +64,7 @@ def test_an_image_that_the_archive_takes_in_no_syntax_is_told_and_the_others_go(
     bench.pacs(transfer_syntaxes=[mx1.LOSSLESS])
     operator = bench.start()
     images = _exam(bench)
-    job = operator.do("queue", wait=30)["jobs"][0]
+    job = operator.do("queue", wait=60)["jobs"][0]
     assert [i["state"] for i in job["images"]] == ["sent", "sent", "failed"]
     assert job["state"] == "failed"
     warning = operator.warnings()[0]
@@ -76,7 +76,7 @@ def test_all_contexts_refused(bench: Any) -> None:
     bench.pacs(sop_classes=["1.2.840.10008.5.1.4.1.1.1.1"])
     operator = bench.start()
     _exam(bench)
-    job = operator.do("queue", wait=30)["jobs"][0]
+    job = operator.do("queue", wait=60)["jobs"][0]
     assert (job["state"], job["waits_for_operator"]) == ("queued", True)
     (warning,) = operator.warnings()
     assert warning["contexts"] == [3] * 8
@@ -90,10 +90,10 @@ def test_a_status_of_failure_keeps_the_image_and_the_set_goes_on(bench: Any) -> 
     )
     operator = bench.start()
     images = _exam(bench)
-    job = operator.do("queue", wait=30)["jobs"][0]
+    job = operator.do("queue", wait=60)["jobs"][0]
     assert [i["status"] for i in job["images"]] == ["A700", "0000", "0000"]
     assert operator.warnings()[0]["status"] == "A700"
-    assert operator.do("send", wait=30)["done"]
+    assert operator.do("send", wait=60)["done"]
     assert set(bench.stored()) == {i["sop_instance"] for i in images}
     assert len(bench.log.of("pacs.stored")) == 3  # only the one that failed went again
 
@@ -107,13 +107,13 @@ def test_a_clip_broken_off_in_the_middle_is_sent_again(bench: Any, fault: str) -
     bench.exam()
     clip = operator.do("capture_clip", frames=20)  # 6 MB
     operator.do("complete")
-    job = operator.do("queue", wait=30)["jobs"][0]
+    job = operator.do("queue", wait=60)["jobs"][0]
     assert (job["state"], job["waits_for_operator"]) == ("queued", True)
     (warning,) = operator.warnings()
     assert warning["service"] == "storage"
     assert "in image 1 of 1" in warning["text"]
     assert bench.stored() == {}
-    assert operator.do("send", wait=30)["done"]
+    assert operator.do("send", wait=60)["done"]
     got = bench.stored()[clip["sop_instance"]]
     assert mx1.sha256(got.PixelData) == clip["sha256"]
 
@@ -123,7 +123,7 @@ def test_an_archive_that_falls_silent_is_given_up(bench: Any, at_bytes: int | No
     archive = bench.pacs()
     bench.settings(
         storage_syntax={"clip": "explicit"},
-        timeouts={"connect": 5, "association": 5, "dimse": 1, "idle": 1.5},
+        timeouts={"connect": 15, "association": 15, "dimse": 1, "idle": 1.5},
     )
     when = {"at_bytes": at_bytes} if at_bytes else {}
     archive.command("arm", {"id": "f", "fault": "stall", "args": {"on": "C-STORE-RQ", **when}})
@@ -131,12 +131,13 @@ def test_an_archive_that_falls_silent_is_given_up(bench: Any, at_bytes: int | No
     bench.exam()
     operator.do("capture_clip", frames=60)  # 18 MB: more than all buffers on the way
     operator.do("complete")
-    job = operator.do("queue", wait=30)["jobs"][0]
+    job = operator.do("queue", wait=60)["jobs"][0]
     assert (job["state"], job["waits_for_operator"]) == ("queued", True)
     (warning,) = operator.warnings()
     assert warning["timeout"] in (word, "idle")
     archive.command("disarm", {"id": "f"})
-    assert operator.do("send", wait=30)["done"]
+    operator.do("configure", timeouts={"dimse": 30, "idle": 30})
+    assert operator.do("send", wait=60)["done"]
 
 
 def test_a_killed_console_keeps_its_images_and_sends_when_told(bench: Any) -> None:
@@ -152,7 +153,7 @@ def test_a_killed_console_keeps_its_images_and_sends_when_told(bench: Any) -> No
     assert state["recovered"]["interrupted"] == 1
     assert [i["sop_instance"] for i in state["exam"]["images"]] == [i["sop_instance"] for i in images]
     assert operator.do("queue")["jobs"][0]["waits_for_operator"]
-    assert operator.do("send", wait=30)["done"]
+    assert operator.do("send", wait=60)["done"]
     assert set(bench.stored()) == {i["sop_instance"] for i in images}
 
 
@@ -169,8 +170,8 @@ def test_one_association_at_a_time_to_each_archive(bench: Any) -> None:
     for _ in range(3):
         bench.operator.do("capture_still")
     for thread in echoes:
-        thread.join(30)
-    assert bench.operator.do("queue", wait=30)["idle"]
+        thread.join(60)
+    assert bench.operator.do("queue", wait=60)["idle"]
     assert len(tap.requests) == 8
     assert (tap.most_open, other.most_open) == (1, 1)
 
@@ -247,8 +248,8 @@ def test_an_image_that_cannot_be_read_keeps_no_other_back(bench: Any, syntax: st
     else:
         file.write_bytes(whole[:-1000] if damage == "cut" else b"\xff" * len(whole))
     for _ in range(2):
-        operator.do("send", wait=30)
-    (job,) = operator.do("queue", wait=30)["jobs"]
+        operator.do("send", wait=60)
+    (job,) = operator.do("queue", wait=60)["jobs"]
     assert [image["state"] for image in job["images"]] in (
         ["sent", "queued", "sent"],
         ["sent", "failed", "sent"],
@@ -257,8 +258,8 @@ def test_an_image_that_cannot_be_read_keeps_no_other_back(bench: Any, syntax: st
     assert all("cannot be sent" in warning["text"] for warning in operator.warnings())
     assert not operator.do("exam_state")["exam"]["sent"]
     file.write_bytes(whole)  # from a backup
-    operator.do("send", wait=30)
-    assert operator.do("queue", wait=30)["jobs"][0]["state"] == "sent"
+    operator.do("send", wait=60)
+    assert operator.do("queue", wait=60)["jobs"][0]["state"] == "sent"
     got = bench.stored()[images[1]["sop_instance"]]
     assert got.file_meta.TransferSyntaxUID == syntax
     assert len(bench.log.of("pacs.stored")) == 3

