@@ -161,8 +161,19 @@ class Client:
             return 0.0
         return float(seconds + nanoseconds / 1e9)
 
-    def grab(self, size: int, packet_size: int = 1500, *, timeout: float = 5.0, resend: bool = True) -> Grab:
-        """Receive one frame of ``size`` bytes; ask for what is missing until nothing comes any more."""
+    def grab(
+        self,
+        size: int,
+        packet_size: int = 1500,
+        *,
+        timeout: float = 5.0,
+        resend: bool = True,
+        quiet: float = 0.1,
+    ) -> Grab:
+        """Receive one frame of ``size`` bytes; ask for what is missing until nothing comes any more.
+
+        Once it has begun, ``quiet`` seconds without a packet mean that what has not come is missing.
+        """
         cut = Packets(size, packet_size)
         result = Grab(data=np.zeros(size, np.uint8))
         view = result.data.data
@@ -194,7 +205,7 @@ class Client:
                 started = time.monotonic()
                 first_arrival = self._arrival()
                 result.block = int.from_bytes(buffer[2:4], "big")
-                self.stream.settimeout(0.1)
+                self.stream.settimeout(quiet)
             if int.from_bytes(buffer[2:4], "big") != result.block or packet >= cut.total or got[packet]:
                 continue
             got[packet] = 1

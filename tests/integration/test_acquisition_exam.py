@@ -34,10 +34,10 @@ TECHNIQUE = Technique(110.0, 200.0, 10.0, "PA", "CHEST")
 class Front:
     """The other side: starts the process, gives orders, collects what it tells."""
 
-    def __init__(self, calibration: Path, cache: Path, transport: str = "socket", size: int = SIZE) -> None:
+    def __init__(self, calibration: Path, cache: Path, transport: str = "socket", prep_ms: int = 80) -> None:
         settings: dict[str, Any] = {
-            "detector": {"width": size, "height": size, "gvcp_port": 0, "cache_dir": str(cache)},
-            "generator": {"transport": transport, "prep_ms": 80, "cooldown_ms": 20},
+            "detector": {"width": SIZE, "height": SIZE, "gvcp_port": 0, "cache_dir": str(cache)},
+            "generator": {"transport": transport, "prep_ms": prep_ms, "cooldown_ms": 20},
         }
         if not (calibration / "gain.map").exists():
             calibration.mkdir(exist_ok=True)
@@ -68,7 +68,7 @@ class Front:
         self.process.stdin.flush()
         return mark
 
-    def wait(self, kind: str, mark: int = 0, timeout: float = 20.0, **wanted: Any) -> dict[str, Any]:
+    def wait(self, kind: str, mark: int = 0, timeout: float = 60.0, **wanted: Any) -> dict[str, Any]:
         """Wait for an event after a mark."""
         found: list[dict[str, Any]] = []
 
@@ -96,7 +96,7 @@ class Front:
         if self.process.stdin is not None:
             self.process.stdin.close()
         try:
-            self.process.wait(10)
+            self.process.wait(30)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -114,11 +114,11 @@ class Console:
                 "gvcp_port": where["detector"]["gvcp_port"],
                 "calibration": str(calibration),
                 "dark_every_s": 0,
-                "heartbeat_ms": 600,
-                "stall_timeout_s": 1.0,
+                "heartbeat_ms": 5000,  # a machine that stands still for a second loses nothing
+                "stall_timeout_s": 3.0,
                 **detector,
             },
-            {"url": where["generator"]["url"], "poll_s": 0.02, "idle_poll_s": 0.1, "reply_timeout_s": 0.5},
+            {"url": where["generator"]["url"], "poll_s": 0.02, "idle_poll_s": 0.1, "reply_timeout_s": 2.0},
         )
         self.front = front
         self.acquisition = Acquisition(config, lambda kind, data: self.events.append((kind, data)))
@@ -128,7 +128,7 @@ class Console:
         """Prepare, press the switch, wait."""
         self.acquisition.prepare(technique)
         self.front.order("panel", verb, **args)
-        return self.acquisition.wait(20.0)
+        return self.acquisition.wait(60.0)
 
     def warnings(self) -> list[str]:
         return [d["code"] for k, d in self.events if k == "warning"]
@@ -147,8 +147,8 @@ def disc(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def room(disc: Path) -> Iterator[Callable[..., Console]]:
     made: collections.deque[Any] = collections.deque()
 
-    def build(transport: str = "socket", **detector: Any) -> Console:
-        front = Front(disc / "maps", disc / "cache", transport)
+    def build(transport: str = "socket", prep_ms: int = 80, **detector: Any) -> Console:
+        front = Front(disc / "maps", disc / "cache", transport, prep_ms)
         made.appendleft(front.close)
         console = Console(front, disc / "maps", **detector)
         made.appendleft(console.acquisition.close)
@@ -233,7 +233,7 @@ def test_there_are_no_half_images(room: Callable[..., Console], fault: str) -> N
 
 
 def test_missed_trigger_is_told_after_the_dose(room: Callable[..., Console]) -> None:
-    console = room(image_timeout_s=0.5)
+    console = room(image_timeout_s=2.0)
     console.front.done("detector", "arm", id="m", fault="missed_trigger")
     with pytest.raises(AcquisitionError, match="no image") as caught:
         console.shoot()
@@ -254,7 +254,7 @@ def test_generator_faults_before_the_exposure(
     console.front.done("generator", "arm", id="g", fault=fault)
     console.front.order("panel", "expose")
     with pytest.raises(AcquisitionError, match=words) as caught:
-        console.acquisition.wait(10.0)
+        console.acquisition.wait(60.0)
     assert caught.value.code == "generator-fault"
     assert not [e for e in console.front.told if e["kind"] == "world.exposure"]
     if fault == "interlock":
@@ -269,18 +269,18 @@ def test_arc_gives_a_short_exposure_with_a_warning(room: Callable[..., Console])
     console.acquisition.prepare(TECHNIQUE)
     console.front.done("generator", "arm", id="a", fault="arc", args={"fraction": 0.5})
     console.front.order("panel", "expose")
-    shot = console.acquisition.wait(10.0)
+    shot = console.acquisition.wait(60.0)
     assert shot.truncated
     assert shot.mas == pytest.approx(1.0, abs=0.01)
     assert console.warnings() == ["generator-fault"]
 
 
 def test_thumb_off_too_early(room: Callable[..., Console]) -> None:
-    console = room()
-    shot = console.shoot(Technique(110.0, 20.0, 800.0), "release_early", after_ms=100)
+    console = room(prep_ms=1500)  # each phase lasts so long that a console that looks late sees it
+    shot = console.shoot(Technique(110.0, 20.0, 8000.0), "release_early", after_ms=1000)
     assert shot.truncated
     assert shot.mas is not None
-    assert 2.0 <= shot.mas < 14.0
+    assert 20.0 <= shot.mas < 158.0
     assert console.warnings() == ["truncated"]
     states = console.states("generator")
     assert states.index("xray") > states.index("prep")
@@ -293,18 +293,27 @@ def test_nobody_presses_then_somebody_does(room: Callable[..., Console]) -> None
         console.acquisition.wait(0.2)
     assert caught.value.code == "not-exposed"
     console.front.order("panel", "expose")
-    assert console.acquisition.wait(10.0).mas == pytest.approx(2.0, abs=0.01)
+    assert console.acquisition.wait(60.0).mas == pytest.approx(2.0, abs=0.01)
     with pytest.raises(AcquisitionError) as caught:
         console.acquisition.wait(0.1)
     assert caught.value.code == "not-prepared"
 
 
-def test_cancel_ends_a_wait(room: Callable[..., Console]) -> None:
+def test_cancel_ends_a_wait(room: Callable[..., Console], monkeypatch: pytest.MonkeyPatch) -> None:
     console = room()
     console.acquisition.prepare(TECHNIQUE)
-    threading.Timer(0.2, console.acquisition.cancel).start()
+    waiting, wait = threading.Event(), console.acquisition._detector.wait
+
+    def waited(seconds: float) -> Any:
+        waiting.set()
+        return wait(seconds)
+
+    monkeypatch.setattr(console.acquisition._detector, "wait", waited)
+    canceller = threading.Thread(target=lambda: waiting.wait(60) and console.acquisition.cancel())
+    canceller.start()
     with pytest.raises(AcquisitionError) as caught:
-        console.acquisition.wait(10.0)
+        console.acquisition.wait(60.0)
+    canceller.join(60)
     assert caught.value.code == "cancelled"
     assert console.shoot().mas == pytest.approx(2.0, abs=0.01)
 
@@ -331,7 +340,7 @@ def test_control_is_lost_while_waiting_and_comes_back(room: Callable[..., Consol
     console.acquisition.prepare(TECHNIQUE)
     console.front.done("detector", "arm", id="c", fault="control_loss")
     with pytest.raises(AcquisitionError) as caught:
-        console.acquisition.wait(10.0)
+        console.acquisition.wait(60.0)
     assert caught.value.code == "detector-lost"
     assert console.warnings() == []  # wait() has told it
     assert console.shoot().mas == pytest.approx(2.0, abs=0.01)
@@ -339,11 +348,11 @@ def test_control_is_lost_while_waiting_and_comes_back(room: Callable[..., Consol
 
 def test_frozen_front_end_is_noticed_and_found_again(room: Callable[..., Console]) -> None:
     """SIGSTOP: nothing answers, as with a pulled cable; the heartbeat notices, and both devices come back."""
-    console = room()
+    console = room(heartbeat_ms=600)
     assert console.shoot().mas == pytest.approx(2.0, abs=0.01)
     console.front.process.send_signal(signal.SIGSTOP)
-    deadline = time.monotonic() + 15
-    while len(console.warnings()) < 2 and time.monotonic() < deadline:
+    deadline = time.monotonic() + 60
+    while "detector-lost" not in console.warnings() and time.monotonic() < deadline:
         threading.Event().wait(0.02)
     assert set(console.warnings()) <= {"detector-lost", "generator-absent"}
     assert "detector-lost" in console.warnings()
@@ -367,13 +376,17 @@ def test_detector_that_becomes_hot_while_waiting(room: Callable[..., Console]) -
     console.acquisition.prepare(TECHNIQUE)
     console.front.done("detector", "set_temperature", celsius=60.0)
     with pytest.raises(AcquisitionError, match="too hot") as caught:
-        console.acquisition.wait(10.0)
+        console.acquisition.wait(60.0)
     assert caught.value.code == "detector-hot"
     assert console.warnings() == []  # wait() has told it
     console.front.done("detector", "set_temperature", celsius=30.0)
     assert console.shoot().mas == pytest.approx(2.0, abs=0.01)
+    deadline = time.monotonic() + 60
+    while "recovered" not in console.states("detector") and time.monotonic() < deadline:
+        threading.Event().wait(
+            0.02
+        )  # it looks now and then: hot, cool and hot again between two looks is hot
     console.front.done("detector", "set_temperature", celsius=60.0)
-    deadline = time.monotonic() + 10
     while not console.warnings() and time.monotonic() < deadline:
         threading.Event().wait(0.02)
     assert console.warnings() == ["detector-hot"]
@@ -383,14 +396,17 @@ def test_a_slow_link_is_told_and_works(room: Callable[..., Console]) -> None:
     console = room()
     assert console.shoot().mas == pytest.approx(2.0, abs=0.01)
     console.front.done("detector", "link_mbps", mbps=10)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while "link" not in console.warnings() and time.monotonic() < deadline:
         threading.Event().wait(0.02)
     assert console.warnings() == ["link"]
-    mark = len(console.front.told)
-    shot = console.shoot()
-    assert shot.raw_sha256 == console.front.wait("detector.frame", mark, frame_kind="Image")["sha256"]
-    assert shot.timings_ms["stream"] > 300  # half a megabyte at 10 Mbit/s
+    took = []
+    for _ in range(3):  # what comes while we stand still is then read at once: the longest of some
+        mark = len(console.front.told)
+        shot = console.shoot()
+        assert shot.raw_sha256 == console.front.wait("detector.frame", mark, frame_kind="Image")["sha256"]
+        took.append(shot.timings_ms["stream"])
+    assert max(took) > 300  # half a megabyte at 10 Mbit/s
 
 
 def test_a_pause_in_the_middle_of_a_frame_heals(room: Callable[..., Console]) -> None:
@@ -405,7 +421,7 @@ def test_a_pause_in_the_middle_of_a_frame_heals(room: Callable[..., Console]) ->
     threading.Event().wait(0.15)
     console.front.process.send_signal(signal.SIGSTOP)
     threading.Timer(0.7, console.front.process.send_signal, (signal.SIGCONT,)).start()
-    shot = console.acquisition.wait(20.0)
+    shot = console.acquisition.wait(60.0)
     assert shot.raw_sha256 == console.front.wait("detector.frame", mark, frame_kind="Image")["sha256"]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import json
 import os
 import signal
@@ -26,6 +26,10 @@ from simulators.world import World
 pytestmark = pytest.mark.filterwarnings("ignore:set(Daemon|Name):DeprecationWarning")  # pyserial's RFC 2217
 
 
+PATIENCE_S = 30.0
+"""How long an answer that must come is waited for."""
+
+
 class Bench:
     """A generator with its world, its switch and everything it told."""
 
@@ -35,7 +39,7 @@ class Bench:
         self.generator: Generator = create(
             Config(**{"prep_ms": 60, "cooldown_ms": 20} | config), self.emit, self.world
         )
-        self.switch = panel.create(panel.Config(timeout_s=5.0), self.emit, self.world, self.generator)
+        self.switch = panel.create(panel.Config(timeout_s=30.0), self.emit, self.world, self.generator)
         self.where = self.generator.start()
         self._came = threading.Condition()
 
@@ -47,7 +51,7 @@ class Bench:
     def of(self, kind: str) -> list[dict[str, Any]]:
         return [d for k, d in list(self.told) if k == kind]
 
-    def wait_for(self, kind: str, timeout: float = 5.0) -> dict[str, Any]:
+    def wait_for(self, kind: str, timeout: float = 30.0) -> dict[str, Any]:
         end = time.monotonic() + timeout
         while time.monotonic() < end:
             if found := self.of(kind):
@@ -56,7 +60,7 @@ class Bench:
         raise AssertionError(f"no {kind} in {self.told}")
 
     def client(self, baud: int = 19200) -> serial.SerialBase:
-        return serial.serial_for_url(self.where["url"], baud, timeout=3.0)
+        return serial.serial_for_url(self.where["url"], baud, timeout=PATIENCE_S)
 
     def stop(self) -> None:
         self.switch.stop()
@@ -87,7 +91,7 @@ def ask(line: Any, command: str, *args: object) -> tuple[str, ...]:
 
 @pytest.mark.parametrize("transport", ["rfc2217", "socket", "pty"])
 def test_one_exposure(bench: Callable[..., Bench], transport: str) -> None:
-    b = bench(transport=transport)
+    b = bench(transport=transport, cooldown_ms=60_000)  # it is still cooling when we look
     with b.client() as line:
         assert ask(line, "50", 20, 3003, 819) == ("$",)
         assert b.switch.command("expose", {}) == {
@@ -99,6 +103,8 @@ def test_one_exposure(bench: Callable[..., Bench], transport: str) -> None:
         }
         assert ask(line, "61")[:5] == ("1", "1100", "2000", "200", "4000")
         dap = int(ask(line, "61")[5]) / 1000
+    # What the console and the switch see changes first; it is told right after that.
+    b.wait_for("generator.exposure")
     (exposure,) = b.of("generator.exposure")
     (photons,) = b.of("world.exposure")
     assert photons["mas"] == exposure["mas"] == pytest.approx(4.0)
@@ -113,12 +119,14 @@ def test_one_exposure(bench: Callable[..., Bench], transport: str) -> None:
 def test_line_speed_is_that_of_a_real_line(bench: Callable[..., Bench]) -> None:
     b = bench(transport="socket", baud=9600)
     with b.client() as line:
-        start = time.monotonic()
-        ask(line, "22")
-        took = time.monotonic() - start
+        took = []
+        for _ in range(5):
+            start = time.monotonic()
+            ask(line, "22")
+            took.append(time.monotonic() - start)
     wire = (5 + 58) * 10 / 9600
-    assert took >= wire * 0.95
-    assert took < wire + 1.0
+    assert min(took) >= wire * 0.95
+    assert min(took) < wire + 1.0  # the best of some: the machine may stand still
 
 
 def test_client_at_the_wrong_speed_is_noise(bench: Callable[..., Bench]) -> None:
@@ -129,7 +137,7 @@ def test_client_at_the_wrong_speed_is_noise(bench: Callable[..., Bench]) -> None
         assert line.read_until(b"\x03") == b""
         assert "9600" in b.wait_for("generator.garbage")["why"]
         line.baudrate = 19200
-        line.timeout = 3.0
+        line.timeout = PATIENCE_S
         assert len(ask(line, "22")) == 26
 
 
@@ -139,7 +147,7 @@ def test_modem_lines_follow_the_contacts(bench: Callable[..., Bench]) -> None:
         ask(line, "50", 20, 3003, 819)
         assert (line.cts, line.dsr, line.cd) == (False, False, True)
         b.switch.command("press_prep", {})
-        deadline = time.monotonic() + 3
+        deadline = time.monotonic() + PATIENCE_S
         while not line.cts and time.monotonic() < deadline:
             threading.Event().wait(0.005)
         assert (line.cts, line.dsr) == (True, False)
@@ -154,14 +162,14 @@ def test_second_client_waits_or_is_refused(bench: Callable[..., Bench]) -> None:
     second.timeout = 0.2
     assert second.read(1) == b""
     first.close()
-    second.timeout = 3.0
+    second.timeout = PATIENCE_S
     assert second.read_until(b"\x03") == encode("14", 0)
     second.close()
 
     refusing = bench(transport="socket", second_client="refuse")
     with refusing.client() as first:
         ask(first, "22")
-        with socket.create_connection((refusing.where["host"], refusing.where["port"]), 3.0) as other:
+        with socket.create_connection((refusing.where["host"], refusing.where["port"]), PATIENCE_S) as other:
             assert other.recv(10) == b""
         ask(first, "22")
 
@@ -175,13 +183,15 @@ def test_garbage_is_bounded_logged_and_survived(bench: Callable[..., Bench]) -> 
         b"\x02" + b"9" * 5000,
         b"\xff\xfa" + b"x" * 9000,
     ):
-        with socket.create_connection(address, 3.0) as s:
-            s.sendall(junk)
-            s.shutdown(socket.SHUT_WR)
-            s.settimeout(3.0)
-            with contextlib.suppress(ConnectionResetError):  # the generator hung up on it
+        with socket.create_connection(address, PATIENCE_S) as s:
+            try:
+                s.sendall(junk)
+                s.shutdown(socket.SHUT_WR)
                 while s.recv(4096):
                     pass
+            except OSError as error:  # the generator hung up on it, at any of these moments
+                if error.errno not in (errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN):
+                    raise
     with b.client() as line:
         assert len(ask(line, "22")) == 26
     told = b.of("generator.garbage")
@@ -212,6 +222,8 @@ def test_faults(
         assert b.switch.command("expose", {})["outcome"] == outcome
         assert ask(line, "62") == (str(code),)
         assert ask(line, "22")[2] == str(int(code != 0))
+        if photons:
+            b.wait_for("generator.exposure")
     assert b.of("fault.armed") == [{"id": "f1", "fault": fault}]
     fired = b.wait_for("fault.fired")
     assert (fired["id"], fired["fault"]) == ("f1", fault)
@@ -228,12 +240,12 @@ def test_faults(
 def test_interlock_in_the_middle_of_an_exposure_and_cleared(bench: Callable[..., Bench]) -> None:
     b = bench(transport="socket")
     with b.client() as line:
-        ask(line, "50", 2000, 3003, 100)
+        ask(line, "50", 8000, 3003, 100)
         when = {"state": "exposing", "after_ms": 40}
         b.generator.command("arm", {"id": "door", "fault": "interlock", "when": when})
         result = b.switch.command("expose", {})
         assert result["outcome"] == "truncated"
-        assert 40 <= result["ms"] < 1500
+        assert 40 <= result["ms"] < 7900
         assert ask(line, "52") == ("10",)
         b.generator.command("disarm", {"id": "door"})
         assert ask(line, "52") == ("$",)
@@ -244,12 +256,13 @@ def test_spoiled_replies(bench: Callable[..., Bench]) -> None:
     b = bench(transport="socket")
     with b.client() as line:
         ask(line, "22")
-        line.timeout = 0.3
         b.generator.command("arm", {"id": "a", "fault": "no_answer", "args": {"count": 2, "command": "14"}})
         assert ask(line, "15") == ("0",)
+        line.timeout = 0.3
         for _ in range(2):
             line.write(encode("14"))
             assert line.read_until(b"\x03") == b""
+        line.timeout = PATIENCE_S
         assert ask(line, "14") == ("0",)
         b.generator.command("arm", {"id": "b", "fault": "bad_checksum"})
         line.write(encode("14"))
@@ -275,14 +288,14 @@ def test_watch_tells_a_condition(bench: Callable[..., Bench]) -> None:
 def test_thumb_too_early_too_short_and_bouncing(bench: Callable[..., Bench]) -> None:
     b = bench(transport="socket")
     with b.client() as line:
-        ask(line, "50", 2000, 3003, 100)
+        ask(line, "50", 8000, 3003, 100)
     b.switch.command("press_expose", {})
     b.switch.command("release", {})
     assert b.of("generator.refused")[-1]["reason"] == "no prep"
     assert not b.of("world.exposure")
     early = b.switch.command("release_early", {"after_ms": 30})
     assert early["outcome"] == "truncated"
-    assert 30 <= early["ms"] < 1500
+    assert 30 <= early["ms"] < 7900
     b.switch.command("bounce", {"contact": "prep", "times": 2, "ms": 1})
     contacts = b.of("panel.contact")
     assert [c["prep"] for c in contacts[-4:]] == [True, False, True, False]
@@ -305,14 +318,14 @@ def test_alone_says_where_it_listens_and_ends_on_sigterm() -> None:
         assert process.stdout is not None
         assert process.stdin is not None
         where = json.loads(process.stdout.readline())
-        with serial.serial_for_url(where["url"], timeout=3.0) as line:
+        with serial.serial_for_url(where["url"], timeout=PATIENCE_S) as line:
             assert ask(line, "50", 20, 3003, 819) == ("$",)
             process.stdin.write("press\n")
             process.stdin.flush()
             while json.loads(process.stdout.readline())["kind"] != "generator.exposure":
                 pass
         process.send_signal(signal.SIGTERM)
-        assert process.wait(5.0) == 0
+        assert process.wait(60.0) == 0
     finally:
         process.kill()
         process.communicate()
