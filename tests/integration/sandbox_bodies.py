@@ -10,6 +10,7 @@ import struct
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -413,6 +414,18 @@ def _swallow(sock: socket.socket) -> None:
             pass
 
 
+def _rest(network: VethNetwork, links: Iterable[str]) -> None:
+    """Wait until nothing moves on the cables any more."""
+    before, deadline = None, time.monotonic() + 20
+    while time.monotonic() < deadline:
+        counters = [network.counters(link) for link in links]
+        now = [(each.sent_packets, each.received_packets) for each in counters]
+        if now == before:
+            return
+        before = now
+        time.sleep(0.1)
+
+
 def capture(channel: Channel, argument: Any) -> None:
     """Capture a transfer on both networks; what was reported, and what the cables counted."""
     bench = Bench()
@@ -435,6 +448,7 @@ def capture(channel: Channel, argument: Any) -> None:
         network.plug("modality")
     arrived = bench.send("modality", "pacs", argument["tcp"])
     sent, received = bench.stream(argument["udp"]) if argument["udp"] else (0, 0)
+    _rest(network, list(links.values()))  # the last acknowledgement may still be on its way
     report = recorder.stop()
     counted = {}
     for each, link in links.items():
