@@ -13,6 +13,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -471,6 +472,11 @@ def _encapsulated(dataset: DataSet, element: Element, book: _Book) -> Iterator[_
         yield _Fault(
             "STD-DS-042", f"the Basic Offset Table points at byte {wrong}, where no fragment begins", element
         )
+    elif any(then <= one for one, then in itertools.pairwise((-1, *pixels.offset_table))):
+        yield _Fault("STD-DS-042", "the Basic Offset Table does not go on from frame to frame", element)
+    elif pixels.offset_table and pixels.offset_table[0]:
+        text = f"the Basic Offset Table begins with byte {pixels.offset_table[0]}, behind the first fragment"
+        yield _Fault("STD-DS-042", text, element)
 
 
 @dataclass(frozen=True, slots=True)

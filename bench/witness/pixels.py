@@ -46,6 +46,10 @@ class Jpeg:
     predictor: int | None = None
     sampling: tuple[int, ...] = ()
     """Horizontal (high half byte) and vertical sampling factor of each component."""
+    missing: str = ""
+    """The kind of table that the first scan names and that is not in front of it; seen only where the scan is."""
+    least: int = 0
+    """Bytes that the stream has at least: headers, and the shortest codes for all samples; 0: not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,8 @@ class Pixels:
     stored (signed where Pixel Representation says so), None where they were not made.  ``above_bits_stored`` counts
     pixels that do not fit Bits Stored, ``first_above_offset`` is the byte in the value of the first of them.
     ``fragments`` are lengths without the offset table; ``eoi`` counts fragments that end with a JPEG EOI marker.
+    ``starts`` are the numbers of the fragments (from 0) that begin with SOI, ``other`` is the first of them whose
+    header says another size, process or precision than the first stream, with that header.
     ``crc`` is the CRC-32 of all bytes (without the offset table): equal pixels have equal ones.  ``last`` is the last
     byte of native pixels; ``greys`` is how the samples of a colour image lie (:mod:`bench.witness.arrangement`).
     ``frames`` are the SHA-256 of whole native frames in their order, without a padding byte behind the last one; they
@@ -74,6 +80,8 @@ class Pixels:
     head: bytes = b""
     jpeg: Jpeg | None = None
     eoi: int = 0
+    starts: tuple[int, ...] = ()
+    other: tuple[int, Jpeg] | None = None
     crc: int = 0
     last: int | None = None
     greys: Greys | None = None
@@ -260,6 +268,10 @@ class Fragments:
         self._tail = b""
         self._sum = 0
         self._eoi = 0
+        self._piece = bytearray()
+        self._starts: list[int] = []
+        self._first: Jpeg | None = None
+        self._other: tuple[int, Jpeg] | None = None
         self._crc = 0
         self._hash = hashlib.sha256() if digest else None
 
@@ -287,13 +299,33 @@ class Fragments:
             self._hash.update(data)
         if len(self._lengths) == 1 and len(self._head) < HEAD:
             self._head += data[: HEAD - len(self._head)]
+        if len(self._piece) < HEAD:
+            self._piece += data[: HEAD - len(self._piece)]
         self._tail = (self._tail + bytes(data[-TAIL:]))[-TAIL:]
 
     def _close(self) -> None:
         self._in_table = False
+        if self._piece[:2] == b"\xff\xd8":
+            self._started()
+        self._piece.clear()
         if b"\xff\xd9" in self._tail:  # no coded data can hold these two bytes; padding may follow them
             self._eoi += 1
         self._tail = b""
+
+    def _started(self) -> None:
+        """A fragment was one that begins a stream."""
+        number = len(self._lengths) - 1
+        if len(self._starts) < MOST:
+            self._starts.append(number)
+        if self._other is not None:
+            return
+        found = jpeg(bytes(self._piece))
+        if found is None:
+            return
+        found = replace(found, sampling=(), missing="", least=0)
+        self._first = self._first or found
+        if found != self._first:
+            self._other = number, found
 
     @property
     def fragments(self) -> tuple[int, ...]:
@@ -315,6 +347,8 @@ class Fragments:
             head=head,
             jpeg=jpeg(head),
             eoi=self._eoi,
+            starts=tuple(self._starts),
+            other=self._other,
             crc=self._crc,
             sha256=self._hash.hexdigest() if self._hash is not None else None,
         )
@@ -330,6 +364,8 @@ def jpeg(head: bytes) -> Jpeg | None:
         return None
     at = 2
     found: Jpeg | None = None
+    codes: dict[int, int] = {}
+    quantized = False
     while at + 4 <= len(head) and head[at] == 0xFF:
         marker = head[at + 1]
         if marker == 0xFF:
@@ -345,13 +381,51 @@ def jpeg(head: bytes) -> Jpeg | None:
             precision, rows, columns, components = struct.unpack_from(">BHHB", head, at + 4)
             sampling = tuple(head[at + 11 : min(at + 11 + 3 * components, at + 2 + length) : 3])
             found = Jpeg(marker, precision, rows, columns, components, sampling=sampling)
+        elif marker == 0xC4:
+            codes |= _shortest(head[at + 4 : at + 2 + length])
+        elif marker == 0xDB:
+            quantized = True
         elif marker == 0xDA:
             if found is not None and at + 5 < len(head):
                 predictor = at + 5 + 2 * head[at + 4]
                 if found.sof in (0xC3, 0xC7, 0xCB) and predictor < len(head):
-                    return replace(found, predictor=head[predictor])
+                    found = replace(found, predictor=head[predictor])
+                found = _scanned(found, head[at + 4 : at + 2 + length], codes, quantized, at + 2 + length)
             return found
         elif marker == 0xD9:
             return found
         at += 2 + max(2, length)
     return found
+
+
+def _shortest(segment: bytes) -> dict[int, int]:
+    """The length in bits of the shortest code of each Huffman table of a segment, by class and number."""
+    found, at = {}, 0
+    while at + 17 <= len(segment):
+        counts = segment[at + 1 : at + 17]
+        found[segment[at]] = next((bits for bits, count in enumerate(counts, 1) if count), 0)
+        at += 17 + sum(counts)
+    return found
+
+
+def _scanned(found: Jpeg, scan: bytes, codes: dict[int, int], quantized: bool, begin: int) -> Jpeg:
+    """Add what the first scan needs: its tables (ISO 10918-1 B.2.4), and bits for every sample (F.1.2, H.1.2)."""
+    if found.sof not in (0xC0, 0xC1, 0xC3) or not scan or len(scan) < 1 + 2 * scan[0]:
+        return found
+    tables = [scan[2 + 2 * n] for n in range(scan[0])]
+    lossless = found.sof == 0xC3
+    if not lossless and not quantized:
+        return replace(found, missing="quantization")
+    wanted = {one >> 4 for one in tables} | (set() if lossless else {0x10 | one & 0xF for one in tables})
+    if not wanted <= set(codes):
+        return replace(found, missing="Huffman")
+    if len(tables) != found.components or len(found.sampling) != found.components or not found.components:
+        return found
+    factors = [(one >> 4, one & 0xF) for one in found.sampling]
+    across, down = max(h for h, _ in factors) or 1, max(v for _, v in factors) or 1
+    unit = 1 if lossless else 8
+    bits = 0
+    for (h, v), table in zip(factors, tables, strict=True):
+        units = (-(-found.columns * h // across) // unit) * (-(-found.rows * v // down) // unit)
+        bits += units * (codes[table >> 4] + (0 if lossless else codes[0x10 | table & 0xF]))
+    return replace(found, least=begin + bits // 8)

@@ -247,6 +247,11 @@ def _ui(text: str, query: bool) -> str | None:
     if len(bare) > 64:
         return f"has {len(bare)} characters, more than 64"
     if _UI.fullmatch(bare):
+        arcs = bare.split(".")
+        if arcs[0] not in ("0", "1", "2"):
+            return "begins with another component than 0, 1 or 2"
+        if bare.startswith("2.25.") and len(arcs) == 3 and int(arcs[2]) >> 128:
+            return "has a number behind 2.25 that is no UUID"
         return None
     if re.fullmatch(r"[0-9.]+", bare) and re.search(r"(^|\.)0\d", bare):
         return "has a component with a leading zero"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bench.checks.case import Case
     from bench.resultmodel import Evidence
     from bench.witness.dataset import DataSet
-    from bench.witness.pixels import Pixels
+    from bench.witness.pixels import Jpeg, Pixels
 
 LENGTH: Final = "STD-IOD-010"
 VALUES: Final = "STD-IOD-011"
@@ -37,6 +37,8 @@ STREAM: Final = "STD-IOD-018"
 ALLOWED: Final = "STD-IOD-026"
 ENCAPSULATED: Final = "STD-IOD-027"
 ORDER: Final = "STD-IOD-028"
+MOST: Final = 100_000
+"""Fragments that the witness keeps."""
 
 BASELINE: Final = "1.2.840.10008.1.2.4.50"
 NATIVE: Final = frozenset(
@@ -172,6 +174,9 @@ def pixel_data(case: Case) -> Iterator[Finding]:
             ):
                 yield failed(ENCAPSULATED, f"{label('PixelData')} is missing", *subject.at("PixelData"))
             continue
+        if more := [k for k in ("FloatPixelData", "DoubleFloatPixelData") if subject.dataset.has(k)]:
+            reason = f"{label('PixelData')} and {label(more[0])} are there; an image has pixels of one kind"
+            yield failed(ENCAPSULATED, reason, *subject.at("PixelData", *more))
         yield from amount(subject, layout, pixels)
         yield from values(subject, layout, pixels)
         yield from stream(subject, layout, pixels)
@@ -246,7 +251,7 @@ def _iod_bits(subject: Subject, layout: Layout) -> Iterator[Finding]:
             yield wrong("BitsStored", layout.stored, "8 or 16" if wide else "8 with colour")
         if dataset.number("PixelRepresentation") not in (None, 0):
             yield wrong("PixelRepresentation", dataset.number("PixelRepresentation"), "0")
-        known = not layout.interpretation or layout.interpretation in ONE | THREE | RETIRED
+        known = not layout.interpretation or layout.interpretation in (ONE | THREE | RETIRED) - {"HSV"}
         if layout.interpretation == "MONOCHROME1" or not known:
             yield wrong(
                 "PhotometricInterpretation", layout.interpretation, "MONOCHROME2, PALETTE COLOR, RGB and YBR"
@@ -319,8 +324,10 @@ def amount(subject: Subject, layout: Layout, pixels: Pixels) -> Iterator[Finding
     yield passed(ENCAPSULATED, "Pixel Data is there", *where)
     frames = layout.frames
     if pixels.encapsulated:
+        yield from _single(subject, frames)
         yield from _fragments(subject, frames, pixels, where)
         return
+    yield from _single(subject, frames)
     frame = layout.frame_bits
     if frame is None or frames is None:
         return
@@ -345,6 +352,14 @@ def amount(subject: Subject, layout: Layout, pixels: Pixels) -> Iterator[Finding
         f"sample(s) of {layout.allocated} bits in {frames} frame(s) are {wanted}"
     )
     yield failed(LENGTH, reason, *where)
+
+
+def _single(subject: Subject, frames: int | None) -> Iterator[Finding]:
+    """An IOD without frames is one of a single frame (PS3.3 A.6, A.8.1)."""
+    if subject.iod is None or "NumberOfFrames" in subject.iod.keywords or frames in (None, 0, 1):
+        return
+    reason = f"{label('NumberOfFrames')} is {frames}; the {subject.iod.name} IOD is of one frame"
+    yield failed(FRAMES, reason, *subject.at("NumberOfFrames"))
 
 
 def _fragments(
@@ -423,7 +438,9 @@ def stream(subject: Subject, layout: Layout, pixels: Pixels) -> Iterator[Finding
         return
     where = subject.at("PixelData")
     if head is None:
-        if len(pixels.head) >= 4 and pixels.head[:2] not in (b"\xff\xd8", b"\xff\x4f"):
+        if len(pixels.head) < 4:
+            yield failed(STREAM, f"the first fragment has {len(pixels.head)} bytes", *where)
+        elif pixels.head[:2] not in (b"\xff\xd8", b"\xff\x4f"):
             yield failed(STREAM, f"the first fragment is no stream of transfer syntax {syntax}", *where)
         return
     faults = []
@@ -447,16 +464,60 @@ def stream(subject: Subject, layout: Layout, pixels: Pixels) -> Iterator[Finding
         faults.append(f"precision is {head.precision} in the stream, Bits Stored {layout.stored}")
     if head.sof != 0x51 and pixels.eoi < (layout.frames or 1) == len(pixels.fragments):
         faults.append(f"{len(pixels.fragments) - pixels.eoi} JPEG stream(s) are cut off: no EOI marker")
+    if head.missing:
+        faults.append(f"the stream has no {head.missing} table in front of its scan")
+    if head.least and pixels.eoi and len(pixels.fragments) == (layout.frames or 1) and not faults:
+        short = [number for number, length in enumerate(pixels.fragments, 1) if length < head.least]
+        if short:
+            has, at = pixels.fragments[short[0] - 1], short[0]
+            faults.append(
+                f"the stream of frame {at} has {has} bytes; with its tables it has at least {head.least}"
+            )
+    faults += _other_streams(layout, pixels, head)
     for fault in faults:
         yield failed(STREAM, fault, *where)
     if not faults:
         yield passed(STREAM, "stream and attributes agree", *where)
-    if syntax in HALVED and layout.interpretation == "RGB" and len(set(head.sampling)) > 1:
+    if syntax in HALVED and layout.interpretation in ("RGB", "YBR_FULL") and len(set(head.sampling)) > 1:
+        only = "only YBR has" if layout.interpretation == "RGB" else "only YBR_FULL_422 has"
         yield failed(
             SYNTAX,
-            "Photometric Interpretation is RGB; the stream has fewer samples of some components, as only YBR has",
+            f"Photometric Interpretation is {layout.interpretation}; "
+            f"the stream has fewer samples of some components, as {only}",
             *subject.at("PhotometricInterpretation", "PixelData"),
         )
+
+
+def _other_streams(layout: Layout, pixels: Pixels, head: Jpeg) -> Iterator[str]:
+    """What the streams behind the first one say, and where they begin."""
+    if head.sof == 0x51:
+        return
+    if pixels.other is not None:
+        number, other = pixels.other
+        for what, one, first in (
+            ("rows", other.rows, head.rows),
+            ("columns", other.columns, head.columns),
+            ("components", other.components, head.components),
+            ("bits of precision", other.precision, head.precision),
+        ):
+            if one != first:
+                yield f"{what} are {one} in the stream that fragment {number + 1} begins, {first} in the first"
+        if other.sof != head.sof or other.predictor != head.predictor:
+            yield f"the stream that fragment {number + 1} begins is of another process than the first"
+    begins = set(pixels.starts)
+    if not begins or len(pixels.fragments) >= MOST:
+        return
+    at, places = 0, {}
+    for number, length in enumerate(pixels.fragments):
+        places[at] = number
+        at += 8 + length
+    frames = [places[o] for o in pixels.offset_table or () if o in places]
+    if not pixels.offset_table and len(pixels.fragments) == (layout.frames or 1):
+        frames = list(range(len(pixels.fragments)))
+    for number in frames:
+        if number not in begins:
+            yield f"a frame begins with fragment {number + 1}, which begins no JPEG stream"
+            return
 
 
 def arrangement(subject: Subject, layout: Layout, pixels: Pixels) -> Iterator[Finding]:

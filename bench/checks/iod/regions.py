@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -17,12 +18,17 @@ PLACE: Final = "STD-IOD-054"
 CALIBRATION: Final = "STD-IOD-055"
 REFERENCE: Final = "STD-IOD-056"
 SEQUENCE: Final = "SequenceOfUltrasoundRegions"
-TWO_DIMENSIONS: Final = 1
+TWO_DIMENSIONS, M_MODE, SPECTRAL = 1, 2, 3
 NOT_SPACE: Final = {4: "seconds", 5: "hertz", 6: "dB/seconds", 7: "cm/sec"}
 """Physical units that no axis of a picture of space has (PS3.3 C.8.5.5.1.15)."""
 CENTIMETRES: Final = 3
+SECONDS: Final = 4
 DEEPEST: Final = 60.0
-"""Centimetres; no probe sees half as deep."""
+"""Centimetres; no probe sees half as deep, and no view is as wide."""
+SMALLEST: Final = 0.01
+"""Centimetres across a whole region; no probe sees so little."""
+FLAGS: Final = 0x1F
+"""Bits of Region Flags that have a meaning (PS3.3 C.8.5.5.1.3); the others are 0."""
 EDGES: Final = ("RegionLocationMinX0", "RegionLocationMinY0", "RegionLocationMaxX1", "RegionLocationMaxY1")
 
 
@@ -61,6 +67,18 @@ def calibration(subject: Subject, item: DataSet, number: int) -> Iterator[Findin
             wrong = True
             reason = f"{label(SEQUENCE, f'PhysicalDelta{axis}')} of region {number} is 0 in a known unit"
             yield failed(CALIBRATION, reason, *subject.at(f"PhysicalDelta{axis}", owner=item))
+        elif delta is not None and not math.isfinite(delta):
+            wrong = True
+            reason = (
+                f"{label(SEQUENCE, f'PhysicalDelta{axis}')} of region {number} is {delta}, which is no number"
+            )
+            yield failed(CALIBRATION, reason, *subject.at(f"PhysicalDelta{axis}", owner=item))
+        elif delta is not None and delta < 0 and item.number("RegionSpatialFormat") == TWO_DIMENSIONS:
+            reason = f"{label(SEQUENCE, f'PhysicalDelta{axis}')} of region {number} is {delta:g}: it runs backwards"
+            yield remark(CALIBRATION, reason, *subject.at(f"PhysicalDelta{axis}", owner=item))
+    if (flags := item.number("RegionFlags")) is not None and int(flags) & ~FLAGS:
+        reason = f"{label(SEQUENCE, 'RegionFlags')} of region {number} are {int(flags):08X}H; bits 5 to 31 are reserved"
+        yield failed(CALIBRATION, reason, *subject.at("RegionFlags", owner=item))
     if not wrong and item.number("PhysicalDeltaX") is not None:
         yield passed(CALIBRATION, f"region {number} is calibrated", *subject.at("PhysicalDeltaX", owner=item))
     units = {axis: item.number(f"PhysicalUnits{axis}Direction") for axis in ("X", "Y")}
@@ -68,6 +86,12 @@ def calibration(subject: Subject, item: DataSet, number: int) -> Iterator[Findin
         if item.number("RegionSpatialFormat") == TWO_DIMENSIONS and unit in NOT_SPACE:
             reason = f"region {number} is a two-dimensional image, its {axis} axis is in {NOT_SPACE[int(unit or 0)]}"
             yield failed(CALIBRATION, reason, *subject.at(f"PhysicalUnits{axis}Direction", owner=item))
+    known = [unit for unit in units.values() if unit]
+    form = item.number("RegionSpatialFormat")
+    if form in (M_MODE, SPECTRAL) and len(known) == len(units) and SECONDS not in known:
+        kind = "an M-mode" if form == M_MODE else "a spectral"
+        reason = f"region {number} is {kind} trace, and none of its axes is in seconds"
+        yield failed(CALIBRATION, reason, *subject.at("PhysicalUnitsXDirection", owner=item))
     yield from reach(subject, item, number)
     there = [item.has(f"ReferencePixel{axis}0") for axis in ("X", "Y")]
     if any(there) and not all(there):
@@ -83,14 +107,19 @@ def calibration(subject: Subject, item: DataSet, number: int) -> Iterator[Findin
 
 
 def reach(subject: Subject, item: DataSet, number: int) -> Iterator[Finding]:
-    """A two-dimensional region is not deeper than sound reaches: else its deltas are in another unit."""
-    top, bottom = item.number("RegionLocationMinY0"), item.number("RegionLocationMaxY1")
-    unit, delta = item.number("PhysicalUnitsYDirection"), item.number("PhysicalDeltaY")
-    if item.number("RegionSpatialFormat") != TWO_DIMENSIONS or unit != CENTIMETRES:
+    """A two-dimensional region is of a size that sound reaches: else its deltas are in another unit."""
+    if item.number("RegionSpatialFormat") != TWO_DIMENSIONS:
         return
-    if top is None or bottom is None or not delta:
-        return
-    depth = abs(delta) * (bottom - top + 1)
-    if depth > DEEPEST:
-        reason = f"region {number} would be {depth:.0f} cm deep: {label(SEQUENCE, 'PhysicalDeltaY')} is {delta:g} cm"
-        yield failed(CALIBRATION, reason, *subject.at("PhysicalDeltaY", owner=item))
+    for axis, first, last, way in (
+        ("Y", "RegionLocationMinY0", "RegionLocationMaxY1", "deep"),
+        ("X", "RegionLocationMinX0", "RegionLocationMaxX1", "wide"),
+    ):
+        begin, end = item.number(first), item.number(last)
+        unit, delta = item.number(f"PhysicalUnits{axis}Direction"), item.number(f"PhysicalDelta{axis}")
+        if unit != CENTIMETRES or begin is None or end is None or not delta or not math.isfinite(delta):
+            continue
+        size = abs(delta) * (end - begin + 1)
+        if size > DEEPEST or 0 < size < SMALLEST:
+            name = label(SEQUENCE, f"PhysicalDelta{axis}")
+            reason = f"region {number} would be {size:.3g} cm {way}: {name} is {delta:g} cm"
+            yield failed(CALIBRATION, reason, *subject.at(f"PhysicalDelta{axis}", owner=item))

@@ -92,6 +92,7 @@ def dates(case: Case) -> Iterator[Finding]:
         yield from birth(subject)
         yield from calibrated(subject)
         yield from chain(subject)
+        yield from acquired(subject)
         yield from age(subject)
 
 
@@ -163,6 +164,36 @@ def chain(subject: Subject) -> Iterator[Finding]:
         yield passed(
             ORDER, "series, acquisition and content in order", *subject.at(*(pair[0] for pair, _ in known))
         )
+
+
+def acquired(subject: Subject) -> Iterator[Finding]:
+    """Acquisition DateTime, and Acquisition Date and Time, are one moment."""
+    dataset = subject.dataset
+    text = dataset.text("AcquisitionDateTime") or ""
+    digits, _, _ = text.partition("+")
+    digits = digits.partition("-")[0]
+    one, other = (
+        moment_of(digits[:8], digits[8:]),
+        moment(dataset, "AcquisitionDate", "AcquisitionTime"),
+    )
+    if one is None or other is None:
+        return
+    where = subject.at("AcquisitionDateTime", "AcquisitionDate", "AcquisitionTime")
+    gap = abs((_clock(one) - _clock(other)).total_seconds())
+    allowed = 60.0 if len(one.time) >= 6 and len(other.time) >= 6 else 86_400.0
+    if digits != text:
+        allowed = 2 * 86_400.0  # it tells its zone; the other two are in that of the object
+    if gap > allowed:
+        said = f"{label('AcquisitionDateTime')} {text} is not {label('AcquisitionDate')} {other}"
+        yield failed(ORDER, said, *where)
+
+
+def _clock(when: Moment) -> datetime.datetime:
+    """A moment as far as it is known; its day's begin without a time."""
+    day = real_date(when.date) or datetime.date.min
+    hours, minutes, seconds = (int(when.time[at : at + 2] or 0) for at in (0, 2, 4))
+    clock = datetime.datetime.combine(day, datetime.time())
+    return clock + datetime.timedelta(hours=hours, minutes=minutes, seconds=seconds)
 
 
 def age(subject: Subject) -> Iterator[Finding]:

@@ -1,9 +1,10 @@
-"""Records against objects: patient, study, series, instance, decoded by their own character sets (STD-X-090 to 094).
+"""Records against objects: patient, study, series, instance, decoded by their own sets (STD-X-073, STD-X-090 to 094).
 
 Rules of this file:
 
 * Compared is what both have: a record may hold a value that its object lacks (type 1 in the record, 2 in the object).
-  Only a Patient ID that one object of a study has and another lacks is a fault.
+  A name or an accession number, of type 2 in both, is known to both or to none, and so are Patient ID and name to all
+  objects of a study.
 * A key of a level above, such as Patient ID in a STUDY record, must agree as well where somebody put it there.
 * Texts are compared as decoded; one that cannot be decoded is a fault of its character set, not of agreement.
 * Foreign objects are left out.
@@ -16,7 +17,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from bench.checks.crossobject.text import same, value
-from bench.checks.finding import Finding, check
+from bench.checks.finding import Finding, check, remark
 from bench.checks.iod.tables import label
 from bench.checks.media.authors import authors
 from bench.checks.media.common import judged, number
@@ -38,15 +39,37 @@ COMPARED: Final = {
 TOGETHER: Final = "STD-X-094"
 ORDER: Final = tuple(COMPARED)
 NUMBERS: Final = frozenset(("SeriesNumber", "InstanceNumber"))
+KNOWN: Final = frozenset(("PatientName", "AccessionNumber"))
+"""Keys of type 2 in record and object: empty says that nobody knows it (PS3.5 7.4.3)."""
+IDENTIFIED: Final = ("PatientID", "PatientName")
+OF_STUDY: Final = (*IDENTIFIED, "IssuerOfPatientID", "ReferringPhysicianName")
+OF_SERIES: Final = (
+    "StudyInstanceUID",
+    "Modality",
+    "SeriesDate",
+    "SeriesTime",
+    "Laterality",
+    "FrameOfReferenceUID",
+    "Manufacturer",
+    "ManufacturerModelName",
+    "DeviceSerialNumber",
+)
+"""What the objects of a series share: the series itself and the equipment that made it (PS3.3 A.1.2.3, C.7.3.1)."""
+SELDOM: Final = ("BodyPartExamined", "SeriesDescription", "ProtocolName")
+"""Of the series too, and often set for each image: told as a remark."""
+SHARED: Final = "STD-X-073"
+STANDARD: Final = "1.2.840.10008."
+"""The root of UIDs that the standard itself gives (PS3.5 9, PS3.6)."""
 Fault = tuple[str, Evidence, tuple[str, ...]]
 
 
-@check(*RULES.values(), TOGETHER)
+@check(*RULES.values(), TOGETHER, SHARED)
 def records_and_objects(case: Case) -> Iterator[Finding]:
     """Every object that a record refers to, with the records above it."""
     for medium in case.media:
         yield from _records(case, medium)
         yield from _objects(case, medium)
+        yield from _identifiers(case, medium)
 
 
 def differs(keyword: str, one: DataSet, other: DataSet) -> tuple[str, str] | None:
@@ -98,13 +121,12 @@ def _records(case: Case, medium: Medium) -> Iterator[Finding]:
                 if (level.number, keyword) in seen:
                     continue
                 found = differs(keyword, level.item, file.dataset)
+                if found is None and keyword in KNOWN and level.kind == of and level.item.has(keyword):
+                    found = _one_only(keyword, level.item, file.dataset)
                 if found is None:
                     continue
                 seen.add((level.number, keyword))
-                reason = (
-                    f"{level.name}: {label(keyword)} is {printable(found[0])!r}, "
-                    f"and {printable(found[1])!r} in {file.path}"
-                )
+                reason = f"{level.name}: {label(keyword)} is {_shown(found[0])}, and {_shown(found[1])} in {file.path}"
                 faults[RULES[of]].append((reason, in_record(medium, level, keyword), ()))
     where = in_file(directory.file, offset=directory.file.begin)
     for rule, wrong in faults.items():
@@ -124,9 +146,10 @@ def _objects(case: Case, medium: Medium) -> Iterator[Finding]:
         if uid := file.dataset.text("SeriesInstanceUID"):
             series[uid].append(file)
     faults: list[Fault] = []
+    told: set[str] = set()
     for what, groups, keywords in (
-        ("study", studies, ("PatientID", "PatientName")),
-        ("series", series, ("StudyInstanceUID", "Modality")),
+        ("study", studies, OF_STUDY),
+        ("series", series, (*OF_SERIES, *SELDOM)),
     ):
         for group in groups.values():
             first = group[0]
@@ -135,13 +158,83 @@ def _objects(case: Case, medium: Medium) -> Iterator[Finding]:
                     if first.dataset is None or file.dataset is None:
                         continue
                     found = differs(keyword, file.dataset, first.dataset)
-                    if found is None and keyword == "PatientID":
+                    if found is None and keyword in IDENTIFIED:
                         found = _one_only(keyword, file.dataset, first.dataset)
-                    if found is not None:
-                        said, held = (repr(printable(text)) if text else "empty" for text in found)
-                        where = f"{first.path} of the same {what}"
-                        reason = f"{file.path}: {label(keyword)} is {said}, and {held} in {where}"
-                        faults.append((reason, in_file(file, file.dataset.get(keyword)), ()))
+                    if found is None:
+                        continue
+                    said, held = map(_shown, found)
+                    where = f"{first.path} of the same {what}"
+                    reason = f"{file.path}: {label(keyword)} is {said}, and {held} in {where}"
+                    spot = in_file(file, file.dataset.get(keyword))
+                    if keyword not in SELDOM:
+                        faults.append((reason, spot, ()))
+                    elif keyword not in told:
+                        told.add(keyword)
+                        yield remark(TOGETHER, reason, spot)
+    yield from _alike(studies, series)
     count = sum(map(len, studies.values()))
     right = f"{number(count, 'object')} agree with those of their study and series"
     yield from judged(TOGETHER, faults, count, right, Evidence(what=medium.name))
+
+
+def _alike(studies: dict[str, list[DicomFile]], series: dict[str, list[DicomFile]]) -> Iterator[Finding]:
+    """What the standard lets be the same, and is seldom meant so."""
+    for group in series.values():
+        seen: dict[int, DicomFile] = {}
+        for file in group:
+            said = file.dataset.number("InstanceNumber") if file.dataset is not None else None
+            first = file if said is None else seen.setdefault(int(said), file)
+            if first is not file and said is not None:
+                reason = (
+                    f"{file.path} and {first.path}, of one series, have the same Instance Number {said:g}"
+                )
+                yield remark(RULES["IMAGE"], reason, in_file(file, "(0020,0013)"))
+                break
+    patients: dict[str, dict[str, DicomFile]] = defaultdict(dict)
+    for group in studies.values():
+        file = group[0]
+        order, patient = (
+            (value(file.dataset, keyword) or "" for keyword in ("AccessionNumber", "PatientID"))
+            if file.dataset is not None
+            else ("", "")
+        )
+        if order and patient:
+            patients[order].setdefault(patient, file)
+    for order, found in patients.items():
+        if len(found) > 1:
+            one, other = list(found.values())[:2]
+            reason = f"Accession Number {printable(order)!r} stands with two patients, in {one.path} and {other.path}"
+            yield remark(TOGETHER, reason, in_file(other, "(0008,0050)"))
+
+
+def _identifiers(case: Case, medium: Medium) -> Iterator[Finding]:
+    """No UID stands for a study and a series, or for one of them and an instance (PS3.5 9)."""
+    own = authors(case).own
+    kinds: dict[str, dict[str, str]] = defaultdict(dict)
+    for file in medium.files:
+        if file.path not in own or file.dataset is None:
+            continue
+        for kind, keyword in (
+            ("a study", "StudyInstanceUID"),
+            ("a series", "SeriesInstanceUID"),
+            ("an instance", "SOPInstanceUID"),
+        ):
+            if uid := file.dataset.text(keyword):
+                kinds[uid].setdefault(kind, file.path)
+    faults: list[Fault] = []
+    for uid, found in kinds.items():
+        if uid.startswith(STANDARD):
+            kind, path = next(iter(found.items()))
+            reason = (
+                f"{printable(uid)}, the UID of {kind}, is below the root that the standard keeps for itself"
+            )
+            faults.append((reason, Evidence(what=path), ()))
+        elif len(found) > 1:
+            reason = f"{printable(uid)} is the UID of {' and of '.join(sorted(found))}"
+            faults.append((reason, Evidence(what=next(iter(found.values()))), ()))
+    right = f"{number(len(kinds), 'UID')}, each of one thing"
+    yield from judged(SHARED, faults, len(kinds), right, Evidence(what=medium.name))
+
+
+def _shown(text: str) -> str:
+    return repr(printable(text)) if text else "empty"

@@ -80,6 +80,11 @@ def _partition(case: Case) -> Iterator[Finding]:
         yield inconclusive(PARTITION, text, where)
     elif medium.partitions:
         yield from _of_the_table(medium, where)
+        for trouble in medium.troubles:
+            if trouble.code == "unsigned":
+                yield failed(
+                    PARTITION, trouble.text, Evidence(offset=trouble.offset, what="the partition table")
+                )
         first = min(one.number for one in medium.partitions)
         start = min(one.start for one in medium.partitions)
         spot = next((one.start for one in medium.partitions if one.number == facts.partition), 0)
@@ -111,6 +116,9 @@ def _of_the_table(medium: Medium, where: Evidence) -> Iterator[Finding]:
     elif ends > medium.size >= begins + facts.size:
         text = f"partition {part.number} ends {ends - medium.size} bytes behind the medium"
         yield failed(PARTITION, text, where)
+    elif ends > medium.size:
+        text = f"the image ends {ends - medium.size} bytes before partition {part.number}: not all of it was looked at"
+        yield remark(PARTITION, text, where)
     for other in medium.partitions:
         if other is not part and other.start < ends and begins < other.start + other.length:
             yield failed(PARTITION, f"partitions {part.number} and {other.number} share sectors", where)
@@ -135,7 +143,7 @@ def _sound(case: Case) -> Iterator[Finding]:
             told += 1
             if told <= MOST:
                 yield failed(SOUND, trouble.text, where)
-        elif trouble.code == "partition":
+        elif trouble.code in ("partition", "unsigned"):
             continue  # of the rule above
         elif trouble.code in ("bound", "no-image"):
             yield inconclusive(SOUND, trouble.text, where)

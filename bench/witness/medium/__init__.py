@@ -14,10 +14,10 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from bench.witness.medium import folder as folders
-from bench.witness.medium.disk import FAT_TYPES, PROTECTIVE, SECTOR, damaged, look, name_of
+from bench.witness.medium.disk import FAT_TYPES, PROTECTIVE, SECTOR, damaged, leads_to_fat, look, name_of
 from bench.witness.medium.fat import Fat
 from bench.witness.medium.fatform import Geometry, geometry
 from bench.witness.medium.model import (
@@ -59,6 +59,10 @@ def looks_like_medium(path: Path) -> bool:
     try:
         with path.open("rb") as stream:
             head = stream.read(SECTOR)
+            if head[:4] in CAPTURES:
+                return False
+            if len(head) == SECTOR and leads_to_fat(head, lambda first: _sector(stream, first)):
+                return True
         if head[:2] == b"\x1f\x8b":
             with gzip.open(path) as unpacked:
                 head = unpacked.read(SECTOR)
@@ -72,6 +76,11 @@ def looks_like_medium(path: Path) -> bool:
     return head[510:512] == b"\x55\xaa" and any(
         part[4] and part[0] in (0, 0x80) and any(part[12:16]) for part in parts
     )
+
+
+def _sector(stream: IO[bytes], first: int) -> bytes:
+    stream.seek(first)
+    return stream.read(SECTOR)
 
 
 def read_medium(path: Path) -> Medium:

@@ -10,6 +10,7 @@ Rules of this file:
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from typing import Final
 
 from bench.witness.medium.fatform import Geometry, geometry
@@ -43,8 +44,13 @@ def look(source: Source) -> tuple[str, tuple[Partition, ...], list[Trouble]]:
     troubles: list[Trouble] = []
     if name_of(head):
         return "none", (), troubles
-    if len(head) < SECTOR or head[510:512] != b"\x55\xaa":
+    if len(head) < SECTOR:
         return "", (), troubles
+    if head[510:512] != b"\x55\xaa":
+        if not leads_to_fat(head, lambda first: source.read(first, SECTOR)):
+            return "", (), troubles
+        text = "the partition table is not signed with 55AAH: few systems look into it"
+        troubles.append(Trouble("unsigned", text, offset=510))
     partitions = []
     for number in range(4):
         at = 446 + 16 * number
@@ -62,6 +68,9 @@ def look(source: Source) -> tuple[str, tuple[Partition, ...], list[Trouble]]:
             )
             troubles.append(Trouble("partition", text, offset=at))
         inside = name_of(source.read(first, SECTOR)) if first else ""
+        if head[at] not in (0, 0x80):
+            text = f"partition {number + 1} is neither active (80H) nor not (00H): {head[at]:02X}H"
+            troubles.append(Trouble("active", text, offset=at))
         partitions.append(Partition(number + 1, kind, first, length * SECTOR, inside))
     for one in partitions:
         for other in partitions:
@@ -73,6 +82,16 @@ def look(source: Source) -> tuple[str, tuple[Partition, ...], list[Trouble]]:
     if any(one.type == PROTECTIVE for one in partitions):
         return "gpt", _by_guid(source) or tuple(partitions), troubles
     return "mbr", tuple(partitions), troubles
+
+
+def leads_to_fat(head: bytes, read: Callable[[int], bytes]) -> bool:
+    """Tell whether a first sector, signed or not, has an entry of a partition in which FAT begins."""
+    for number in range(4):
+        at = 446 + 16 * number
+        start, length = struct.unpack_from("<II", head, at + 8)
+        if head[at + 4] and start and length and isinstance(geometry(read(start * SECTOR)), Geometry):
+            return True
+    return False
 
 
 def _by_guid(source: Source) -> tuple[Partition, ...]:
@@ -101,4 +120,4 @@ def damaged(head: bytes) -> bool:
     return b"FAT" in (head[54:57], head[82:85]) or head[3:8] in (b"MSDOS", b"MSWIN", b"mkfs.")
 
 
-__all__ = ["FAT_TYPES", "PROTECTIVE", "damaged", "look", "name_of"]
+__all__ = ["FAT_TYPES", "PROTECTIVE", "damaged", "leads_to_fat", "look", "name_of"]

@@ -320,6 +320,9 @@ class Fat:
                 )
                 self.trouble("twice", text, entry.path, at)
             seen.add(raw[:11])
+            if folder and size:
+                text = f"the folder {entry.path} says {size} bytes; a folder says 0"
+                self.trouble("folder-size", text, entry.path, at)
             if any(byte < 0x20 for byte in raw[:11]) and raw[0] != 0x05:
                 self.trouble("entry", f"the name of {entry.path} holds control characters", entry.path, at)
             if not folder:
