@@ -7,11 +7,24 @@ import signal
 
 import pytest
 
+try:
+    import hypothesis
+except ImportError:
+    hypothesis = None  # type: ignore[assignment]
+
 _skipped_witnesses: list[str] = []
 
 
 def pytest_configure() -> None:
-    """Let Ctrl-C be tested where a shell started the tests in the background: what it starts so ignores SIGINT."""
+    """Examples have no time limit of their own, and Ctrl-C can be tested where a shell started the tests.
+
+    What a shell starts in the background ignores SIGINT.
+    """
+    if hypothesis is not None:  # a machine that stands still for a moment has found nothing
+        hypothesis.settings.register_profile(
+            "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+        )
+        hypothesis.settings.load_profile("patient")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -31,7 +31,7 @@ from bench.volumes.block import Loop, attach
 def echo(channel: Channel, argument: Any) -> int:
     """Send the argument back, then whatever comes, and end with the number 7."""
     channel.send(argument)
-    channel.send(channel.recv(10))
+    channel.send(channel.recv(60))
     return 7
 
 
@@ -57,7 +57,7 @@ def mount_something(channel: Channel, argument: Any) -> None:
     isolate.mount("tmpfs", argument, "tmpfs")
     (Path(argument) / "inside").write_text("x")
     channel.send(os.listdir(argument))
-    channel.recv(10)
+    channel.recv(60)
 
 
 def touch_host_network(channel: Channel, argument: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from modality.acquisition import gvcp
 from modality.acquisition.gvcp import ControlChannel, ControlError, Refused, Silent
 
+PATIENCE_S = 30.0
 Answer = Callable[["Device", int, int, bytes], list[bytes]]
 
 
@@ -47,7 +49,7 @@ class Device:
 
     def close(self) -> None:
         self.socket.sendto(b"end", ("127.0.0.1", self.port))
-        self.thread.join(5.0)
+        self.thread.join(60.0)
         self.socket.close()
 
 
@@ -76,7 +78,15 @@ def device() -> Iterator[Device]:
 
 @pytest.fixture
 def channel(device: Device) -> Iterator[ControlChannel]:
-    made = ControlChannel("127.0.0.1", device.port, timeout_s=0.15, retries=2)
+    made = ControlChannel("127.0.0.1", device.port, timeout_s=PATIENCE_S, retries=2)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def hasty(device: Device) -> Iterator[ControlChannel]:
+    """One that does not wait long: for answers that do not come."""
+    made = ControlChannel("127.0.0.1", device.port, timeout_s=1.0, retries=2)
     yield made
     made.close()
 
@@ -99,22 +109,25 @@ def test_registers_and_memory(device: Device, channel: ControlChannel) -> None:
         channel.write_memory(2, b"1234")
 
 
-def test_a_lost_answer_is_asked_for_with_the_same_id(device: Device, channel: ControlChannel) -> None:
+def test_a_lost_answer_is_asked_for_with_the_same_id(device: Device, hasty: ControlChannel) -> None:
     device.script = [lambda *a: [], lambda *a: []]
-    assert channel.read_register(8) == 8
+    assert hasty.read_register(8) == 8
     assert len({ident for _, _, ident, _ in device.seen}) == 1
-    assert channel.read_register(8) == 8
+    assert hasty.read_register(8) == 8
     idents = [ident for _, _, ident, _ in device.seen]
     assert idents[-1] == idents[0] + 1
     assert 0 not in idents
 
 
-def test_silence_is_told_after_all_tries(device: Device, channel: ControlChannel) -> None:
+def test_silence_is_told_after_all_tries(device: Device, hasty: ControlChannel) -> None:
     device.script = [lambda *a: []] * 3
     with pytest.raises(Silent):
-        channel.read_register(8)
+        hasty.read_register(8)
+    deadline = time.monotonic() + PATIENCE_S
+    while len(device.seen) < 3 and time.monotonic() < deadline:
+        time.sleep(0.01)  # the device may be behind
     assert len(device.seen) == 3
-    assert channel.read_register(12) == 12
+    assert hasty.read_register(12) == 12
 
 
 def test_refusals_carry_the_status(device: Device, channel: ControlChannel) -> None:
@@ -125,14 +138,14 @@ def test_refusals_carry_the_status(device: Device, channel: ControlChannel) -> N
     assert len(device.seen) == 1
 
 
-def test_a_pending_answer_is_waited_for(device: Device, channel: ControlChannel) -> None:
+def test_a_pending_answer_is_waited_for(device: Device, hasty: ControlChannel) -> None:
     def later(d: Device, code: int, ident: int, payload: bytes) -> list[bytes]:
-        peer = channel._socket.getsockname()
-        threading.Timer(0.3, d.socket.sendto, (ack(code + 1, ident, payload), peer)).start()
-        return [ack(gvcp.PENDING_ACK, ident, struct.pack(">HH", 0, 2000))]
+        peer = hasty._socket.getsockname()
+        threading.Timer(1.5, d.socket.sendto, (ack(code + 1, ident, payload), peer)).start()
+        return [ack(gvcp.PENDING_ACK, ident, struct.pack(">HH", 0, 60_000))]
 
     device.script = [later]
-    assert channel.read_register(16) == 16
+    assert hasty.read_register(16) == 16
     assert len(device.seen) == 1
 
 

@@ -109,7 +109,7 @@ def device() -> Iterator[Device]:
 
 @pytest.fixture
 def generator(device: Device) -> Iterator[Generator]:
-    made = Generator(GeneratorSettings(url=device.url, reply_timeout_s=0.3, retries=2))
+    made = Generator(GeneratorSettings(url=device.url, reply_timeout_s=1.5, retries=2))
     made.connect()
     yield made
     made.disconnect()

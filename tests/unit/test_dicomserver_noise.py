@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from simulators import pacs, ris
-from simulators.dicom.client import Requestor
+from simulators.dicom.client import AssociationLost, NotEstablished, Requestor
 from simulators.dicom.elements import EXPLICIT_LE, IMPLICIT_LE, encode
 from simulators.dicom.keywords import from_mapping
 from simulators.wire import AssociateRequest, dimse
@@ -27,6 +27,8 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="th
 DX, ECHO = "1.2.840.10008.5.1.4.1.1.1.1", "1.2.840.10008.1.1"
 WORKLIST, MPPS = "1.2.840.10008.5.1.4.31", "1.2.840.10008.3.1.2.3.3"
 WAIT_S = 20.0
+SHORTEST_S = 1.0
+"""The shortest time-out of the servers here."""
 ROUNDS = int(os.environ.get("MODBENCH_NOISE", "120"))
 """Conversations with each simulator; ``MODBENCH_NOISE=2000`` for the long run."""
 
@@ -43,12 +45,13 @@ class Events:
 
 
 def _pacs(events: Events, folder: Path) -> tuple[Any, list[str]]:
-    return pacs.create({"store": str(folder), "artim_s": 1.0, "dimse_s": 1.0, "idle_s": 2.0}, events), [DX]
+    times = {"artim_s": SHORTEST_S, "dimse_s": SHORTEST_S, "idle_s": 2.0}
+    return pacs.create({"store": str(folder), **times}, events), [DX]
 
 
 def _ris(events: Events, folder: Path) -> tuple[Any, list[str]]:
     items = [{"PatientID": f"{n}", "PatientName": "Doe^J"} for n in range(20)]
-    times = {"artim_s": 1.0, "dimse_s": 1.0, "idle_s": 2.0}
+    times = {"artim_s": SHORTEST_S, "dimse_s": SHORTEST_S, "idle_s": 2.0}
     return ris.create({"ae_title": "PACS", "items": items, **times}, events), [WORKLIST, MPPS]
 
 
@@ -174,6 +177,17 @@ def _running(
 
 
 def _echo(port: int) -> int:
+    """An echo by a peer in time; where the machine stood still for longer than the server bears, once more."""
+    while True:
+        begun = time.monotonic()
+        try:
+            return _echo_once(port)
+        except (NotEstablished, AssociationLost, OSError):
+            if time.monotonic() - begun < SHORTEST_S:
+                raise
+
+
+def _echo_once(port: int) -> int:
     with Requestor("127.0.0.1", port, timeout_s=WAIT_S) as peer:
         peer.associate("PACS", "TEST", {ECHO: [IMPLICIT_LE]})
         status: int = peer.ask("C-ECHO-RQ", AffectedSOPClassUID=ECHO).status

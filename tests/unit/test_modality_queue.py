@@ -45,7 +45,7 @@ def accepted(store: Store, config: Config, count: int) -> list[int]:
 
 
 def test_destinations_do_not_wait_for_each_other(store: Store, config: Config) -> None:
-    meet = threading.Barrier(2, timeout=10)
+    meet = threading.Barrier(2, timeout=60)
     sets: list[tuple[str, int]] = []
 
     def sender(config: Config, peer: Peer, images: Any, begin: Any, report: Any) -> None:
@@ -58,11 +58,11 @@ def test_destinations_do_not_wait_for_each_other(store: Store, config: Config) -
     queue, warnings = queue_with(store, config, sender)
     images = accepted(store, config, 3)
     jobs = queue.add(1, images, ["a", "b"])
-    assert queue.wait(queue.idle, 10)
+    assert queue.wait(queue.idle, 60)
     assert sorted(sets) == [("a", 3), ("b", 3)]
     assert [job["state"] for job in queue.jobs()] == ["sent", "sent"]
     assert queue.add(1, images, ["a", "b"]) == []  # each image goes once
-    assert queue.wait(lambda: queue.begun(jobs), 10)
+    assert queue.wait(lambda: queue.begun(jobs), 60)
     assert warnings == []
     assert store.row("SELECT sent FROM exams") == {"sent": 1}
     queue.stop()
@@ -81,12 +81,12 @@ def test_only_what_was_not_sent_is_sent_again(store: Store, config: Config) -> N
 
     queue, warnings = queue_with(store, config, sender)
     queue.add(1, accepted(store, config, 3), ["a"])
-    assert queue.wait(queue.idle, 10)
+    assert queue.wait(queue.idle, 60)
     (job,) = queue.jobs()
     assert (job["state"], job["waits_for_operator"], job["last_error"]) == ("queued", True, "lost")
     assert queue.resend("b") == []
     assert queue.resend() == [job["job"]]
-    assert queue.wait(queue.idle, 10)
+    assert queue.wait(queue.idle, 60)
     assert seen[1] == seen[0][1:]
     assert queue.jobs()[0]["state"] == "sent"
     assert [w["data"].get("connection", w["data"].get("status")) for w in warnings] == ["lost", "B000"]
@@ -106,10 +106,10 @@ def test_a_fault_of_ours_costs_a_warning_and_not_the_thread(store: Store, config
 
     queue, warnings = queue_with(store, config, sender)
     queue.add(1, accepted(store, config, 1), ["a"])
-    assert queue.wait(queue.idle, 10)
+    assert queue.wait(queue.idle, 60)
     assert len(warnings) == 1
     queue.resend()
-    assert queue.wait(queue.idle, 10)
+    assert queue.wait(queue.idle, 60)
     assert calls == [1, 1]
     assert queue.jobs()[0]["state"] == "sent"
     queue.stop()
@@ -152,16 +152,16 @@ def test_an_image_that_breaks_every_try_keeps_the_others_back_only_so_long(
     sender = Poisoned(uids[1], **details)
     queue, _ = queue_with(store, config, sender)
     queue.add(1, images, ["a"])
-    assert queue.wait(queue.idle, 10)
+    assert queue.wait(queue.idle, 60)
     for _ in range(needed - 1):
         assert queue.resend()
-        assert queue.wait(queue.idle, 10)
+        assert queue.wait(queue.idle, 60)
     assert sender.tries[-1] == [uids[2], uids[3], uids[1]]
     assert [image["state"] for image in queue.jobs()[0]["images"]] == ["sent", "queued", "sent", "sent"]
     assert store.row("SELECT sent FROM exams") == {"sent": 0}
     sender.poison = ""
     queue.resend()
-    assert queue.wait(queue.idle, 10)
+    assert queue.wait(queue.idle, 60)
     assert sender.tries[-1] == [uids[1]]
     assert store.row("SELECT sent FROM exams") == {"sent": 1}
     queue.stop()
@@ -176,7 +176,7 @@ def test_an_image_without_file_is_told_and_the_others_go(store: Store, config: C
     sender = Poisoned("")
     queue, warnings = queue_with(store, config, sender)
     queue.add(1, images, ["a"])
-    assert queue.wait(queue.idle, 10)
+    assert queue.wait(queue.idle, 60)
     (job,) = queue.jobs()
     assert (job["state"], [image["state"] for image in job["images"]]) == (
         "failed",
@@ -193,14 +193,14 @@ def test_an_exam_with_a_new_image_is_not_sent_any_more(store: Store, config: Con
     sender = Poisoned("")
     queue, _ = queue_with(store, config, sender)
     queue.add(1, images[:1], ["a"])
-    assert queue.wait(queue.idle, 10)
+    assert queue.wait(queue.idle, 60)
     assert store.row("SELECT sent FROM exams") == {"sent": 1}
     held = store.row("SELECT * FROM images WHERE id=?", images[1])
     assert held is not None
     sender.poison = held["sop_instance"]
     queue.add(1, images[1:], ["a"])
     assert store.row("SELECT sent FROM exams") == {"sent": 0}
-    assert queue.wait(queue.idle, 10)
+    assert queue.wait(queue.idle, 60)
     assert store.row("SELECT sent FROM exams") == {"sent": 0}
     queue.stop()
 
@@ -223,11 +223,11 @@ def test_a_clock_that_steps_does_not_stop_the_retry(
     queue, _ = queue_with(store, config, failing)
     monkeypatch.setattr("modality.sendqueue.time.time", now)
     (job,) = queue.add(1, accepted(store, config, 1), ["a"])
-    assert queue.wait(lambda: queue.jobs()[0]["state"] == "sent", 10)
+    assert queue.wait(lambda: queue.jobs()[0]["state"] == "sent", 60)
     store.update(
         "jobs", job, state="queued", hold=1, retry_at=now() + away + 3600
     )  # set back after it was planned
-    assert queue.wait(lambda: bool(queue.wake()) or queue.jobs()[0]["state"] == "sent", 10)
+    assert queue.wait(lambda: bool(queue.wake()) or queue.jobs()[0]["state"] == "sent", 60)
     queue.stop()
 
 
@@ -259,7 +259,7 @@ def test_a_disk_that_takes_no_note_for_a_while_ends_no_thread(
     monkeypatch.setattr(store, "add_warning", warning)
     sender.poison = store.rows("SELECT * FROM images ORDER BY id")[1]["sop_instance"]
     queue.add(1, images, ["a"])
-    assert queue.wait(queue.idle, 10)
+    assert queue.wait(queue.idle, 60)
     assert set(left.values()) == {0}
     assert queue.jobs()[0]["waits_for_operator"]
     assert [warning["data"]["text"] for warning in warnings] == [
@@ -267,7 +267,7 @@ def test_a_disk_that_takes_no_note_for_a_while_ends_no_thread(
     ]  # told, though the log was full
     sender.poison = ""
     queue.resend()
-    assert queue.wait(lambda: queue.jobs()[0]["state"] == "sent", 10)
+    assert queue.wait(lambda: queue.jobs()[0]["state"] == "sent", 60)
     queue.stop()
 
 
