@@ -174,7 +174,7 @@ def _two_images(
     request.addfinalizer(archive.close)
     settings = {
         "storage": [mx1.peers.peer_settings(archive, "pacs")],
-        "timeouts": {"connect": 5, "association": 5, "dimse": 2, "idle": 5},
+        "timeouts": {"connect": 20, "association": 20, "dimse": 60 if answer is dripping else 2, "idle": 20},
     }
     if product == "vxvue":
         console = request.getfixturevalue("vxvue")
@@ -189,7 +189,7 @@ def _two_images(
         bench.exam()
         images = [operator.do("capture_still")["sop_instance"] for _ in range(2)]
     operator.do("complete")
-    operator.do("queue", wait=30)
+    operator.do("queue", wait=60)
     return operator, archive, images
 
 
@@ -228,11 +228,17 @@ def test_an_image_without_its_own_answer_is_not_sent(
     )
 
     archive.answer = good
+    patiently(operator)
     del archive.stored[:]
-    assert operator.do("send", wait=30)["done"]
+    assert operator.do("send", wait=60)["done"]
     assert sorted(archive.stored) == sorted(images[sent:])  # each one once more, under its own UID
     assert operator.do("queue")["jobs"][0]["state"] == "sent"
     assert operator.do("exam_state")["exam"]["sent"]
+
+
+def patiently(operator: Any) -> None:
+    """From now on answers come, however late on a busy machine."""
+    operator.do("configure", timeouts={"dimse": 60})
 
 
 @pytest.mark.parametrize("product", ["vxvue", "mx1"])
@@ -276,6 +282,7 @@ def test_an_echo_without_its_own_answer_failed(
     assert warning["service"] == "verification"
     assert "no answer to the request" in warning["text"]
     peer.answer = RIGHT
+    patiently(operator)
     operator.do("verify", peer="pacs")
     assert len(operator.warnings()) == 1
 
@@ -291,6 +298,7 @@ def test_a_worklist_without_its_own_answer_is_none(
     assert warning["service"] == "worklist"
     assert "no answer to the request" in warning["text"]
     peer.answer = RIGHT
+    patiently(operator)
     assert operator.do("query_worklist")["items"] == []
 
 
@@ -302,6 +310,7 @@ def test_a_step_without_its_own_answer_is_sent_again(odd: str, request: pytest.F
     assert started == ("sent" if odd == "create" else "failed")
     if odd == "set":
         peer.answer = RIGHT
+        patiently(operator)
         assert operator.do("send", what="mpps")["mpps"]
     peer.answer = ODD["create" if odd == "set" else odd]
     operator.expose()
@@ -312,6 +321,7 @@ def test_a_step_without_its_own_answer_is_sent_again(odd: str, request: pytest.F
     assert all("no answer to the request" in warning["text"] for warning in warnings)
     assert len(operator.do("queue")["mpps"]) == 1
     peer.answer = RIGHT
+    patiently(operator)
     operator.do("send", what="mpps")
     assert operator.do("queue")["mpps"] == []
 
@@ -325,7 +335,7 @@ def _with_services(product: str, request: pytest.FixtureRequest, answer: Answer)
         "worklist": one,
         "storage": [mx1.peers.peer_settings(peer, "pacs")],
         "auto_send": "off",
-        "timeouts": {"connect": 5, "association": 5, "dimse": 2, "idle": 5},
+        "timeouts": {"connect": 20, "association": 20, "dimse": 60 if answer is RIGHT else 2, "idle": 20},
     }
     if product == "vxvue":
         console = request.getfixturevalue("vxvue")
