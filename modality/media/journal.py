@@ -17,6 +17,7 @@ import json
 import os
 import re
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -92,15 +93,20 @@ class Journal:
         if path is None or self.folder is None:
             return
         partial = path.with_suffix(".part")
-        with partial.open("w", encoding="utf-8") as stream:
-            stream.write(
-                json.dumps(
-                    {"files": list(note.files), "folders": list(note.folders), "place": list(note.place)}
+        try:
+            with partial.open("w", encoding="utf-8") as stream:
+                stream.write(
+                    json.dumps(
+                        {"files": list(note.files), "folders": list(note.folders), "place": list(note.place)}
+                    )
                 )
-            )
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.rename(path)
+                stream.flush()
+                os.fsync(stream.fileno())
+            partial.rename(path)
+        except OSError:
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
+            raise
         handle = os.open(self.folder, os.O_RDONLY | os.O_CLOEXEC)
         try:
             os.fsync(handle)
@@ -114,9 +120,11 @@ class Journal:
             path.unlink(missing_ok=True)
 
     def notes(self) -> list[Note]:
-        """What is remembered, newest first; what cannot be read is thrown away."""
+        """What is remembered, newest first; what is no note is thrown away, what cannot be read now is left alone."""
         if self.folder is None:
             return []
+        for partial in self.folder.glob("media-*.part"):  # switched off while it was noted
+            partial.unlink(missing_ok=True)
         paths = sorted(self.folder.glob("media-*.json"), key=lambda p: p.stat().st_mtime, reverse=True)
         found = []
         for number, path in enumerate(paths):
@@ -129,7 +137,9 @@ class Journal:
                     tuple(tuple(names) for names in raw["folders"]),
                     tuple(raw["place"]),
                 )
-            except (OSError, ValueError, KeyError, TypeError):
+            except OSError:
+                continue
+            except (ValueError, KeyError, TypeError):
                 note = None
             if note is None or number >= _NOTES or not _TOKEN.fullmatch(token):
                 path.unlink(missing_ok=True)
@@ -209,13 +219,18 @@ def _drop_drafts(volume: Volume, note: Note, directory: bytes | None) -> None:
             drafts[names] = same and _content(volume, names, about.size) == directory
     if directory is not None and any(drafts.values()):
         fresh = next((names for names in note.drafts if names not in drafts), None)
-        if fresh is not None:
+        if fresh is None:  # no name is left for a copy: what may share the directory's clusters stays
+            drafts = {names: same for names, same in drafts.items() if not same}
+        else:
             handle = volume.create(fresh)
             try:
                 volume.write(handle, 0, directory)
                 volume.sync(handle)
+                if volume.read(handle, 0, len(directory) + 1) != directory:
+                    raise OSError(errno.EIO, "what was written reads otherwise")
             finally:
-                volume.close_file(handle)
+                with suppress(OSError):
+                    volume.close_file(handle)
             place = next(name for name in volume.names(()) if name.upper() == "DICOMDIR")
             volume.rename(fresh, (place,))
             settle(volume, (place,))  # before the clusters of the old one are free

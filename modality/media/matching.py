@@ -123,21 +123,25 @@ class Matcher:
 
     def somebody_else(self, master: Master) -> str:
         """By what the Patient ID is another one's in the directory; empty when it is the image's patient's or new."""
-        same, others = self._of_patient(master)
-        return "" if same else next(iter(others.values()), "")
+        return self._of_patient(master)[1]
 
-    def _of_patient(self, master: Master) -> tuple[set[int], dict[int, str]]:
-        """The records of an image's Patient ID: of its patient, and of another one with what differs."""
+    def _of_patient(self, master: Master) -> tuple[set[int], str]:
+        """The records of an image's patient, and by what another one has the Patient ID.
+
+        A medium that has several persons with one Patient ID takes only images that say of which they are: with nothing
+        that one of them leaves open.
+        """
         wanted = Person.read(master.values)
-        same: set[int] = set()
-        others: dict[int, str] = {}
-        for record in self._with_id(master.value(m.PATIENT_ID), master.value(m.CHARSET)):
-            differs = wanted.differs(Person.read(self._directory.elements(record)))
-            if differs:
-                others[record] = differs
-            else:
-                same.add(record)
-        return same, others
+        persons = {
+            record: Person.read(self._directory.elements(record))
+            for record in self._with_id(master.value(m.PATIENT_ID), master.value(m.CHARSET))
+        }
+        exact = {record for record, person in persons.items() if person == wanted}
+        if exact:
+            return exact, ""
+        everybody = dict.fromkeys((wanted, *persons.values()))
+        differs = (one.differs(other) for one in everybody for other in everybody)
+        return set(persons), next(filter(None, differs), "")
 
     def _with_id(self, value: bytes, charset: bytes) -> list[int]:
         """The records with a Patient ID; one that is not the same bytes in every character set is read in each."""

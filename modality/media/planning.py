@@ -3,6 +3,7 @@
 Rules of this file:
 
 * Instances that are whole on the medium already, or are asked for twice, are skipped and told.
+* What takes long, comparing and encoding, is told piece by piece, and may be stopped there.
 * One Patient ID is one person's on a medium; two with one are refused.
 * An image in the wished transfer syntax goes to the medium as the bytes of its master behind a new file meta
   information; another one is encoded on the device's own disk first, so that its size is known and nothing can fail
@@ -11,7 +12,7 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -28,6 +29,7 @@ from .presence import Presence
 from .source import Source
 from .volume import Names, Volume
 from .wholeness import is_whole
+from .work import Work
 
 MOST_FILES: Final = 1000
 """Files in a folder; in a long one FAT is slow, since it is searched from its beginning."""
@@ -53,40 +55,43 @@ class Plan:
     folders: list[Names] = field(default_factory=list)
 
 
-Encode = Callable[[Path, Path, str, tuple[str, str]], int]
-"""Encodes a file into another one in a transfer syntax with an implementation's identity; returns its size."""
-
-
-def encode(source: Path, target: Path, syntax: str, implementation: tuple[str, str]) -> int:
-    """Encode by :mod:`modality.pixel`.
-
-    Raises:
-        MediaError: ``image``: it cannot be.
-    """
-    from ..pixel import PixelError, encode_instance
-
-    try:
-        return encode_instance(source, target, syntax, implementation=implementation).bytes
-    except PixelError as error:
-        raise MediaError("image", f"The image {source.name} cannot be encoded: {error}.") from error
-    except OSError as error:
-        raise MediaError("image", f"The image {source.name} cannot be encoded: {error.strerror}.") from error
-
-
-def source_of(master: Master, syntax: str, implementation: tuple[str, str], target: Path) -> Source:
+def source_of(
+    master: Master, syntax: str, implementation: tuple[str, str], target: Path, work: Work
+) -> Source:
     """Make the file's bytes available; *target* is where it is encoded when it has to be.
 
     Raises:
-        MediaError: ``image``: it cannot be encoded so.
+        MediaError: ``image``: it is not whole on the device, or cannot be encoded so.
     """
-    if syntax == master.syntax:
-        meta = file_meta(master.sop_class, master.sop_instance, syntax, implementation)
-        return Source(master.path, master.body, master.size - master.body, bytes(128) + b"DICM" + meta)
-    return Source(target, 0, encode(master.path, target, syntax, implementation), b"")
+    from ..pixel import PixelError, encode_instance
+    from ..pixel import Source as Pixels
+
+    path = master.path
+    try:
+        if syntax == master.syntax:
+            Pixels(path).close()  # what is cut off on the device is not copied
+            meta = file_meta(master.sop_class, master.sop_instance, syntax, implementation)
+            return Source(path, master.body, master.size - master.body, bytes(128) + b"DICM" + meta)
+        part = work.part(master.size)
+        done = encode_instance(
+            path, target, syntax, implementation=implementation, spool=target.parent, progress=part.share
+        )
+        part.end()
+        return Source(target, 0, done.bytes, b"")
+    except PixelError as error:
+        raise MediaError("image", f"The image {path.name} cannot be encoded: {error}.") from error
+    except OSError as error:
+        raise MediaError("image", f"The image {path.name} cannot be encoded: {error.strerror}.") from error
 
 
 def choose(
-    volume: Volume, masters: Sequence[Master], tree: Tree, root: list[str], options: Options, spool: Path
+    volume: Volume,
+    masters: Sequence[Master],
+    tree: Tree,
+    root: list[str],
+    options: Options,
+    spool: Path,
+    work: Work,
 ) -> tuple[list[Master], list[str], tuple[str, ...]]:
     """The images that have to be written, the instances that need not be, and what the operator should know.
 
@@ -102,21 +107,39 @@ def choose(
     skipped: list[str] = []
     gone = damaged = 0
 
-    def made(master: Master, syntax: str) -> Source:
-        return source_of(master, syntax, options.implementation, spool / "compared")
+    def made(master: Master, syntax: str) -> Source | None:
+        try:
+            return source_of(master, syntax, options.implementation, spool / "compared", work)
+        except MediaError as error:
+            if isinstance(error.__cause__, OSError):
+                raise
+            return None  # it has no such form here
 
+    def whole(master: Master, names: Names) -> bool:
+        about = volume.find(names)
+        part = work.part(about.size if about is not None else 0)
+        found = is_whole(volume, names, master, options.implementation, made, part.tell)
+        part.end()
+        return found
+
+    left = sum(_effort(one, options) for one in masters)
     for one in masters:
+        left -= _effort(one, options)
+        if one.sop_instance in seen:
+            skipped.append(one.sop_instance)
+            continue
+        seen.add(one.sop_instance)
         named = matcher.files_of(one.sop_instance)
         there = [names for file in named if (names := presence.found(file, one.sop_instance)) is not None]
-        if one.sop_instance in seen or any(
-            is_whole(volume, names, one, options.implementation, made) for names in there
-        ):
+        work.guess(left)
+        if any(whole(one, names) for names in there):
             skipped.append(one.sop_instance)
             continue
         damaged += bool(there)
         gone += bool(named) and not there
-        seen.add(one.sop_instance)
         wanted.append(one)
+        left += _effort(one, options)
+    work.guess(left)
     _check_patients(matcher, wanted)
     told = []
     if gone:
@@ -126,6 +149,27 @@ def choose(
     if damaged:
         told.append(f"{damaged} image(s) on the medium were not whole and were written again.")
     return wanted, skipped, tuple(told)
+
+
+def _effort(master: Master, options: Options) -> int:
+    """Bytes that have to be encoded and written for an image, as far as its master tells."""
+    return master.size * (1 if options.syntax_of(master.sop_class) == master.syntax else 2)
+
+
+def sources_of(wanted: Sequence[Master], options: Options, spool: Path, work: Work) -> list[Source]:
+    """Make the bytes of all files available, below *spool* where they have to be encoded.
+
+    Raises:
+        MediaError: as :func:`source_of`.
+    """
+    left = sum(_effort(one, options) for one in wanted)
+    found = []
+    for number, one in enumerate(wanted):
+        left -= _effort(one, options) - one.size
+        work.guess(left)
+        syntax = options.syntax_of(one.sop_class)
+        found.append(source_of(one, syntax, options.implementation, spool / f"{number:06d}", work))
+    return found
 
 
 def _check_patients(matcher: Matcher, wanted: Sequence[Master]) -> None:

@@ -26,8 +26,9 @@ from .layout import Tree
 from .master import read_master
 from .model import MediaError, Options, Progress, Saved, Stop
 from .names import NameGiver, normal
-from .planning import Plan, choose, plan, source_of
-from .volume import FILE, HostVolume, Names, Volume, explained
+from .planning import Plan, choose, plan, sources_of
+from .volume import FILE, HostVolume, Names, Volume, explained, settle
+from .work import Work
 from .writing import Writer
 
 _NAME: Final = "DICOMDIR"
@@ -88,6 +89,10 @@ def _swept(state: Path | None) -> Path | None:
     return state
 
 
+def _stopped() -> MediaError:
+    return MediaError("interrupted", "Writing was stopped. Nothing was changed on the medium.")
+
+
 class _Operation:
     """One export or add."""
 
@@ -102,11 +107,10 @@ class _Operation:
     ) -> None:
         self._volume = volume
         self._options = options
-        self._progress = progress
+        self._work = Work(progress)
         self._root = root
         self._journal = journal
         self._spool = spool
-        self._done = self._total = 0
 
     def run(self, instances: Sequence[Path], new: bool) -> Saved:
         """All of it."""
@@ -124,19 +128,11 @@ class _Operation:
         tree = Tree(base if old is None else directories.read(old))
         notes = tree.directory.notes
         try:
-            wanted, skipped, told = choose(volume, masters, tree, root, options, self._spool)
+            wanted, skipped, told = choose(volume, masters, tree, root, options, self._spool, self._work)
             notes += told
             if not wanted and old is not None:
                 return Saved("add", (), hashlib.sha256(old).hexdigest(), tuple(skipped))
-            sources = [
-                source_of(
-                    one,
-                    options.syntax_of(one.sop_class),
-                    options.implementation,
-                    self._spool / f"{number:06d}",
-                )
-                for number, one in enumerate(wanted)
-            ]
+            sources = sources_of(wanted, options, self._spool, self._work)
             any_case = self._any_case(root, name)
             giver = NameGiver(volume, old or b"", root, any_case=any_case)
             made = plan(volume, tree, wanted, sources, options, giver)
@@ -144,6 +140,8 @@ class _Operation:
             raise explained(error, self._root, "unreadable") from error
         except BadElements as error:
             raise directories.broken(error) from error
+        except Stop:
+            raise _stopped() from None
         # DICOMDIRs of others may lack the identifier of the file-set, which has to be there.
         instance = tree.directory.instance or base.instance
         data = tree.encode(instance, options.implementation)
@@ -231,14 +229,10 @@ class _Operation:
                 f"The medium is full: {need / 1e6:.1f} MB are needed, {space.free / 1e6:.1f} MB are free. "
                 "Nothing was changed on it.",
             )
-        self._total = sum(sizes) + directory
+        self._work.guess(0)
+        self._work.more(sum(sizes) + directory)
 
     # -- the change
-
-    def _tell(self, written: int) -> None:
-        self._done += written
-        if self._progress is not None:
-            self._progress(min(self._done, self._total), self._total)
 
     def _write(self, made: Plan, data: bytes, target: Names, fresh: bool) -> Writer:
         note = Note(
@@ -247,12 +241,12 @@ class _Operation:
             tuple(made.folders),
             target if fresh else (),
         )
-        writer = Writer(self._volume, note, self._journal, verify=self._options.verify, tell=self._tell)
+        writer = Writer(self._volume, note, self._journal, verify=self._options.verify, tell=self._work.tell)
         try:
             try:
                 writer.write(made, data, target)
             except OSError:
-                if not self._in_place(writer, note, data):
+                if not self._in_place(writer, note, data, target):
                     raise
             with suppress(OSError):  # the file-set is whole; the marker goes the next time
                 writer.end()
@@ -262,20 +256,18 @@ class _Operation:
             raise explained(error, self._root) from error
         except Stop:
             self._undo(writer, note)
-            raise MediaError(
-                "interrupted", "Writing was stopped. Nothing was changed on the medium."
-            ) from None
+            raise _stopped() from None
         except BaseException:
             self._undo(writer, note)
             raise
 
-    def _in_place(self, writer: Writer, note: Note, data: bytes) -> bool:
-        """Tell whether the new directory stands where it should although the last step had an error."""
+    def _in_place(self, writer: Writer, note: Note, data: bytes, target: Names) -> bool:
+        """Tell whether the new directory stands durably where it should although the last step had an error."""
         volume = self._volume
         if not writer.replaced:
             return False
         with suppress(OSError, MediaError):
-            volume.sync_folder(())
+            settle(volume, target)
             root = volume.names(())
             return note.draft[0] not in root and self._directory(root)[1] == data
         return False

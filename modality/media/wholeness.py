@@ -4,8 +4,8 @@ Rules of this file:
 
 * A file that this device wrote is the bytes that it would write now, and nothing else.
 * Of a file of somebody else only what must be the same is asked for: its data set is ours byte for byte, or it has the
-  class of the image and pixels to their very end, the same ones where neither is compressed.
-* What cannot be read is an OSError of the medium, never a yes.
+  class of the image and the same pixels; compressed ones are only followed to their very end.
+* What cannot be read is never a yes: an OSError of the medium, or a MediaError of the device's own disk.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from .elements import ITEM, UNDEFINED, BadElements, walk
 from .master import BIG_ENDIAN, Master
-from .model import EXPLICIT_LE, IMPLICIT_LE, MediaError
-from .source import Source
+from .model import EXPLICIT_LE, IMPLICIT_LE
+from .source import Source, unreadable
 from .volume import Names, Volume
 
 _PIECE: Final = 1 << 20
@@ -26,10 +26,12 @@ _HEAD: Final = 1 << 12
 _MOST: Final = 1 << 24
 _PIXELS: Final = 0x7FE00010
 _END: Final = 0xFFFEE0DD
-_LITTLE: Final = (IMPLICIT_LE, EXPLICIT_LE)
+_NATIVE: Final = (IMPLICIT_LE, EXPLICIT_LE, BIG_ENDIAN)
+_MOST_FRAGMENTS: Final = 1 << 18
 
 Read = Callable[[int, int], bytes]
 """Up to so many bytes (second) from a place (first)."""
+Tell = Callable[[int], None]
 
 
 def is_whole(
@@ -37,13 +39,19 @@ def is_whole(
     names: Names,
     master: Master,
     implementation: tuple[str, str],
-    made: Callable[[Master, str], Source],
+    made: Callable[[Master, str], Source | None],
+    tell: Tell,
 ) -> bool:
     """Tell whether a file is all of an image.
 
     Args:
         implementation: Implementation Class UID and Version Name by which files of this device are known.
-        made: the file of an image in a transfer syntax, as it would be written; MediaError when that cannot be.
+        made: the file of an image in a transfer syntax, as it would be written; None when there is none.
+        tell: told the bytes of the file that were compared, piece by piece; what it raises ends the work.
+
+    Raises:
+        OSError: the medium cannot be read.
+        MediaError: the device's own disk cannot.
     """
     about = volume.find(names)
     handle = volume.open(names)
@@ -58,35 +66,35 @@ def is_whole(
             syntax = group.get(0x00020010, "")
             if group.get(0x00020002) != master.sop_class or group.get(0x00020003) != master.sop_instance:
                 return False
-            source = _made(made, master, syntax)
-            if source is not None:
-                with _Bytes(source) as ours:
-                    own = (group.get(0x00020012, ""), group.get(0x00020013, "")) == implementation
-                    start = 0 if own else _meta(ours.read)[1]
-                    if _same(read, 0 if own else body, size, ours.read, start, source.size):
-                        return True
-                    if own:
-                        return False
-            return _pixels_are_there(read, body, size, syntax, master)
+            own = (group.get(0x00020012, ""), group.get(0x00020013, "")) == implementation
+            source = made(master, syntax)
+            if source is None:
+                return not own and _pixels_end(read, body, size, syntax)
+            with _Bytes(source) as ours:
+                begin = 0 if own else _meta(ours.read)[1]
+                if _same(_Span(read, 0 if own else body, size), _Span(ours.read, begin, source.size), tell):
+                    return True
+                if own or syntax not in _NATIVE:
+                    return not own and _pixels_end(read, body, size, syntax)
+                theirs = _native_pixels(read, body, size, syntax)
+                return theirs is not None and _same(
+                    theirs, _native_pixels(ours.read, begin, source.size, syntax), tell
+                )
         except (BadElements, struct.error):
             return False
     finally:
         volume.close_file(handle)
 
 
-def _made(made: Callable[[Master, str], Source], master: Master, syntax: str) -> Source | None:
-    try:
-        return made(master, syntax)
-    except MediaError:
-        return None  # a syntax that is not ours
-
-
 class _Bytes:
-    """The bytes of a source."""
+    """The bytes of a source; errors of the device's disk are MediaErrors, since no medium is at fault."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._handle = os.open(source.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self._handle = os.open(source.path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise unreadable(source, error.strerror) from error
 
     def __enter__(self) -> _Bytes:
         return self
@@ -101,7 +109,10 @@ class _Bytes:
         if left <= 0:
             return start
         behind = max(0, at - len(self._source.start))
-        return start + os.pread(self._handle, left, self._source.offset + behind)
+        try:
+            return start + os.pread(self._handle, left, self._source.offset + behind)
+        except OSError as error:
+            raise unreadable(self._source, error.strerror) from error
 
 
 def _meta(read: Read) -> tuple[dict[int, str], int]:
@@ -119,34 +130,55 @@ def _meta(read: Read) -> tuple[dict[int, str], int]:
     return found, at
 
 
-def _same(one: Read, at: int, size: int, other: Read, begin: int, length: int) -> bool:
-    """Compare two files from a place in each to their ends."""
-    if size - at != length - begin:
+class _Span(NamedTuple):
+    """Bytes of a file from a place up to another one; ``words``: as pairs whose bytes are exchanged."""
+
+    read: Read
+    begin: int
+    end: int
+    words: bool = False
+
+    def piece(self, at: int, length: int) -> bytes:
+        """Up to so many bytes from a place in the span."""
+        data = self.read(self.begin + at, min(length, self.end - self.begin - at))
+        if not self.words or len(data) % 2:
+            return data
+        exchanged = bytearray(len(data))
+        exchanged[0::2], exchanged[1::2] = data[1::2], data[0::2]
+        return bytes(exchanged)
+
+
+def _same(one: _Span, other: _Span | None, tell: Tell) -> bool:
+    """Compare two spans of files."""
+    size = one.end - one.begin
+    if other is None or size != other.end - other.begin:
         return False
+    at = 0
     while at < size:
-        mine = one(at, min(_PIECE, size - at))
-        if not mine or mine != other(begin, len(mine)):
+        mine = one.piece(at, _PIECE)
+        if not mine or mine != other.piece(at, len(mine)):
             return False
         at += len(mine)
-        begin += len(mine)
+        tell(len(mine))
     return True
 
 
-def _pixels_are_there(read: Read, body: int, size: int, syntax: str, master: Master) -> bool:
-    at, length = _pixels(read, body, size, syntax)
-    if length == UNDEFINED:
-        return syntax not in (*_LITTLE, BIG_ENDIAN) and _ended(read, at, size)
-    if not length or at + length > size:
-        return False
-    if syntax not in _LITTLE or master.syntax not in _LITTLE:
-        return True
-    with _Bytes(Source(master.path, 0, master.size, b"")) as ours:
-        begin, wanted = _pixels(ours.read, master.body, master.size, master.syntax)
-        return wanted == length and _same(read, at, at + length, ours.read, begin, begin + wanted)
+def _native_pixels(read: Read, body: int, size: int, syntax: str) -> _Span | None:
+    """The value of Pixel Data that are not compressed; None when they are not all there."""
+    at, length, vr = _pixels(read, body, size, syntax)
+    if not length or length % 2 or at + length > size:  # also of undefined length
+        return None
+    return _Span(read, at, at + length, syntax == BIG_ENDIAN and vr == b"OW")
 
 
-def _pixels(read: Read, body: int, size: int, syntax: str) -> tuple[int, int]:
-    """Where the value of Pixel Data begins, and its length."""
+def _pixels_end(read: Read, body: int, size: int, syntax: str) -> bool:
+    """Tell whether compressed pixels go on to their very end."""
+    at, length, _ = _pixels(read, body, size, syntax)
+    return syntax not in _NATIVE and length == UNDEFINED and _ended(read, at, size)
+
+
+def _pixels(read: Read, body: int, size: int, syntax: str) -> tuple[int, int, bytes]:
+    """Where the value of Pixel Data begins, its length and VR."""
     implicit, big = syntax == IMPLICIT_LE, syntax == BIG_ENDIAN
     length = _HEAD
     while True:
@@ -156,13 +188,13 @@ def _pixels(read: Read, body: int, size: int, syntax: str) -> tuple[int, int]:
             for element in walk(data, 0, len(data), implicit=implicit, big=big):
                 at = element.end
                 if element.tag == _PIXELS:  # a short one, whole in what was read
-                    return body + element.value, element.length
+                    return body + element.value, element.length, element.vr
         except BadElements:
             pass
         order = ">" if big else "<"
         if len(data) - at >= 12 and struct.unpack_from(order + "HH", data, at) == (0x7FE0, 0x0010):
             value = at + (8 if implicit else 12)
-            return body + value, struct.unpack_from(order + "I", data, value - 4)[0]
+            return body + value, struct.unpack_from(order + "I", data, value - 4)[0], data[at + 4 : at + 6]
         if len(data) < length or length >= _MOST:
             raise BadElements("no Pixel Data")
         length *= 8
@@ -171,7 +203,7 @@ def _pixels(read: Read, body: int, size: int, syntax: str) -> tuple[int, int]:
 def _ended(read: Read, at: int, size: int) -> bool:
     """Step over the fragments of compressed pixels: at least one behind the table of offsets, and the delimiter."""
     count = 0
-    while at + 8 <= size:
+    while at + 8 <= size and count <= _MOST_FRAGMENTS:
         group, number, length = struct.unpack("<HHI", read(at, 8))
         at += 8
         tag = group << 16 | number

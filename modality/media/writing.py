@@ -34,7 +34,7 @@ from typing import Final
 from .journal import Journal, Note
 from .model import MediaError, SavedFile
 from .planning import Plan, PlannedFile
-from .source import Source
+from .source import Source, unreadable
 from .volume import Names, Volume, settle
 
 PIECE: Final = 1 << 20
@@ -123,7 +123,7 @@ class Writer:
             for handle in handles:
                 volume.sync(handle)
             for file, handle, whole, digest in zip(files, handles, wholes, digests, strict=True):
-                if self._verify and not _same(volume, handle, file.source.size, whole, digest):
+                if self._verify and not self._same(handle, file.source.size, whole, digest):
                     raise MediaError(
                         "io",
                         f"What was written to the medium reads otherwise ({file.file_id}): it is defective.",
@@ -143,7 +143,7 @@ class Writer:
         try:
             own = os.open(source.path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
-            raise _unreadable(source, error.strerror) from error
+            raise unreadable(source, error.strerror) from error
         try:
             left, at, offset = source.length, source.offset, 0
             digest = None
@@ -155,9 +155,9 @@ class Writer:
                 try:
                     got = os.preadv(own, [memoryview(piece)[len(piece) - want :]], at) if want else 0
                 except OSError as error:
-                    raise _unreadable(source, error.strerror) from error
+                    raise unreadable(source, error.strerror) from error
                 if got < want:
-                    raise _unreadable(source, "it is shorter than it was")
+                    raise unreadable(source, "it is shorter than it was")
                 left -= want
                 at += want
                 if not offset:
@@ -182,6 +182,17 @@ class Writer:
         done.set_result(digest.hexdigest() if digest is not None else "")
         digests.append(done)
         return None
+
+    def _same(self, handle: int, size: int, whole: bytearray | None, wanted: Future[str]) -> bool:
+        """Read a file back, which still lacks its prefix."""
+        volume = self._volume
+        if whole is not None:
+            return volume.read(handle, 0, size + 1) == whole
+        digest = _begun(bytearray(volume.read(handle, 0, PIECE)))
+        for at in range(PIECE, size, PIECE):
+            self._tell(0)  # nothing more is written, but the operator may stop it
+            digest.update(volume.read(handle, at, min(PIECE, size - at)))
+        return digest.hexdigest() == wanted.result()
 
     def _draft(self, directory: bytes) -> None:
         bare = bytearray(directory)
@@ -255,17 +266,3 @@ def _begun(piece: bytearray) -> hashlib._Hash:
 
 def _digest(piece: bytearray) -> str:
     return _begun(piece).hexdigest()
-
-
-def _same(volume: Volume, handle: int, size: int, whole: bytearray | None, wanted: Future[str]) -> bool:
-    """Read a file back, which still lacks its prefix."""
-    if whole is not None:
-        return volume.read(handle, 0, size + 1) == whole
-    digest = _begun(bytearray(volume.read(handle, 0, PIECE)))
-    for at in range(PIECE, size, PIECE):
-        digest.update(volume.read(handle, at, min(PIECE, size - at)))
-    return digest.hexdigest() == wanted.result()
-
-
-def _unreadable(source: Source, why: str | None) -> MediaError:
-    return MediaError("image", f"The image {source.path.name} on the device cannot be read: {why}.")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -18,6 +20,9 @@ from tests.unit.test_modality_media_lab import Failing, FatMedium, Through, mast
 
 LEFT = {"STD-MED-010", "STD-MED-011", "STD-MED-016", "MX-MED-006"}
 """What whole files say that no directory refers to yet: there is none, or it is not told of them."""
+
+EVERY = 13
+"""So many operations lie between two interruptions after which clearing up is interrupted as well."""
 
 
 @pytest.fixture(autouse=True)
@@ -96,6 +101,82 @@ def test_errors_at_every_operation(tmp_path: Path, new: bool, forever: bool) -> 
 def test_full_and_protected_at_every_operation(tmp_path: Path, number: int) -> None:
     """Other errors, once, at every operation of an add."""
     _each(tmp_path, new=False, number=number, forever=False)
+
+
+def _whole(medium: Path, old: dict[str, bytes], new: dict[str, bytes]) -> None:
+    """The old or the new directory is there, and every file that it names, byte for byte."""
+    now = tree(medium)
+    directory = now.get("DICOMDIR", b"")
+    assert {name: now.get(name) for name in old if name != "DICOMDIR"} == {
+        name: data for name, data in old.items() if name != "DICOMDIR"
+    }
+    if directory in (old.get("DICOMDIR"), b""):
+        return
+    assert {name: now.get(name) for name in new} == new
+
+
+def _interrupted(
+    medium: Path, start: Path, more: list[Path], state: Path, at: int, *, new: bool, number: int = errno.EIO
+) -> bool:
+    """Begin on a copy of a medium, and let nothing answer from an operation on; tell whether it came to that."""
+    shutil.rmtree(medium, ignore_errors=True)
+    shutil.rmtree(state, ignore_errors=True)
+    shutil.copytree(start, medium)
+    with HostVolume(medium) as host:
+        failing = Failing(host, at, number, forever=True)
+        with suppress(MediaError):
+            save(failing, more, Options(state=state), root=medium, new=new)
+    return bool(failing.failed)
+
+
+def _taken_back(medium: Path, more: list[Path], state: Path) -> int:
+    """How many operations the next one needs until what was left is cleared up."""
+    with HostVolume(medium) as host:
+        told = Told(host)
+        save(told, more, Options(state=state), root=medium, new=False)
+    return told.done.index("create") if "create" in told.done else len(told.done)
+
+
+@pytest.mark.parametrize("new", [True, False], ids=["export", "add"])
+@pytest.mark.parametrize("forever", [True, False], ids=["from there on", "once"])
+def test_errors_at_every_operation_of_clearing_up(
+    tmp_path: Path, new: bool, forever: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interrupted, put in again, and then each operation that takes back what was left fails, too."""
+    monkeypatch.setattr("uuid.uuid4", lambda: UUID(int=1 << 127))
+    more = masters(tmp_path / "device", "utf8", number=3)[:2]
+    start = tmp_path / "start"
+    start.mkdir()
+    (start / "README.TXT").write_bytes(b"of somebody else")
+    if not new:
+        export(start, masters(tmp_path / "device", "kanji")[:2])
+    old = tree(start)
+    medium, state, again, kept = (tmp_path / name for name in ("medium", "state", "again", "kept"))
+    shutil.copytree(start, medium)
+    total = _count(medium, more, state, new)
+    final = tree(medium)
+    tried = 0
+    for at in range(2, total + 1, EVERY):
+        assert _interrupted(medium, start, more, state, at, new=new)
+        shutil.rmtree(kept, ignore_errors=True)
+        shutil.copytree(state, kept)
+        shutil.rmtree(again, ignore_errors=True)
+        shutil.copytree(medium, again)
+        needed = _taken_back(again, more, state)
+        for then in range(1, needed + 1):
+            for place, source in ((again, medium), (state, kept)):
+                shutil.rmtree(place, ignore_errors=True)
+                shutil.copytree(source, place)
+            with HostVolume(again) as host, suppress(MediaError):
+                save(Failing(host, then, forever=forever), more, Options(state=state), root=again, new=False)
+            _whole(again, old, final)
+            with HostVolume(again) as host:
+                save(host, more, Options(state=state), root=again, new=False)
+            assert set(tree(again)) == set(final), (at, then)
+            _whole(again, old, final)
+            assert {path.suffix for path in state.iterdir()} <= {".json"}, (at, then)
+            tried += 1
+    assert tried > 50
 
 
 class Told(Through):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import warnings
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,9 @@ from modality.media import directory as directories
 from modality.media.layout import Tree
 from modality.media.matching import text
 from tests.lab.elements import DataSet
-from tests.lab.media import LOWER, NEXT, FileSet, Record
+from tests.lab.media import LOWER, NEXT, START, FileSet, Record
 from tests.lab.products.facts import PERSONS
-from tests.lab.products.mx1 import Picture
+from tests.lab.products.mx1 import Picture, Scan
 from tests.unit.judged_media import explained, fails, judge
 from tests.unit.test_modality_media_lab import masters, tree
 
@@ -200,6 +201,57 @@ def test_same_id_and_name_and_another_birth_date_or_sex(
     with pytest.raises(MediaError, match=f"another {what} on the medium"):
         add(medium, second)
     assert tree(medium) == before
+
+
+@pytest.mark.parametrize(
+    ("records", "image", "under"),
+    [
+        ([("19700101", "F"), ("19710101", "F")], ("19710101", "F"), 1),
+        ([(None, "F"), ("19700101", "F")], ("19700101", "F"), 1),
+        ([("19700101", "F"), (None, "F")], (None, "F"), 1),
+        ([(None, None), ("19700101", None)], ("19700101", "F"), 0),
+        ([("19700101", "F"), ("19710101", "F")], (None, "F"), None),
+        ([("19700101", "F"), ("19710101", "F")], ("19720101", "F"), None),
+        ([(None, None), ("19700101", "F")], ("19710101", "F"), None),
+        ([("19700101", "F"), ("19700101", "M")], ("19700101", None), None),
+    ],
+)
+def test_media_on_which_an_id_is_that_of_several(
+    records: list[tuple[str | None, str | None]],
+    image: tuple[str | None, str | None],
+    under: int | None,
+    tmp_path: Path,
+) -> None:
+    """Of somebody else: an image goes under the record that says what it says, or none says otherwise; else refused."""
+    made = FileSet.of_mx1(pictures=(Picture("us", number=1),))
+    made.add(Scan(PERSONS["default"], number=2, start=START + 2), (Picture("us", number=1),))
+    for number, (born, sex) in enumerate(records, 1):
+        made.record("PATIENT", number).put("PatientBirthDate", born)
+        made.record("PATIENT", number).put("PatientSex", sex)
+        made.record("PATIENT", number).put("PatientName", "Doe^John")
+        made.record("PATIENT", number).put("PatientID", "SAME")
+    medium = tmp_path / "medium"
+    made.write_folder(medium)
+
+    def change(ds: DataSet) -> None:
+        _named("Doe^John")(ds)
+        ds.put("PatientBirthDate", image[0])
+        ds.put("PatientSex", image[1])
+
+    new, before = masters(tmp_path / "new", number=3, change=change)[:1], tree(medium)
+    if under is None:
+        with pytest.raises(MediaError, match="on the medium") as caught:
+            add(medium, new)
+        assert caught.value.code == "patient-conflict"
+        assert tree(medium) == before
+        return
+    add(medium, new)
+    found = directories.read((medium / "DICOMDIR").read_bytes())
+    kinds = [bytes(kind) for kind in found.kinds]
+    patients = [at for at, kind in enumerate(kinds) if kind == b"PATIENT"]
+    assert len(patients) == 2
+    bounds = [*patients, len(kinds)]
+    assert [kinds[a:b].count(b"STUDY") for a, b in pairwise(bounds)] == [1 + (under == 0), 1 + (under == 1)]
 
 
 @pytest.mark.parametrize("other", ["Roe^Jane", "Doe^Joh", None, "Doe^John^^Dr."])
