@@ -221,7 +221,7 @@ def test_source_stamps_and_numbers_from_many_threads(tmp_path: Path) -> None:
         barrier = threading.Barrier(4)
 
         def work() -> None:
-            barrier.wait(10)
+            barrier.wait(60)
             for _ in range(100):
                 emit("bench.note", message="x")
 
@@ -229,7 +229,7 @@ def test_source_stamps_and_numbers_from_many_threads(tmp_path: Path) -> None:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(30)
+            thread.join(60)
     report = verify(tmp_path / "j")
     assert report.ok
     assert report.events == 400
@@ -267,7 +267,7 @@ def test_kill_loses_at_most_the_last_line(tmp_path: Path) -> None:
             told = int(process.stdout.readline())
     finally:
         os.kill(process.pid, signal.SIGKILL)
-        process.wait(10)
+        process.wait(60)
         process.stdout.close()  # type: ignore[union-attr]
     events = list(read(path))
     assert len(events) >= told
@@ -276,7 +276,9 @@ def test_kill_loses_at_most_the_last_line(tmp_path: Path) -> None:
 
 
 def test_clock_pair_reads_both_clocks() -> None:
-    pair = read_clock_pair()
+    pair = min(
+        (read_clock_pair() for _ in range(20)), key=lambda pair: pair.uncertainty
+    )  # one may be disturbed
     assert 0 < pair.uncertainty < 50_000_000
     assert pair.to_data() == {"mono": pair.mono, "real": pair.real, "uncertainty": pair.uncertainty}
 

@@ -188,7 +188,7 @@ def test_the_first_picture_of_an_exam_is_waited_for(console: Any) -> None:
     probe.before_still = looked.set
 
     def later() -> None:
-        assert looked.wait(10)
+        assert looked.wait(60)
         probe.shoot()
 
     thread = threading.Thread(target=later)
@@ -282,21 +282,21 @@ def test_an_exam_waits_for_the_image_that_is_being_written(
 
     def slowly(*args: Any) -> None:
         writing.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         write(*args)
 
     monkeypatch.setattr(console.store, "write_object", slowly)
     took = threading.Thread(target=console.do, args=("capture_clip", {"frames": 3}))
     took.start()
-    assert writing.wait(10)
+    assert writing.wait(60)
     ended = threading.Thread(target=console.do, args=("complete", {}))
     ended.start()
     ended.join(0.1)
     assert ended.is_alive()  # the image of the exam is still being made
     assert console.exams.open()["id"] == 1
     go_on.set()
-    took.join(10)
-    ended.join(10)
+    took.join(60)
+    ended.join(60)
     assert console.exams.current()["state"] == "completed"
     assert list(owners(console).values()) == [("A", "A")]
 

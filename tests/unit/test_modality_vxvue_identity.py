@@ -186,17 +186,17 @@ def test_two_views_at_once_are_prepared_one_after_the_other(console: Any) -> Non
 
     def slow() -> None:
         inside.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
 
     once(slow, driver, "while_preparing")
     first = threading.Thread(target=console.do, args=("prepare", {"view": "PA"}))
     first.start()
-    assert inside.wait(10)
+    assert inside.wait(60)
     second = threading.Thread(target=console.do, args=("prepare", {"view": "LL", "laterality": "R"}))
     second.start()
     go_on.set()
-    first.join(10)
-    second.join(10)
+    first.join(60)
+    second.join(60)
     console.do("wait_image", {})
     assert images(console) == [(1, "LL", "R", "acquired")]  # what the devices were prepared for last
 

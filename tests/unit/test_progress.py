@@ -78,7 +78,10 @@ def test_what_could_not_run_says_why_and_asks_nobody_to_repeat_it() -> None:
     assert lines[1:] == ["s/one.yaml:2: needs a cable"]
 
 
-def test_a_live_row_says_what_is_awaited_and_goes_when_the_cell_ends() -> None:
+def test_a_live_row_says_what_is_awaited_and_goes_when_the_cell_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bench.progress.time.monotonic", lambda: 1000.0)
     console = Console(file=io.StringIO(), width=200, highlight=False, color_system=None)
     watch = LiveObserver(console, 2)
     one = SimpleNamespace(id="one")

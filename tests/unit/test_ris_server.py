@@ -24,6 +24,9 @@ MWL = "1.2.840.10008.5.1.4.31"
 ECHO = "1.2.840.10008.1.1"
 WAIT_S = 20.0
 
+LARGE = [{"PatientID": str(n), "PatientComments": "x" * 8000} for n in range(4000)]
+"""More than all buffers on the way hold: whoever answers has to wait for whoever reads."""
+
 CREATE: dict[str, Any] = {
     "ScheduledStepAttributesSequence": [{"StudyInstanceUID": "1.2.3"}],
     "PerformedProcedureStepID": "1",
@@ -178,10 +181,10 @@ def test_a_worklist_by_command_replaces_or_adds(start: Start) -> None:
 
 
 def test_a_cancel_ends_a_large_answer(start: Start, log: Log) -> None:
-    _, port = start(*({"PatientID": str(n)} for n in range(5000)))
+    _, port = start(*LARGE)
     with _association(port) as peer:
         context = peer.context_for(MWL)
-        keys = encode(from_mapping({"PatientID": ""}), EXPLICIT_LE)
+        keys = encode(from_mapping({"PatientID": "", "PatientComments": ""}), EXPLICIT_LE)
         msgid = peer.send("C-FIND-RQ", keys, context=context, AffectedSOPClassUID=MWL)
         for _ in range(3):
             assert peer.receive()[0].status == 0xFF00
@@ -191,7 +194,7 @@ def test_a_cancel_ends_a_large_answer(start: Start, log: Log) -> None:
             received += 1
         assert status == 0xFE00
         assert peer.ask("C-ECHO-RQ", context=peer.context_for(ECHO), AffectedSOPClassUID=ECHO).status == 0
-    assert log.wait("ris.cancelled")["sent"] == received < 5000
+    assert log.wait("ris.cancelled")["sent"] == received < len(LARGE)
     assert "ris.queried" not in log.kinds()
 
 
@@ -205,11 +208,11 @@ def test_all_of_ten_thousand_arrive(start: Start, log: Log) -> None:
 
 
 def test_a_peer_that_goes_away_ends_the_answer(start: Start, log: Log) -> None:
-    _, port = start(*({"PatientID": str(n)} for n in range(5000)))
+    _, port = start(*LARGE)
     with _association(port) as peer:
         peer.send(
             "C-FIND-RQ",
-            encode(from_mapping({"PatientID": ""}), EXPLICIT_LE),
+            encode(from_mapping({"PatientID": "", "PatientComments": ""}), EXPLICIT_LE),
             context=peer.context_for(MWL),
             AffectedSOPClassUID=MWL,
         )

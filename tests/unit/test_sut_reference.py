@@ -73,10 +73,10 @@ def test_a_console_that_dies_is_gone_and_its_end_is_told(start: Callable[..., An
     sut.start()
     began = time.monotonic()
     with pytest.raises(SutGone, match="gone"):
-        sut.do("send", {}, 60)
-    assert time.monotonic() - began < 30
+        sut.do("send", {}, 600)
+    assert time.monotonic() - began < 120
     assert "ended by itself with status 7" in sut.stop()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while ("sut.exited", {"status": 7, "expected": False}) not in events:
         assert time.monotonic() < deadline, events
         time.sleep(0.01)  # the listener's own thread tells it
