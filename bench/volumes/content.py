@@ -60,7 +60,8 @@ def parse_content(texts: Sequence[Any]) -> tuple[Content, ...]:
             hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(WORDS)}"
             raise ValueError(f"a medium has no content {str(text)!r}{hint}")
         if word in ("files", "fill"):
-            if not rest.isdigit() or not 0 <= int(rest) <= 2**41 or (word == "files" and int(rest) > 999_999):
+            most = 999_999 if word == "files" else 2**41
+            if not (rest.isascii() and rest.isdigit() and len(rest) <= 13 and int(rest) <= most):
                 raise ValueError(f"content {str(text)!r}: write {word}:NUMBER")
             found.append(Content(word, number=int(rest)))
         elif word == "foreign-fileset":

@@ -9,8 +9,9 @@ Rules of this file:
 * The image is read by the judge's own reader (:mod:`bench.judge.volumes`), never by the engine that wrote it, and
   never mounted.
 * A file system says nothing of bytes inside files: only the hash tells that a file is what the product saved.
-* An image that a scenario spoiled on purpose (unformatted, a broken FAT) and that cannot be read is no problem of the
-  product: a remark.
+* An image that a scenario spoiled on purpose (unformatted, a broken FAT), or that was pulled, and that cannot be read
+  is no problem of the product: a remark.  One that could be read before is, whether the product reported anything or
+  not.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ def compared(name: str, now: Inventory, story: History, spoiled: bool = False) -
     """Say what is wrong with a medium; *spoiled*: it could not be read before the product wrote either."""
     if now.unreadable:
         text = f"{name}: the medium cannot be read back: {now.unreadable}"
-        excused = spoiled or story.yanked or not story.actions
+        untouched = story.before is None and not story.actions
+        excused = spoiled or story.yanked or untouched
         return ReadBack(name, (), () if excused else (text,), (text,) if excused else ())
     saved, before = story.saved, story.before or {}
     files = tuple(

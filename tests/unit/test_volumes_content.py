@@ -96,10 +96,56 @@ def test_the_name_dotdot_is_in_the_root_directory(fat: str, tmp_path: Path) -> N
     assert b"..         \x20" in data[at : at + 16 * 1024]
 
 
-@pytest.mark.parametrize("text", ["nix", "files", "files:x", "fill:", "empty:1", "foreign-fileset:nix"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nix",
+        "files",
+        "files:x",
+        "files:²",
+        "files:1000000",
+        "files:" + "9" * 5000,
+        "fill:",
+        "fill:-1",
+        "fill:2199023255553",
+        "empty:1",
+        "foreign-fileset:nix",
+    ],
+)
 def test_wrong_words_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"content|file-set"):
         parse_content([text])
+
+
+def test_the_largest_numbers_are_taken() -> None:
+    assert [one.number for one in parse_content(["files:999999", "fill:2199023255552", "fill:0"])] == [
+        999_999, 2**41, 0
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("variant", ["garbled-dicomdir", "truncated-dicomdir"])
+def test_nobody_can_read_what_is_said_to_be_unreadable(variant: str) -> None:
+    """Whatever the seed: the records do not end where they say that they do, or their bytes are none."""
+    for seed in range(1, 41):
+        data = foreign_files(variant, seed)["DICOMDIR"]
+        at = data.index(struct.pack("<HH2s", 0x0004, 0x1220, b"SQ")) + 8
+        (length,) = struct.unpack_from("<I", data, at)
+        place, end, sound = at + 4, at + 4 + length, at + 4 + length <= len(data)
+        while sound and place < end:
+            tag, size = struct.unpack_from("<II", data, place)
+            sound = tag == 0xE000FFFE and place + 8 + size <= end and _elements(data[place + 8 :][:size])
+            place += 8 + size
+        assert not sound, seed
+
+
+def _elements(data: bytes) -> bool:
+    """Whether the bytes are elements of short values, as the records of this vendor have them."""
+    at = 0
+    while at + 8 <= len(data):
+        if not (data[at + 4 : at + 6].isalpha() and data[at + 4 : at + 6].isupper()):
+            return False
+        at += 8 + int(struct.unpack_from("<H", data, at + 6)[0])
+    return at == len(data)
 
 
 def test_content_that_does_not_fit_says_so(tmp_path: Path) -> None:

@@ -195,6 +195,27 @@ def test_a_medium_that_was_spoiled_on_purpose_is_no_problem(tmp_path: Path) -> N
     assert "cannot be read back" in lost.problems[0]
 
 
+def test_a_medium_that_became_unreadable_is_a_problem_unless_it_was_pulled(tmp_path: Path) -> None:
+    """A product that destroys what it was not asked to write, or gave up on, is not excused by its silence."""
+    image = FileSet.of_mx1().write_image(cell(tmp_path))
+    note_before(image)
+    image.write_bytes(bytes(1 << 20))
+    asked = Happening("sut.request", {"do": "add", "args": {"medium": "usb"}})
+    warned = Happening("modality.warning", {"service": "media", "peer": "usb", "text": "full"})
+    pulled = Happening("volume.removed", {"volume": "usb", "how": "yanked"})
+    for events in ((), (asked,), (asked, warned)):
+        (back,) = of_cell(tmp_path, events)
+        assert "cannot be read back" in back.problems[0]
+        assert not back.remarks
+    (back,) = of_cell(tmp_path, (asked, pulled))
+    assert not back.problems
+    assert "cannot be read back" in back.remarks[0]
+    image.with_suffix(".before.json").unlink()
+    (unknown,) = of_cell(tmp_path, (asked,))
+    assert not unknown.problems
+    assert unknown.remarks
+
+
 def test_an_image_that_is_not_there(tmp_path: Path) -> None:
     """It is told, never raised."""
     assert inventory(tmp_path / "usb.img").unreadable
