@@ -280,7 +280,7 @@ def _values(
                     yield _Fault("STD-DS-012", text, element, path=_path(dataset, element))
             elif not tag & 0xFFFF and tag >> 16 not in _FOREIGN:
                 book.saw("STD-DS-011")
-                for text in _group_length(owner, element):
+                for text in group_length(owner, element):
                     yield _Fault("STD-DS-011", text, element, path=_path(dataset, element))
 
 
@@ -368,7 +368,8 @@ def _private(owner: DataSet, element: Element) -> Iterator[str]:
             yield f"{name} has no private creator {missing}"
 
 
-def _group_length(owner: DataSet, element: Element) -> Iterator[str]:
+def group_length(owner: DataSet, element: Element) -> Iterator[str]:
+    """Say that a group length is not that of its group (PS3.5 7.2)."""
     value = element.value
     if element.vr != "UL" or value is None or len(value) != 4:
         return

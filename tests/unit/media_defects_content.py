@@ -235,6 +235,21 @@ CONTENT: Final[dict[str, Defect]] = {
     # quantities
     "weight below 0": _one(_put(PatientWeight="-5"), "STD-IOD-060"),
     "size in centimetres": _one(_put(PatientSize="170"), "STD-IOD-060"),
+    "index below 0": _one(_put(MechanicalIndex="-1"), "STD-IOD-060"),
+    "depth below 0": _one(_put(DepthOfScanField="-10"), "STD-IOD-060"),
+    "table of interest too short": _one(
+        lambda ds: ds.put(
+            "VOILUTSequence",
+            [
+                DataSet()
+                .put("LUTDescriptor", struct.pack("<3H", 256, 0, 8), vr="US")
+                .put("LUTData", bytes(100), vr="OW")
+            ],
+        ),
+        "STD-IOD-057",
+        pictures=GRAY,
+    ),
+    "frame time in seconds": _one(_slow("0.0333"), "STD-IOD-051", object=2),
     "heart rate below 0": _one(_put(HeartRate="-3"), "STD-IOD-060"),
     "time zone that is none": _one(_put(TimezoneOffsetFromUTC="+9999"), "STD-IOD-060"),
     "stage behind the last": _one(_put(StageNumber=5, NumberOfStages=2), "STD-IOD-061"),
@@ -282,6 +297,14 @@ RECORDS: Final[dict[str, tuple[Callable[[FileSet], object], frozenset[str]]]] = 
     "two icons": (_icons(icon(), icon()), ICON),
     "record without the name": (_empty("PATIENT", "PatientName"), frozenset({"STD-X-090"})),
     "record without the accession": (_empty("STUDY", "AccessionNumber"), frozenset({"STD-X-091"})),
+    "length of group 0004 in a record": (
+        lambda made: made.record("IMAGE").put((4, 0), struct.pack("<I", 1), vr="UL"),
+        frozenset({"STD-MED-041"}),
+    ),
+    "DICOMDIR with a UID of the standard": (
+        lambda made: made.head.put("MediaStorageSOPInstanceUID", "1.2.840.10008.1.3.10"),
+        frozenset({"STD-X-073"}),
+    ),
     "object without the name": (_nameless, frozenset({"STD-X-090", "STD-X-094"})),
 }
 

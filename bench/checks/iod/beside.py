@@ -1,4 +1,4 @@
-"""What an image holds beside its pixels: palette, icon, overlays (PS3.3 C.7.9, C.7.6.1.1.6, C.9.2).
+"""What an image holds beside its pixels: lookup tables, icon, overlays (PS3.3 C.7.9, C.11.2, C.7.6.1.1.6, C.9.2).
 
 Rules of this file:
 
@@ -47,6 +47,7 @@ def beside(case: Case) -> Iterator[Finding]:
     """Every image."""
     for subject in images(case):
         yield from palette(subject)
+        yield from lookup_tables(subject)
         yield from overlays(subject)
         yield from icons(subject)
 
@@ -152,6 +153,27 @@ def palette(subject: Subject) -> Iterator[Finding]:
         )
     if seen and not wrong:
         yield passed(PALETTE, "tables are as long as described", *subject.at(keyword))
+
+
+def lookup_tables(subject: Subject) -> Iterator[Finding]:
+    """Tables of modality and VOI: as many entries as described (PS3.3 C.11.1.1, C.11.2.1.1)."""
+    for sequence in ("ModalityLUTSequence", "VOILUTSequence"):
+        for item in subject.dataset.items(sequence):
+            said = [int(number) for number in item.numbers("LUTDescriptor")]
+            data = item.get("LUTData")
+            if len(said) != 3 or data is None or data.empty:
+                continue
+            entries = said[0] % 65536 or 65536
+            where = subject.at("LUTDescriptor", "LUTData", owner=item)
+            lengths = {2 * entries} if said[2] > 8 else {entries + entries % 2, 2 * entries}
+            if data.length not in lengths:
+                name = label(sequence, "LUTData")
+                reason = (
+                    f"{name} has {data.length} bytes; {entries} entries of {said[2]} bits are {max(lengths)}"
+                )
+                yield failed(PALETTE, reason, *where)
+            else:
+                yield passed(PALETTE, f"table of {entries} entries", *where)
 
 
 def overlays(subject: Subject) -> Iterator[Finding]:

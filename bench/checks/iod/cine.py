@@ -36,7 +36,7 @@ TARGETS: Final = frozenset(
     }
 )
 """What tells one frame from the next (PS3.3 C.7.6.5, C.8.6.4, C.8.8.3); also group 0054 and private ones."""
-SHORTEST: Final = 0.01
+SHORTEST: Final = 0.05
 LONGEST: Final = 600_000.0
 """Milliseconds between two frames that any device takes: far beyond the fastest and the slowest."""
 ABOVE_ZERO: Final = ("CineRate", "RecommendedDisplayFrameRate", "ActualFrameDuration", "EffectiveDuration")

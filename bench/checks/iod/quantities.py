@@ -26,6 +26,11 @@ PLAUSIBLE: Final = {
     "PatientSize": (0.0, 3.0, "metres"),
     "PatientWeight": (0.0, 700.0, "kilograms"),
     "HeartRate": (0.0, 1000.0, "beats a minute"),
+    "MechanicalIndex": (0.0, 10.0, "a mechanical index"),
+    "SoftTissueThermalIndex": (0.0, 50.0, "a thermal index"),
+    "BoneThermalIndex": (0.0, 50.0, "a thermal index"),
+    "CranialThermalIndex": (0.0, 50.0, "a thermal index"),
+    "DepthOfScanField": (0.0, 1000.0, "millimetres of depth"),
 }
 COUNTED: Final = (("StageNumber", "NumberOfStages"), ("ViewNumber", "NumberOfViewsInStage"))
 _ZONE: Final = re.compile(r"[+-](\d\d)(\d\d)")
@@ -41,7 +46,7 @@ def quantities(case: Case) -> Iterator[Finding]:
 
 
 def plausible(subject: Subject) -> Iterator[Finding]:
-    """Size, weight and heart rate in their units (PS3.3 C.7.2.2, C.7.6.18.1)."""
+    """Size, weight, heart rate, depth and indices in their units (PS3.3 C.7.2.2, C.7.6.18.1, C.8.5.6)."""
     dataset = subject.dataset
     if dataset.has("PatientSpeciesDescription") or dataset.has("PatientSpeciesCodeSequence"):
         return

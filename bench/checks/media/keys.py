@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
+from bench.checks.datasets import group_length
 from bench.checks.finding import Finding, check, remark
 from bench.checks.iod.tables import label, tag_text
 from bench.checks.media.authors import authors
@@ -51,6 +52,7 @@ KEYS: Final = {
     "IMAGE": (("InstanceNumber", "1"),),
 }
 """Keys by kind of record (PS3.3 F.5.1 to F.5.4); Study Instance UID is 1C, and without a file needed."""
+LENGTH_OF_GROUP: Final = 0x00040000
 OF_FILES: Final = frozenset(("IMAGE",))
 ABOVE: Final = frozenset(("PATIENT", "STUDY", "SERIES"))
 Fault = tuple[str, Evidence, tuple[str, ...]]
@@ -137,6 +139,8 @@ def _record(
 
 def _form(owner: DataSet, element: Element) -> str:
     """Say what is wrong with an element of group 0004 by itself: its VR, padding, number of values, their syntax."""
+    if element.tag == LENGTH_OF_GROUP:
+        return next(group_length(owner, element), "")
     entry = lookup(element.tag)
     if entry is None:
         return ""
