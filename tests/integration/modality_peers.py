@@ -38,7 +38,7 @@ def free_port() -> int:
             return port
 
 
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
     """Ask again and again, with a deadline."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -86,7 +86,7 @@ class Peer:
             self.stories.append([])
         self.note("accepted", event.assoc.requestor.primitive, event.assoc)
 
-    def wait(self, condition: Callable[[], bool], seconds: float = 20) -> bool:
+    def wait(self, condition: Callable[[], bool], seconds: float = 60) -> bool:
         with self.changed:
             return self.changed.wait_for(condition, seconds)
 
@@ -263,7 +263,7 @@ class Operator:
     def expose(self, **view: Any) -> dict[str, Any]:
         """Prepare, expose, accept."""
         self.do("prepare", **{"view": "PA", **view})
-        image = self.do("wait_image", timeout=10)
+        image = self.do("wait_image", timeout=30)
         self.do("accept", image=image["sop_instance"])
         return image
 

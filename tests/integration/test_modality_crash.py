@@ -41,7 +41,7 @@ class Work:
                 self.accept(operator, image)
         for _ in range(2):
             operator.do("prepare", view="PA")
-            self.accept(operator, operator.do("wait_image", timeout=10))
+            self.accept(operator, operator.do("wait_image", timeout=60))
         operator.do("complete")
         operator.do("send")
 

@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,7 +52,7 @@ def bench(tmp_path: Path) -> Iterator[Any]:
     for process in running:
         process.terminate()
     for process in running:
-        process.wait(10)
+        process.wait(60)
 
 
 def _capture(operator: Any) -> list[dict[str, Any]]:
@@ -141,8 +142,17 @@ def test_orthanc_keeps_every_kind_and_dcmtk_serves_the_worklist(bench: Any) -> N
     assert operator.do("queue", wait=60)["jobs"][0]["state"] == "sent"
 
     def ask(path: str) -> Any:
-        with urllib.request.urlopen(f"http://127.0.0.1:{http}{path}", timeout=20) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{http}{path}", timeout=60) as answer:
             return json.loads(answer.read())
+
+    def listens() -> bool:
+        try:
+            ask("/system")
+        except urllib.error.URLError:
+            return False
+        return True
+
+    bench.until(listens)  # its DICOM port is open before this one
 
     found = {i["MainDicomTags"]["SOPInstanceUID"]: i["ID"] for i in ask("/instances?expand")}
     assert set(found) == {claim["sop_instance"] for claim in images}
