@@ -9,9 +9,8 @@ Rules of this file:
 * The image is read by the judge's own reader (:mod:`bench.judge.volumes`), never by the engine that wrote it, and
   never mounted.
 * A file system says nothing of bytes inside files: only the hash tells that a file is what the product saved.
-* An image that a scenario spoiled on purpose (unformatted, a broken FAT), or that was pulled, and that cannot be read
-  is no problem of the product: a remark.  One that could be read before is, whether the product reported anything or
-  not.
+* An image that cannot be read is no problem of the product, but a remark, when it was pulled, or when nobody knows that
+  it could be read before (a scenario spoiled it on purpose) and the product did not say that it saved anything.
 """
 
 from __future__ import annotations
@@ -46,12 +45,11 @@ class ReadBack:
     remarks: tuple[str, ...] = ()
 
 
-def compared(name: str, now: Inventory, story: History, spoiled: bool = False) -> ReadBack:
-    """Say what is wrong with a medium; *spoiled*: it could not be read before the product wrote either."""
+def compared(name: str, now: Inventory, story: History) -> ReadBack:
+    """Say what is wrong with a medium."""
     if now.unreadable:
         text = f"{name}: the medium cannot be read back: {now.unreadable}"
-        untouched = story.before is None and not story.actions
-        excused = spoiled or story.yanked or untouched
+        excused = story.yanked or (story.before is None and not story.actions)
         return ReadBack(name, (), () if excused else (text,), (text,) if excused else ())
     saved, before = story.saved, story.before or {}
     files = tuple(
@@ -78,7 +76,6 @@ def read_back(
     before: Mapping[str, Held] | None = None,
     *,
     interrupted: str = "",
-    spoiled: bool = False,
 ) -> ReadBack:
     """Read an image back against claims alone, without a journal.
 
@@ -87,7 +84,6 @@ def read_back(
         claims: data of ``modality.media`` events, in order.
         before: files that lay on it before (:func:`inventory`), None when that is not known.
         interrupted: a sentence, when the last operation was broken off and may have left something behind.
-        spoiled: it could not be read before either, on purpose.
     """
     name = image.stem
     events = [_Claim(number, {"medium": name, **data}) for number, data in enumerate(claims, 1)]
@@ -96,7 +92,7 @@ def read_back(
     story = history(name, events, now.files, before)
     if interrupted:
         story = replace(story, asked=True, interrupted=interrupted)
-    return compared(name, now, story, spoiled)
+    return compared(name, now, story)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +115,7 @@ def of_cell(folder: Path, events: Iterable[Happened]) -> tuple[ReadBack, ...]:
     found = []
     for image in images_of(folder):
         now, story = story_of(image, listed)
-        then = before_of(image)
-        spoiled = then is not None and bool(then.unreadable)
-        found.append(compared(image.stem, now, story, spoiled))
+        found.append(compared(image.stem, now, story))
     return tuple(found)
 
 

@@ -717,8 +717,8 @@ def test_a_fresh_copy_of_the_directory_is_read_back_first(medium: Path, tmp_path
     class Spoiling(Told):
         """Keeps other bytes than it was given, of a directory."""
 
-        def write(self, handle: int, offset: int, data: bytes) -> None:
-            spoilt = data[:-1] + b"\xff" if data == before else data
+        def write(self, handle: int, offset: int, data: bytes | bytearray | memoryview) -> None:
+            spoilt = bytes(data[:-1]) + b"\xff" if data == before else data
             self._inner.write(handle, offset, spoilt)
 
     with HostVolume(medium) as host:

@@ -19,6 +19,7 @@ from bench.volumes.device import BlockDevice
 from bench.volumes.fat import FatVolume
 from bench.volumes.fatcheck import check_device
 from bench.volumes.foreign import VARIANTS, foreign_files, make_foreign
+from bench.volumes.layout import find_volume
 
 MB = 1 << 20
 SHAPES = {"FAT16": 64 * MB, "FAT32": 512 * MB}
@@ -85,6 +86,12 @@ def test_a_corrupt_table_is_noticed(fat: str, tmp_path: Path) -> None:
     device = BlockDevice(image)
     try:
         assert check_device(device) != []
+        layout = find_volume(device)
+        starts = [device.read(layout.fat_offset(copy), 8) for copy in range(2)]
+        assert starts[0] == starts[1]
+        assert starts[0][0] == 0xF8, "the media byte stays: it is what tells a table from anything else"
+        rest = [device.read(layout.fat_offset(copy) + 8, 4000) for copy in range(2)]
+        assert rest[0] != rest[1]
     finally:
         device.close()
 

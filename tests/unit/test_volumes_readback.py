@@ -179,13 +179,16 @@ def test_claims_end_when_the_medium_is_formatted(tmp_path: Path) -> None:
 
 
 def test_a_medium_that_was_spoiled_on_purpose_is_no_problem(tmp_path: Path) -> None:
-    """Nothing but zeros, before and after: a remark; readable before, with files reported since: a problem."""
+    """Nothing but zeros, before and after: a remark; with files reported since, or readable before: a problem."""
     image = cell(tmp_path)
     image.write_bytes(bytes(1 << 20))
     note_before(image)
     (back,) = of_cell(tmp_path, [])
     assert not back.problems
     assert "cannot be read back" in back.remarks[0]
+    (said,) = of_cell(tmp_path, [Happening("modality.media", claim(FileSet.of_mx1()))])
+    assert "cannot be read back" in said.problems[0]
+    assert not said.remarks
 
     made = FileSet.of_mx1()
     made.write_image(image)
