@@ -91,7 +91,7 @@ KINDS: Final[dict[str, str]] = {
     "ultrasound.probe": "the probe was plugged in or pulled: probe, plugged",
     "ultrasound.client": "a client joined or left the stream: client, peer, how, sent, dropped",
     "ultrasound.dropped": "a picture was not sent: client (null: to nobody), sequence, why (slow client, fault)",
-    "ultrasound.late": "the device could not keep its pace and left out pictures: slots, after (sequence)",
+    "ultrasound.late": "the device could not keep its pace and left out pictures: slots, seconds, after (sequence)",
     "ultrasound.garbage": "bytes of a client were no message: client, reason",
     # removable media
     "volume.inserted": "a medium was put in: volume (usb, sd), backend, format, size, label",

@@ -25,6 +25,9 @@ HALF_OPEN_FACTOR: Final = 16
 STEADY: Final = frozenset({"clock.pair", "ultrasound.frame", "ultrasound.late", "ultrasound.dropped"})
 """What goes on for ever by itself, and so says nothing about whether a cell has come to rest."""
 
+STOOD_STILL_S: Final = 1.0
+"""A picture stream that the bench itself holds up for so long looks to a product like one that broke off."""
+
 Listener = Callable[[Event], None]
 _Item = tuple[str, int | None, int, str, dict[str, Any]]
 
@@ -117,6 +120,11 @@ class Stream:
             self._open = dict.fromkeys(self._open, True)
         elif event.kind == "bench.error":
             self.errors.append(f"{event.data.get('where', event.src)}: {event.data.get('message', '')}")
+        elif event.kind == "ultrasound.late" and event.data.get("seconds", 0) >= STOOD_STILL_S:
+            self.errors.append(
+                f"the ultrasound front end stood still for {event.data['seconds']:.1f} s: this machine is too busy "
+                f"(event {event.seq})"
+            )
 
     @property
     def _silence_factor(self) -> int | None:

@@ -275,7 +275,8 @@ class Ultrasound:
                     continue
                 if now - due >= period:
                     missed = (now - due) // period
-                    self._emit("ultrasound.late", slots=missed, after=self._sequence)
+                    late = round(missed * period / 1e9, 3)
+                    self._emit("ultrasound.late", slots=missed, seconds=late, after=self._sequence)
                     due += missed * period
             self._frame(due)
             due += period

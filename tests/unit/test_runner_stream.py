@@ -74,3 +74,13 @@ def test_what_the_journal_refuses_is_seen(stream: Stream, tmp_path: Path) -> Non
     stream.drain()
     assert any("pacs.flew" in error for error in stream.errors)
     assert not [e for e in read(tmp_path / "journal.jsonl", lenient=True) if e.kind == "pacs.flew"]
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(0.9, False), (1.0, True), (2.4, True)])
+def test_pictures_that_the_bench_holds_up_are_its_own_error(
+    stream: Stream, seconds: float, told: bool
+) -> None:
+    """A product that complains of a stream that stood still is right; the cell is not its failure alone."""
+    stream.say("ultrasound", "ultrasound.late", slots=30, seconds=seconds, after=5)
+    stream.drain()
+    assert any("stood still" in error for error in stream.errors) is told
