@@ -233,7 +233,7 @@ def test_there_are_no_half_images(room: Callable[..., Console], fault: str) -> N
 
 
 def test_missed_trigger_is_told_after_the_dose(room: Callable[..., Console]) -> None:
-    # Preparation lasts so long that a console that looks late sees it: of a whole cycle between two looks it knows nothing
+    # Preparation is so long that a console that looks late sees it: a cycle between two looks is unknown to it.
     console = room(prep_ms=1500, image_timeout_s=2.0)
     console.front.done("detector", "arm", id="m", fault="missed_trigger")
     with pytest.raises(AcquisitionError, match="no image") as caught:
