@@ -221,10 +221,10 @@ def _identifiers(case: Case, medium: Medium) -> Iterator[Finding]:
         ):
             if uid := file.dataset.text(keyword):
                 kinds[uid].setdefault(kind, file.path)
-    if medium.directory is not None and (
-        uid := medium.directory.file.meta.text("MediaStorageSOPInstanceUID")
-    ):
-        kinds[uid].setdefault("the DICOMDIR", medium.directory.file.path)
+    directory = medium.directory
+    uid = directory.file.meta.text("MediaStorageSOPInstanceUID") if directory is not None else None
+    if uid and uid not in kinds and directory is not None:  # that of an image is told by STD-MED-018
+        kinds[uid]["the DICOMDIR"] = directory.file.path
     faults: list[Fault] = []
     for uid, found in kinds.items():
         if uid.startswith(STANDARD):
