@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from bench.links import calibrate as calibrate_module
 from bench.links.calibrate import Calibration, Calibrations
 from bench.links.loopback import LoopbackNetwork
 from bench.links.network import NetworkError, NotSupportedError
@@ -131,3 +133,24 @@ def test_a_link_is_never_without_a_mode() -> None:
     with pytest.raises(ValueError, match="unknown link mode"):
         LinkSpec("x", "", ())
     assert set(LINE_RATES) == {"10BASE-T", "100BASE-T", "1000BASE-T"}
+
+
+@pytest.mark.parametrize(("quiet_after", "ok"), [(0, True), (5, True), (99, False)])
+def test_a_busy_machine_gets_time_to_become_quiet(
+    monkeypatch: pytest.MonkeyPatch, quiet_after: int, ok: bool
+) -> None:
+    """A link that is slow only while something else runs is calibrated; one that stays slow never is."""
+    paused: list[float] = []
+
+    def rate(*_: object) -> float:
+        return 941.5 if sum(p > 0 for p in paused) >= quiet_after else 800.0
+
+    monkeypatch.setattr(calibrate_module, "goodput", rate)
+    monkeypatch.setattr(calibrate_module, "_pair", lambda *_: ("a", "b", None))
+    monkeypatch.setattr(calibrate_module.time, "sleep", paused.append)
+    state = SimpleNamespace(link="a", mode="1000BASE-T")
+    network = SimpleNamespace(state=lambda _: state, fidelity=SimpleNamespace(backend="veth"))
+    found = calibrate_module.calibrate(network, "a")  # type: ignore[arg-type]
+    assert found.ok is ok
+    assert len(found.attempts) == len(paused) <= len(calibrate_module.PAUSES_S)
+    assert quiet_after or len(found.attempts) == 1
