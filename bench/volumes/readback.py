@@ -15,14 +15,12 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from bench.checks.media.history import Happened, History, history, named, problems, remarks
+from bench.checks.media.history import Happened, History, problems, remarks
 from bench.judge.volumes import Inventory, before_of, images_of, inventory, note_before, story_of
-from bench.witness.medium.hashes import Held
 
 
 @dataclass(frozen=True)
@@ -70,40 +68,6 @@ def compared(name: str, now: Inventory, story: History) -> ReadBack:
     return ReadBack(name, files, problems(story), remarks(story))
 
 
-def read_back(
-    image: Path,
-    claims: Sequence[Mapping[str, Any]],
-    before: Mapping[str, Held] | None = None,
-    *,
-    interrupted: str = "",
-) -> ReadBack:
-    """Read an image back against claims alone, without a journal.
-
-    Args:
-        image: the image as the medium was left.
-        claims: data of ``modality.media`` events, in order.
-        before: files that lay on it before (:func:`inventory`), None when that is not known.
-        interrupted: a sentence, when the last operation was broken off and may have left something behind.
-    """
-    name = image.stem
-    events = [_Claim(number, {"medium": name, **data}) for number, data in enumerate(claims, 1)]
-    found = (named(f["file_id"]) for e in events for f in e.data.get("files") or () if f.get("file_id"))
-    now = inventory(image, found)
-    story = history(name, events, now.files, before)
-    if interrupted:
-        story = replace(story, asked=True, interrupted=interrupted)
-    return compared(name, now, story)
-
-
-@dataclass(frozen=True, slots=True)
-class _Claim:
-    """A claim in the place of an event."""
-
-    seq: int
-    data: Mapping[str, Any]
-    kind: str = "modality.media"
-
-
 def of_cell(folder: Path, events: Iterable[Happened]) -> tuple[ReadBack, ...]:
     """Read back every medium of a cell.
 
@@ -128,6 +92,5 @@ __all__ = [
     "inventory",
     "note_before",
     "of_cell",
-    "read_back",
     "story_of",
 ]

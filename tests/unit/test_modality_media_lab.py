@@ -11,9 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from bench.volumes.device import BlockDevice
 from bench.volumes.fat import FatVolume
-from modality.media.volume import FILE, FOLDER, Found, Names, Space
+from modality.media import CODES, MediaError, Options, add
+from modality.media.volume import FILE, FOLDER, Found, HostVolume, Names, Space
 from tests.lab.elements import DataSet
 from tests.lab.media import START, FileSet, object_file
 from tests.lab.products.facts import PERSONS
@@ -171,3 +174,27 @@ def mounted(image_file: Path, before: Callable[[BlockDevice], object] | None = N
 
 
 __all__ = ["DEVICE", "PICTURES", "Failing", "FatMedium", "FileSet", "Through", "masters", "mounted", "tree"]
+
+
+class Told(Through):
+    """Keeps the operations in their order."""
+
+    def __init__(self, inner: HostVolume) -> None:
+        super().__init__(inner)
+        self.done: list[tuple[str, object]] = []
+
+    def before(self, name: str, arguments: tuple[object, ...]) -> None:
+        """Note it."""
+        self.done.append((name, arguments[0] if arguments else None))
+
+
+def refused(code: str, medium: Path, images: list[Path], what=add, **options: object) -> str:  # type: ignore[no-untyped-def]
+    """Expect a refusal that changes nothing on the medium; what the operator is told."""
+    before = tree(medium) if medium.is_dir() else {}
+    with pytest.raises(MediaError) as caught:
+        what(medium, images, Options(**options))  # type: ignore[arg-type]
+    assert caught.value.code == code
+    assert code in CODES
+    assert caught.value.text.endswith(".")
+    assert (tree(medium) if medium.is_dir() else {}) == before
+    return caught.value.text

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from bench.volumes.readback import before_of, inventory, note_before, of_cell, read_back
+from bench.checks.media.history import history, named
+from bench.volumes.readback import ReadBack, before_of, compared, inventory, note_before, of_cell
 from tests.lab.media import FileSet
 
 OTHER = {("NOTES.TXT",): b"letters of somebody else", ("PHOTOS", "A.JPG"): bytes(70_000)}
@@ -43,6 +44,12 @@ def claim(made: FileSet, action: str = "export") -> dict[str, Any]:
     }
 
 
+def back_of(image: Path, said: Mapping[str, Any]) -> ReadBack:
+    """What is found on a medium that was empty before, against one report."""
+    now = inventory(image, (named(one["file_id"]) for one in said["files"]))
+    return compared("usb", now, history("usb", [Happening("modality.media", said)], now.files, {}))
+
+
 def cell(folder: Path) -> Path:
     """A cell's folder for media."""
     (folder / "media").mkdir(exist_ok=True)
@@ -59,7 +66,7 @@ def test_all_is_as_reported(tmp_path: Path) -> None:
     """Files and DICOMDIR hold the bytes that were reported: no problem, and every file is listed with its state."""
     made = FileSet.of_mx1()
     image = made.write_image(cell(tmp_path))
-    back = read_back(image, [claim(made)], {})
+    back = back_of(image, claim(made))
     assert not back.problems
     assert not back.remarks
     states = {one.path: one.state for one in back.files}
@@ -105,7 +112,7 @@ def test_a_difference_is_told_once(tmp_path: Path, spoil: Callable[[FileSet], No
     made = FileSet.of_mx1()
     said = claim(made)
     spoil(made)
-    back = read_back(made.write_image(cell(tmp_path)), [said], {})
+    back = back_of(made.write_image(cell(tmp_path)), said)
     assert len(back.problems) == 1, back.problems
     assert says in back.problems[0]
 

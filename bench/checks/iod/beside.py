@@ -16,7 +16,7 @@ from bench.checks.finding import Finding, check, failed, passed
 from bench.checks.iod.declared import Declared
 from bench.checks.iod.pixels import BITS, LENGTH, Layout, amount, bits
 from bench.checks.iod.subjects import Subject, images
-from bench.checks.iod.tables import label
+from bench.checks.iod.tables import DESCRIBED, label
 
 if TYPE_CHECKING:
     from bench.checks.case import Case
@@ -28,18 +28,6 @@ OVERLAY: Final = "STD-IOD-059"
 SEQUENCE: Final = "IconImageSequence"
 COLOURS: Final = ("Red", "Green", "Blue")
 ICONS: Final = frozenset({"MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"})
-NEEDED: Final = (
-    "SamplesPerPixel",
-    "PhotometricInterpretation",
-    "Rows",
-    "Columns",
-    "BitsAllocated",
-    "BitsStored",
-    "HighBit",
-    "PixelRepresentation",
-    "PixelData",
-)
-"""Attributes of type 1 of an icon."""
 
 
 @check(PALETTE, ICON, OVERLAY)
@@ -82,7 +70,7 @@ def icons(subject: Subject) -> Iterator[Finding]:
 
 def _icon(subject: Subject, item: DataSet) -> Iterator[Finding]:
     inner = Subject(subject.case, subject.stored, item, None, subject.declared)
-    for keyword in NEEDED:
+    for keyword in DESCRIBED:
         if item.state(keyword) != "value":
             reason = f"{label(SEQUENCE, keyword)} is {item.state(keyword)}; type 1 of an icon"
             yield failed(ICON, reason, *inner.at(keyword))

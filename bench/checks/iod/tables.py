@@ -21,6 +21,18 @@ import yaml
 
 from bench.scenario.dictionary import elements
 
+DESCRIBED: Final = (
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "Rows",
+    "Columns",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "PixelData",
+)
+"""What an image that is part of something else (an icon, a box of a film) must say of its pixels, and they."""
 STRICTNESS: Final = ("1", "1C", "2", "2C", "3")
 
 

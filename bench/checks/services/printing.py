@@ -16,6 +16,7 @@ from typing import Final
 
 from bench.checks.case import Case, Exchange
 from bench.checks.finding import Finding, check, deviates, failed, inconclusive, passed
+from bench.checks.iod.tables import DESCRIBED
 from bench.checks.services.common import (
     ACTION_TYPE,
     COLOR_BOX,
@@ -44,17 +45,6 @@ MEMBERS: Final = {
     COLOR_META: (FILM_SESSION, FILM_BOX, COLOR_BOX, PRINTER),
 }
 BOXES: Final = (GRAYSCALE_BOX, COLOR_BOX)
-PIXELS: Final = (
-    "SamplesPerPixel",
-    "PhotometricInterpretation",
-    "Rows",
-    "Columns",
-    "BitsAllocated",
-    "BitsStored",
-    "HighBit",
-    "PixelRepresentation",
-    "PixelData",
-)
 FILM_BOX_ONLY: Final = ("ImageDisplayFormat", "ReferencedFilmSessionSequence")
 FILM_SESSION_ONLY: Final = ("NumberOfCopies", "PrintPriority", "MediumType", "FilmDestination")
 ENUMERATED: Final = {
@@ -351,7 +341,7 @@ def _image(case: Case, message: Message) -> Iterator[Finding]:
             yield failed("STD-SVC-507", f"{keyword} has {len(images)} items; one is wanted", at)
         return
     image = images[0]
-    missing = [k for k in PIXELS if not image.has(k) or (image.state(k) == "empty" and k != "PixelData")]
+    missing = [k for k in DESCRIBED if not image.has(k) or (image.state(k) == "empty" and k != "PixelData")]
     if missing and readable(message):
         names = ", ".join(f"{k} {tag(k)}" for k in missing)
         yield failed("STD-SVC-507", f"the image lacks {names}", case.at(message, tag(missing[0])))
