@@ -286,8 +286,20 @@ ICON: Final = frozenset({"STD-IOD-058"})
 RECORDS: Final[dict[str, tuple[Callable[[FileSet], object], frozenset[str]]]] = {
     "icon too short": (_icons(icon(size=4000)), ICON),
     "icon too long": (_icons(icon(size=4100)), ICON),
-    "icon without rows": (_icons(icon().drop("Rows")), ICON),
-    "icon without pixels": (_icons(icon().drop("PixelData")), ICON),
+    **{
+        f"icon without {keyword}": (_icons(icon().drop(keyword)), ICON)
+        for keyword in (
+            "SamplesPerPixel",
+            "PhotometricInterpretation",
+            "Rows",
+            "Columns",
+            "BitsAllocated",
+            "BitsStored",
+            "HighBit",
+            "PixelRepresentation",
+            "PixelData",
+        )
+    },
     "icon in colour": (
         _icons(icon(8, 8, 192, SamplesPerPixel=3, PhotometricInterpretation="RGB", PlanarConfiguration=0)),
         ICON,
